@@ -1,0 +1,44 @@
+# REFINE-AF: seeds → instructions → PPO → instances → SFT → Super-NI → report.
+# An experiment is a folder with a config.yaml: this one is the paper's, demo/ the embedded demo
+# (`snakemake --directory demo`); its results/ stand beside it.
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+if experiment.fetch:
+
+    include: "rules/fetch.smk"
+
+
+include: "rules/instructions.smk"
+include: "rules/ppo.smk"
+include: "rules/instances.smk"
+include: "rules/sft.smk"
+include: "rules/superni.smk"
+
+
+if experiment.demo:
+
+    include: "rules/demo.smk"
+
+
+include: "rules/report.smk"
+
+
+check_inputs()
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        located(experiment.data.user_instructions),
+        expand(rules.instructions.output.instructions, model=MODELS),
+        expand(rules.instances.output.instances, model=MODELS, method=METHODS),
+        expand(rules.superni.output.table, model=MODELS),
+        rules.report.output.report,

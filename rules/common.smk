@@ -1,0 +1,161 @@
+# Shared by all rule files: the checked experiment, and functions from names to files.
+import ast
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
+
+from refine_af.errors import InputError
+from refine_af.experiment import (
+    canonical,
+    checkpoint_folder,
+    hub_name,
+    local_paths,
+    read_experiment,
+)
+from refine_af.records import read_seeds
+
+# Jobs run with the interpreter that runs Snakemake, unless an environment of --sdm replaces it.
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+
+# The Snakefile's folder as seen from the experiment's: relative, so that both may move together.
+ROOT = Path(os.path.relpath(workflow.basedir))
+SCRIPTS = ROOT / "scripts"
+
+# Modules that decide how a job is called and what it prints, and never what it computes: an edit
+# there reruns nothing.
+PLUMBING = {"command_line", "errors", "experiment", "fields", "progress", "settings"}
+
+try:
+    experiment = read_experiment(config)
+except InputError as error:
+    sys.exit(f"error: {error}")
+
+MODELS = list(experiment.models)
+METHODS = list(experiment.methods)
+SIZES = list(experiment.sizes)
+SEGMENTS = list(range(experiment.segments))
+BASELINES = list(experiment.superni.baselines)
+CELLS = BASELINES + [f"{method}_{size}" for method in METHODS for size in SIZES]
+
+
+wildcard_constraints:
+    model="[a-z0-9.-]+",
+    method="self-instruct|refine-af",
+    size="[0-9]+",
+    segment="[0-9]+",
+    cell="[a-z0-9._-]+",
+
+
+def located(path):
+    """Where a path of config.yaml stands: results/ is the experiment's, others the project's."""
+    return path if path.startswith("results/") else str(ROOT / path)
+
+
+def section(name):
+    """A section of config.yaml as one canonical string: the whole of what a stage's jobs read."""
+    text = canonical(getattr(experiment, name))
+    # Handed out by a function: in a plain string Snakemake would take {braces} for wildcards.
+    return lambda wildcards: text
+
+
+def machine(stage):
+    """What a job of a stage asks of the machine."""
+    return experiment.compute[stage]
+
+
+@lru_cache(maxsize=None)
+def imported(path):
+    """The modules of refine_af that a Python file imports, at its top or within a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("refine_af."):
+            names.add(node.module.split(".")[1])
+    return names - PLUMBING
+
+
+def code(script):
+    """A script and every module that its results depend on: inputs, so that an edit reruns it."""
+    found, waiting = set(), imported(Path(workflow.basedir, "scripts", f"{script}.py"))
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= imported(Path(workflow.basedir, "scripts", "refine_af", f"{name}.py")) - found
+    modules = [str(SCRIPTS / "refine_af" / f"{name}.py") for name in sorted(found)]
+    return [str(SCRIPTS / f"{script}.py"), *modules]
+
+
+def backbone(wildcards):
+    return located(checkpoint_folder(experiment.models[wildcards.model].checkpoint))
+
+
+def fetched_checkpoint(wildcards):
+    return hub_name(f"results/checkpoints/{wildcards.checkpoint}", experiment)
+
+
+def earlier_segments(wildcards):
+    """The pool as it stood before a segment."""
+    before = range(int(wildcards.segment))
+    return expand(rules.instructions_segment.output.segment, model=wildcards.model, segment=before)
+
+
+def first_segment(wildcards):
+    return expand(rules.instructions_segment.output.segment, model=wildcards.model, segment=0)
+
+
+def writer(wildcards):
+    """What the method adds to the backbone: refine-af the adapter of PPO, self-instruct nothing."""
+    trained = wildcards.method == "refine-af"
+    return expand(rules.ppo.output.ppo, model=wildcards.model) if trained else []
+
+
+def training_segments(wildcards):
+    """The instances of the first {size} instructions, in whole segments."""
+    needed = range(experiment.segments_of(int(wildcards.size)))
+    return expand(
+        rules.instances_segment.output.segment,
+        model=wildcards.model,
+        method=wildcards.method,
+        segment=needed,
+    )
+
+
+def evaluated_prompt(wildcards):
+    """A baseline's own prompt, or the one that every tuned cell is given."""
+    baseline = experiment.superni.baselines.get(wildcards.cell, experiment.superni)
+    return located(baseline.prompt)
+
+
+def tuned_adapter(wildcards):
+    """The cell's adapter; a baseline has none."""
+    if wildcards.cell in BASELINES:
+        return []
+    method, _, size = wildcards.cell.rpartition("_")
+    return expand(rules.sft.output.adapter, model=wildcards.model, method=method, size=size)
+
+
+def truths(wildcards):
+    """The demo's check of outputs against exact solvers; no other experiment has one."""
+    return expand(rules.demo_truth.output.truth, model=MODELS) if experiment.demo else []
+
+
+def check_inputs():
+    """Before any job: every file that config.yaml names stands there, or can be made."""
+    results = Path("results")
+    if results.exists() and not (results.is_dir() and os.access(results, os.W_OK)):
+        sys.exit(f"error: {results.resolve()}: not a folder that can be written to")
+    for key, path in local_paths(experiment):
+        place = Path(located(path))
+        if not place.exists() and not any(made.is_producer(path) for made in workflow.rules):
+            sys.exit(
+                f"error: config.yaml, {key}: {path}: there is nothing at {place.resolve()}, "
+                "and no rule makes it"
+            )
+    seeds = Path(located(experiment.data.seeds))
+    try:
+        if seeds.exists():
+            read_seeds(seeds)
+    except InputError as error:
+        sys.exit(f"error: config.yaml, data.seeds: {error}")

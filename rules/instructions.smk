@@ -1,0 +1,51 @@
+# Stage 1: the pool of instructions, bootstrapped from the seeds segment by segment. It depends on
+# no size: a larger one adds segments.
+localrules:
+    instructions,
+
+
+rule instructions_segment:
+    input:
+        seeds=located(experiment.data.seeds),
+        prompt=located(experiment.prompts.instructions),
+        backbone=backbone,
+        earlier=earlier_segments,
+        code=code("instructions"),
+    output:
+        segment=directory("results/segments/instructions_{model}/{segment}"),
+    log:
+        "results/logs/instructions_{model}/{segment}.log",
+    benchmark:
+        "results/benchmarks/instructions_{model}/{segment}.tsv"
+    priority: 2
+    conda:
+        "../envs/models.yaml"
+    threads: machine("instructions").threads
+    resources:
+        gpu=1,
+        mem_mb=machine("instructions").mem_mb,
+        runtime=machine("instructions").runtime,
+    params:
+        settings=section("instructions"),
+    shell:
+        "python {input.code[0]} segment --settings {params.settings:q}"
+        " --seeds {input.seeds} --prompt {input.prompt} --backbone {input.backbone}"
+        " --earlier {input.earlier} --number {wildcards.segment} --segment {output.segment}"
+        " > {log} 2>&1"
+
+
+rule instructions:
+    input:
+        segments=expand(
+            rules.instructions_segment.output.segment, segment=SEGMENTS, allow_missing=True
+        ),
+        code=code("instructions"),
+    output:
+        instructions="results/instructions_{model}.jsonl",
+    log:
+        "results/logs/instructions_{model}/merge.log",
+    conda:
+        "../envs/tables.yaml"
+    shell:
+        "python {input.code[0]} merge --segments {input.segments}"
+        " --instructions {output.instructions} > {log} 2>&1"

@@ -1,0 +1,33 @@
+# Stage 2: the backbone learns, from automated feedback, to write input and output for an
+# instruction. Once a backbone, on the pool's first segment, so that no size changes it.
+
+
+rule ppo:
+    input:
+        backbone=backbone,
+        reward_model=located(checkpoint_folder(experiment.ppo.reward.model)),
+        evaluator=located(checkpoint_folder(experiment.ppo.reward.evaluator)),
+        instructions=first_segment,
+        prompt=located(experiment.prompts.instances),
+        code=code("ppo"),
+    output:
+        ppo=directory("results/ppo_{model}"),
+    log:
+        "results/logs/ppo_{model}.log",
+    benchmark:
+        "results/benchmarks/ppo_{model}.tsv"
+    priority: 3
+    conda:
+        "../envs/models.yaml"
+    threads: machine("ppo").threads
+    resources:
+        gpu=1,
+        mem_mb=machine("ppo").mem_mb,
+        runtime=machine("ppo").runtime,
+    params:
+        settings=section("ppo"),
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --backbone {input.backbone}"
+        " --reward-model {input.reward_model} --evaluator {input.evaluator}"
+        " --instructions {input.instructions} --prompt {input.prompt} --ppo {output.ppo}"
+        " > {log} 2>&1"

@@ -1,0 +1,31 @@
+# One page on what the run made: tables, figures and the figures' numbers.
+localrules:
+    report,
+
+
+rule report:
+    input:
+        pools=expand(rules.instructions_segment.output.segment, model=MODELS, segment=SEGMENTS),
+        ppo=expand(rules.ppo.output.ppo, model=MODELS),
+        instances=expand(
+            rules.instances_segment.output.segment, model=MODELS, method=METHODS, segment=SEGMENTS
+        ),
+        tables=expand(rules.superni.output.table, model=MODELS),
+        truths=truths,
+        code=code("report"),
+    output:
+        report="results/report.html",
+        figures=directory("results/figures"),
+    log:
+        "results/logs/report.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        settings=section("report"),
+        models=MODELS,
+        methods=METHODS,
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --models {params.models}"
+        " --methods {params.methods} --pools {input.pools} --ppo {input.ppo}"
+        " --instances {input.instances} --tables {input.tables} --truths {input.truths}"
+        " --report {output.report} --figures {output.figures} > {log} 2>&1"

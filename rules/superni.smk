@@ -1,0 +1,68 @@
+# Zero-shot evaluation on Super-NaturalInstructions: every tuned cell, and the untuned backbone.
+localrules:
+    superni_instances,
+    superni,
+
+
+rule superni_instances:
+    input:
+        tasks=located(experiment.data.superni),
+        code=code("superni"),
+    output:
+        instances="results/superni_instances.jsonl",
+    log:
+        "results/logs/superni_instances.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        settings=section("superni"),
+    shell:
+        "python {input.code[0]} instances --settings {params.settings:q}"
+        " --tasks {input.tasks} --instances {output.instances} > {log} 2>&1"
+
+
+rule superni_predictions:
+    input:
+        prompt=evaluated_prompt,
+        backbone=backbone,
+        adapter=tuned_adapter,
+        instances=rules.superni_instances.output.instances,
+        code=code("superni"),
+    output:
+        predictions="results/superni_{model}/{cell}.jsonl",
+    log:
+        "results/logs/superni_{model}/{cell}.log",
+    benchmark:
+        "results/benchmarks/superni_{model}/{cell}.tsv"
+    conda:
+        "../envs/models.yaml"
+    threads: machine("superni").threads
+    resources:
+        gpu=1,
+        mem_mb=machine("superni").mem_mb,
+        runtime=machine("superni").runtime,
+    params:
+        settings=section("superni"),
+    shell:
+        "python {input.code[0]} predictions --settings {params.settings:q}"
+        " --cell {wildcards.cell} --prompt {input.prompt} --backbone {input.backbone}"
+        " --adapter {input.adapter} --instances {input.instances}"
+        " --predictions {output.predictions} > {log} 2>&1"
+
+
+rule superni:
+    input:
+        instances=rules.superni_instances.output.instances,
+        predictions=expand(
+            rules.superni_predictions.output.predictions, cell=CELLS, allow_missing=True
+        ),
+        code=code("superni"),
+    output:
+        table="results/superni_{model}.csv",
+    log:
+        "results/logs/superni_{model}/table.log",
+    conda:
+        "../envs/tables.yaml"
+    shell:
+        "python {input.code[0]} table --instances {input.instances}"
+        " --predictions {input.predictions} --table {output.table} > {log} 2>&1"

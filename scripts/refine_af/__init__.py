@@ -1,0 +1,1 @@
+"""REFINE-AF: instruction data from open models, bootstrapped, refined by PPO, and evaluated."""

@@ -1,0 +1,164 @@
+"""The whole experiment as config.yaml states it, checked before any job runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from refine_af.errors import InputError, shown
+from refine_af.fields import Count, Method, Name, Section, Text
+from refine_af.settings import (
+    Demo,
+    Fetch,
+    Instances,
+    Instructions,
+    Ppo,
+    Report,
+    Sft,
+    Superni,
+)
+
+HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
+
+
+class Model(Section):
+    checkpoint: Text
+
+    @field_validator("checkpoint")
+    @classmethod
+    def is_pinned(cls, value: str) -> str:
+        if "@" in value and not HUB.fullmatch(value):
+            raise ValueError("a hub checkpoint is organisation/name@revision, a commit of 7-40 hex")
+        return value
+
+
+class Data(Section):
+    seeds: Text
+    user_instructions: Text
+    superni: Text
+
+
+class Prompts(Section):
+    instructions: Text
+    instances: Text
+    sft: Text
+
+
+class Machine(Section):
+    """What one job of a stage asks of the machine: CPU threads, memory in MB, minutes."""
+
+    threads: Count
+    mem_mb: Count
+    runtime: Count
+
+
+class Experiment(Section):
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
+    data: Data
+    prompts: Prompts
+    fetch: Fetch | None
+    instructions: Instructions
+    ppo: Ppo
+    instances: Instances
+    sft: Sft
+    superni: Superni
+    report: Report
+    demo: Demo | None
+    compute: dict[str, Machine]
+
+    @field_validator("sizes", "methods")
+    @classmethod
+    def is_a_set(cls, value: tuple[object, ...]) -> tuple[object, ...]:
+        doubled = {entry for entry in value if value.count(entry) > 1}
+        if doubled:
+            raise ValueError(f"listed twice: {', '.join(sorted(map(str, doubled)))}")
+        return value
+
+    @field_validator("compute")
+    @classmethod
+    def names_every_stage(cls, value: dict[str, Machine]) -> dict[str, Machine]:
+        stages = {"demo", "instructions", "ppo", "instances", "sft", "superni"}
+        if set(value) != stages:
+            odd = sorted(set(value) ^ stages)
+            raise ValueError(f"needs one entry for each of {sorted(stages)}; differs in {odd}")
+        return value
+
+    @model_validator(mode="after")
+    def asks_for_what_exists(self) -> Experiment:
+        if self.ppo.rollouts > self.instructions.segment:
+            raise ValueError(
+                f"ppo.rollouts {self.ppo.rollouts} exceeds the {self.instructions.segment} "
+                "instructions of the pool's first segment (instructions.segment), which PPO reads"
+            )
+        return self
+
+    @property
+    def segments(self) -> int:
+        """How many segments of the pool the largest size needs."""
+        return self.segments_of(max(self.sizes))
+
+    def segments_of(self, size: int) -> int:
+        return -(-size // self.instructions.segment)
+
+
+def read_experiment(config: Mapping[str, object]) -> Experiment:
+    """The experiment that `config` describes.
+
+    Raises InputError with one line a fault: the key's path, what is wrong, and the value.
+    """
+    try:
+        return Experiment.model_validate(config)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+            got = "" if fault["type"] == "missing" else f"; got {shown(fault['input'])}"
+            wrong = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"  {key or 'top level'}: {wrong}{got}")
+        raise InputError("config.yaml is wrong:\n" + "\n".join(faults)) from None
+
+
+def canonical(section: Section) -> str:
+    """A section as one line of JSON: the same text for the same values, whatever their order."""
+    return json.dumps(section.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def checkpoint_folder(checkpoint: str) -> str:
+    """Where a checkpoint's files stand: a local folder as given, a hub one where fetch lands it."""
+    hub = HUB.fullmatch(checkpoint)
+    if hub is None:
+        return checkpoint
+    name = hub["repository"].replace("/", "--")
+    return f"results/checkpoints/{name}--{hub['revision']}"
+
+
+def hub_name(folder: str, experiment: Experiment) -> str:
+    """The organisation/name@revision whose files belong in a folder of results/checkpoints/."""
+    reward = experiment.ppo.reward
+    named = [*(model.checkpoint for model in experiment.models.values()), reward.model]
+    return next(name for name in [*named, reward.evaluator] if checkpoint_folder(name) == folder)
+
+
+def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
+    """Each file and folder that config.yaml names, with its key."""
+    paths = [("data.seeds", experiment.data.seeds), ("data.superni", experiment.data.superni)]
+    paths.append(("data.user_instructions", experiment.data.user_instructions))
+    paths += [(f"prompts.{key}", path) for key, path in experiment.prompts.model_dump().items()]
+    paths.append(("superni.prompt", experiment.superni.prompt))
+    for name, baseline in experiment.superni.baselines.items():
+        paths.append((f"superni.baselines.{name}.prompt", baseline.prompt))
+    if experiment.fetch:
+        paths.append(("fetch.superni_digests", experiment.fetch.superni_digests))
+    checkpoints = {
+        f"models.{name}.checkpoint": m.checkpoint for name, m in experiment.models.items()
+    }
+    checkpoints["ppo.reward.model"] = experiment.ppo.reward.model
+    checkpoints["ppo.reward.evaluator"] = experiment.ppo.reward.evaluator
+    paths += [(key, checkpoint_folder(name)) for key, name in checkpoints.items()]
+    return paths

@@ -1,0 +1,120 @@
+"""Language models and tokenizers, loaded from checkpoint folders without the hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from refine_af.errors import InputError, shown
+
+
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision() -> torch.dtype:
+    """bfloat16 on a GPU, float32 on a CPU."""
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The checkpoint's tokenizer; where it has no padding token, its end of text pads."""
+    from transformers import AutoTokenizer
+
+    check_checkpoint(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (ValueError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"{folder}: no tokenizer can be read: {shown(str(error), 300)}") from None
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"{folder}: the tokenizer names no end-of-text token (eos_token)")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = None) -> Any:
+    """The causal language model in `folder`, for inference, with a LoRA adapter where one is named.
+
+    `quantization` is "none" or "nf4" (4-bit NormalFloat with double quantisation, QLoRA,
+    arXiv 2305.14314). InputError where the folder holds no such model.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    check_checkpoint(folder)
+    options: dict[str, Any] = {"dtype": precision(), "device_map": {"": device()}}
+    if quantization == "nf4":
+        options["quantization_config"] = _nf4()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, **options
+        )
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder}: no language model can be loaded: {error}") from None
+    if quantization == "nf4" and device().type == "cpu":
+        _keep_weights_unpacked(model)
+    if adapter is not None:
+        model = _with_adapter(model, adapter)
+    return model.eval()
+
+
+def check_checkpoint(folder: Path) -> None:
+    """InputError unless `folder` holds a readable config.json."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such checkpoint folder")
+    config = folder / "config.json"
+    try:
+        json.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no config.json, so this is no checkpoint folder") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{config}: not JSON ({error})") from None
+
+
+def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
+    """Token ids of `text` as plain text, after the model's begin-of-text token where `start`.
+
+    A special token's name inside `text` is text: what a model or a user wrote cannot end or
+    begin anything.
+    """
+    ids = list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+    begins = start and tokenizer.bos_token_id is not None
+    return [tokenizer.bos_token_id, *ids] if begins else ids
+
+
+def _nf4() -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=precision(),
+    )
+
+
+def _keep_weights_unpacked(model: Any) -> None:
+    # On CPUs with AVX512-BF16 bitsandbytes repacks a layer for good at its first forward in
+    # eval mode, and gradients through it are silently wrong from then on.
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    if not (adapter / "adapter_config.json").is_file():
+        raise InputError(f"{adapter}: no adapter_config.json, so this is no adapter folder")
+    try:
+        return PeftModel.from_pretrained(model, adapter)
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{adapter}: the adapter cannot be loaded: {error}") from None

@@ -1,0 +1,52 @@
+"""How far a job is: a bar on a terminal, plain lines in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Progress:
+    """Counts to `total` of `what`; in a log every line begins with `progress:`."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self._total = total
+        self._what = what
+        self._done = 0
+        self._start = time.monotonic()
+        self._shown = 0.0
+        self._terminal = sys.stdout.isatty()
+        self._show("")
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more; `note` is a figure of the moment, such as `reward 0.41`."""
+        self._done += n
+        every = 0.1 if self._terminal else 2.0
+        if self._done >= self._total or time.monotonic() - self._shown >= every:
+            self._show(note)
+
+    def _show(self, note: str) -> None:
+        self._shown = time.monotonic()
+        parts = [f"{self._done}/{self._total} {self._what}"]
+        if note:
+            parts.append(note)
+        if 0 < self._done < self._total:
+            passed = self._shown - self._start
+            parts.append(f"{duration(passed / self._done * (self._total - self._done))} left")
+        line = " · ".join(parts)
+        if not self._terminal:
+            print(f"progress: {line}", flush=True)
+            return
+        filled = 20 * self._done // max(1, self._total)
+        end = "\n" if self._done >= self._total else ""
+        print(f"\r\x1b[K[{'█' * filled}{'░' * (20 - filled)}] {line}", end=end, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `40 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,47 @@
+"""Prompt files: text with named slots, each filled in one pass."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from refine_af.errors import InputError
+
+SLOT = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt file: the text before its first slot, which all prompts share, and the rest."""
+
+    prefix: str
+    rest: str
+
+    def tail(self, **values: str) -> str:
+        """The text after the prefix with every slot filled; what a value holds is never a slot."""
+        return SLOT.sub(lambda slot: values[slot[1]], self.rest)
+
+    def fill(self, **values: str) -> str:
+        return self.prefix + self.tail(**values)
+
+
+def prompt_of(text: str, slots: set[str], source: str) -> Prompt:
+    """The prompt that `text` states. InputError where its slots are not exactly `slots`."""
+    found = set(SLOT.findall(text))
+    for slot in sorted(found - slots):
+        raise InputError(f"{source}: unknown slot {{{slot}}}; known are {sorted(slots)}")
+    for slot in sorted(slots - found):
+        raise InputError(f"{source}: the slot {{{slot}}} is missing")
+    first = SLOT.search(text)
+    start = first.start() if first else len(text)
+    return Prompt(prefix=text[:start], rest=text[start:])
+
+
+def read_prompt(path: Path, slots: set[str]) -> Prompt:
+    """The prompt in a file. InputError where it is not UTF-8 or its slots are not `slots`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    return prompt_of(text, slots, str(path))

@@ -1,0 +1,214 @@
+"""The rows that stages hand on: read with every fault named, written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from refine_af.errors import InputError, shown
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A human-written task; further keys of the seed file are left alone."""
+
+    id: str
+    instruction: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A machine-made instruction of the pool, with where it came from and its nearest neighbour."""
+
+    id: str
+    instruction: str
+    round: int
+    request: int
+    demonstrations: list[str]
+    nearest: str
+    rouge_l: float
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A text that a stage refused: `source` is a round and request, or an instruction's id."""
+
+    source: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An (instruction, input, output) triplet; `instruction_id` names its line of the pool."""
+
+    id: str
+    instruction_id: str
+    method: str
+    instruction: str
+    input: str
+    output: str
+
+
+@dataclass(frozen=True)
+class EvaluationInstance:
+    """One Super-NI test instance with the definition of its task and its accepted answers."""
+
+    id: str
+    task: str
+    category: str
+    definition: str
+    input: str
+    references: list[str]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's reply to an evaluation instance; `finished` where it ended by itself."""
+
+    id: str
+    prediction: str
+    finished: bool
+
+
+Record = TypeVar("Record")
+
+
+def read_records(path: Path, kind: type[Record], *, extra: bool = False) -> list[Record]:
+    """The rows of a JSON Lines file as `kind`; `extra` lets unknown keys pass unread.
+
+    Raises InputError naming file, line and value at the first row that is not a `kind`.
+    """
+    hints = typing.get_type_hints(kind)
+    rows = []
+    for where, row in read_rows(path):
+        missing = [name for name in hints if name not in row]
+        unknown = [name for name in row if name not in hints]
+        if missing:
+            raise InputError(f"{where}: no {missing[0]!r} in {shown(row)}")
+        if unknown and not extra:
+            raise InputError(f"{where}: unknown key {unknown[0]!r} in {shown(row)}")
+        for name, hint in hints.items():
+            if not _fits(row[name], hint):
+                wanted = getattr(hint, "__name__", str(hint))
+                raise InputError(f"{where}: {name!r} is no {wanted}: {shown(row[name])}")
+        rows.append(kind(**{name: row[name] for name in hints}))
+    return rows
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each line's object with its place, `file, line n`; blank lines are faults too."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            where = f"{path}, line {number}"
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                byte = line[error.start : error.start + 1]
+                raise InputError(
+                    f"{where}: not UTF-8 at byte {error.start}: {shown(byte)}"
+                ) from None
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise InputError(f"{where}: not JSON ({error}): {shown(line)}") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{where}: not a JSON object: {shown(row)}")
+            yield where, row
+
+
+def read_seeds(path: Path) -> list[Seed]:
+    """The seed tasks; ids must differ and instructions must hold text."""
+    seeds = read_records(path, Seed, extra=True)
+    if not seeds:
+        raise InputError(f"{path}: holds no seed task")
+    first: dict[str, int] = {}
+    for number, seed in enumerate(seeds, 1):
+        if not seed.instruction.strip():
+            raise InputError(f"{path}, line {number}: empty instruction in {shown(seed.id)}")
+        if seed.id in first:
+            earlier = first[seed.id]
+            raise InputError(f"{path}, line {number}: id {seed.id!r} stands on line {earlier} too")
+        first[seed.id] = number
+    return seeds
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if typing.get_origin(hint) is list:
+        inner = typing.get_args(hint)[0]
+        return isinstance(value, list) and all(_fits(entry, inner) for entry in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+
+
+def write_records(path: Path, rows: Iterable[Any]) -> None:
+    """Write dataclass rows as JSON Lines, complete or not at all."""
+    write_rows(path, (dataclasses.asdict(row) for row in rows))
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write mappings as JSON Lines, complete or not at all."""
+    with whole_file(path) as aside, open(aside, "wb") as file:
+        file.writelines(json_line(row) for row in rows)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON document, complete or not at all."""
+    with whole_file(path) as aside:
+        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """A row as one line of UTF-8; a lone surrogate, which UTF-8 cannot hold, stays escaped."""
+    try:
+        return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        return (json.dumps(row) + "\n").encode("ascii")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, renamed to `path` and on disk once the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        yield aside
+        _to_disk(aside)
+        os.replace(aside, path)
+        _to_disk(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill, renamed to `path` and on disk once the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        yield aside
+        for found in [*aside.rglob("*"), aside]:
+            _to_disk(found)
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()  # Snakemake makes a declared folder's parents, and may make itself
+        os.replace(aside, path)
+        _to_disk(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
