@@ -1,4 +1,4 @@
-# Shared by all rule files: the checked experiment, and functions from names to files.
+# The checked experiment, and functions from names to files, for every file of rules.
 import ast
 import os
 import sys
