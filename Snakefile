@@ -1,9 +1,6 @@
 # REFINE-AF: seeds → instructions → PPO → instances → SFT → Super-NI → report.
 # An experiment is a folder with a config.yaml: this one is the paper's, demo/ the embedded demo
 # (`snakemake --directory demo`); its results/ stand beside it.
-configfile: "config.yaml"
-
-
 include: "rules/common.smk"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
+from refine_af.configuration import check_readable
 from refine_af.errors import InputError
 from refine_af.experiment import (
     canonical,
@@ -17,6 +18,20 @@ from refine_af.experiment import (
 )
 from refine_af.records import read_seeds
 
+try:
+    check_readable(Path("config.yaml"))
+except InputError as error:
+    sys.exit(f"error: {error}")
+
+
+configfile: "config.yaml"
+
+
+try:
+    experiment = read_experiment(config)
+except InputError as error:
+    sys.exit(f"error: {error}")
+
 # Jobs run with the interpreter that runs Snakemake, unless an environment of --sdm replaces it.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
@@ -26,12 +41,15 @@ SCRIPTS = ROOT / "scripts"
 
 # Modules that decide how a job is called and what it prints, and never what it computes: an edit
 # there reruns nothing.
-PLUMBING = {"command_line", "errors", "experiment", "fields", "progress", "settings"}
-
-try:
-    experiment = read_experiment(config)
-except InputError as error:
-    sys.exit(f"error: {error}")
+PLUMBING = {
+    "command_line",
+    "configuration",
+    "errors",
+    "experiment",
+    "fields",
+    "progress",
+    "settings",
+}
 
 MODELS = list(experiment.models)
 METHODS = list(experiment.methods)
@@ -59,6 +77,22 @@ def section(name):
     text = canonical(getattr(experiment, name))
     # Handed out by a function: in a plain string Snakemake would take {braces} for wildcards.
     return lambda wildcards: text
+
+
+def untracked(name):
+    """A section that reruns nothing: Snakemake does not compare what depends on `threads`."""
+    text = canonical(getattr(experiment, name))
+    return lambda wildcards, threads: text
+
+
+def pins(*keys):
+    """What decides which bytes are fetched, as one string."""
+    text = repr([getattr(experiment.fetch, key) for key in keys])
+    return lambda wildcards: text
+
+
+def pinned_file(wildcards):
+    return pins(wildcards.name)(wildcards)
 
 
 def machine(stage):

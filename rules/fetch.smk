@@ -1,5 +1,6 @@
 # Data and checkpoints from pinned addresses. These rules run where Snakemake runs: the other
-# machines of a cluster often have no network.
+# machines of a cluster often have no network. What lands is decided by its pins alone, so that
+# neither another mirror nor an edit of the code that fetches makes anything anew.
 localrules:
     fetch_file,
     fetch_instance_prompt,
@@ -9,7 +10,7 @@ localrules:
 
 rule fetch_file:
     input:
-        code=code("fetch"),
+        script=ancient(SCRIPTS / "fetch.py"),
     output:
         file="results/fetch/{name}.jsonl",
     log:
@@ -19,15 +20,16 @@ rule fetch_file:
     conda:
         "../envs/tables.yaml"
     params:
-        settings=section("fetch"),
+        pins=pinned_file,
+        settings=untracked("fetch"),
     shell:
-        "python {input.code[0]} file --settings {params.settings:q} --name {wildcards.name}"
+        "python {input.script} file --settings {params.settings:q} --name {wildcards.name}"
         " --downloads results/scratch/fetch --file {output.file} > {log} 2>&1"
 
 
 rule fetch_instance_prompt:
     input:
-        code=code("fetch"),
+        script=ancient(SCRIPTS / "fetch.py"),
     output:
         prompt="results/fetch/instance_prompt.txt",
     log:
@@ -35,16 +37,17 @@ rule fetch_instance_prompt:
     conda:
         "../envs/tables.yaml"
     params:
-        settings=section("fetch"),
+        pins=pins("instance_prompt", "instance_prompt_constant", "instance_prompt_sha256"),
+        settings=untracked("fetch"),
     shell:
-        "python {input.code[0]} instance-prompt --settings {params.settings:q}"
+        "python {input.script} instance-prompt --settings {params.settings:q}"
         " --downloads results/scratch/fetch --prompt {output.prompt} > {log} 2>&1"
 
 
 rule fetch_superni:
     input:
+        script=ancient(SCRIPTS / "fetch.py"),
         digests=located(experiment.fetch.superni_digests),
-        code=code("fetch"),
     output:
         tasks=directory("results/fetch/superni"),
     log:
@@ -52,15 +55,16 @@ rule fetch_superni:
     conda:
         "../envs/tables.yaml"
     params:
-        settings=section("fetch"),
+        pins=pins("superni_task_url", "superni_tasks"),
+        settings=untracked("fetch"),
     shell:
-        "python {input.code[0]} superni --settings {params.settings:q} --digests {input.digests}"
+        "python {input.script} superni --settings {params.settings:q} --digests {input.digests}"
         " --downloads results/scratch/fetch --tasks {output.tasks} > {log} 2>&1"
 
 
 rule fetch_checkpoint:
     input:
-        code=code("fetch"),
+        script=ancient(SCRIPTS / "fetch.py"),
     output:
         folder=directory("results/checkpoints/{checkpoint}"),
     log:
@@ -68,9 +72,9 @@ rule fetch_checkpoint:
     conda:
         "../envs/tables.yaml"
     params:
-        settings=section("fetch"),
+        settings=untracked("fetch"),
         checkpoint=fetched_checkpoint,
     shell:
-        "python {input.code[0]} checkpoint --settings {params.settings:q}"
+        "python {input.script} checkpoint --settings {params.settings:q}"
         " --checkpoint {params.checkpoint:q} --downloads results/scratch/fetch"
         " --folder {output.folder} > {log} 2>&1"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+import tiny
 
 # One thread a process: tiny models gain nothing from more, and processes run side by side.
 os.environ.update(
@@ -28,8 +28,10 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 def run_script() -> Script:
     """Run scripts/<name>.py with arguments; the finished process, output as text."""
 
-    def run(name: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
+    def run(
+        name: str, *arguments: object, cwd: Path = tiny.ROOT
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(tiny.ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
     return run
@@ -37,52 +39,26 @@ def run_script() -> Script:
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A byte-level BPE tokenizer of 400 tokens with <pad>, <s> and </s>, which begins texts."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<pad>", "<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    words = ["Task 1: Sort the list of numbers.", "Example 1", "Input: 3, 1, 2", "Output: Yes No"]
-    tokenizer.train_from_iterator(words * 50, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
-    )
+    """A byte-level BPE tokenizer of 400 tokens; <pad> 0, <s> 1, </s> 2."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    ).save_pretrained(folder)
+    tiny.make_tokenizer(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama of two layers with the tiny tokenizer, as a checkpoint folder."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
     folder = tmp_path_factory.mktemp("llama")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    tiny.make_llama(folder, tiny_tokenizer)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that a tiny experiment reads: a Llama that knows the formats, judges, seeds, tasks."""
+    folder = tmp_path_factory.mktemp("world")
+    tiny.make_llama(folder / "llama", tiny_tokenizer, steps=120)
+    tiny.make_judges(folder / "reward_model", folder / "evaluator", tiny_tokenizer)
+    tiny.make_seeds(folder / "seeds.jsonl")
+    tiny.make_tasks(folder / "tasks")
     return folder

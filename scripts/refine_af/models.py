@@ -45,8 +45,10 @@ def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = Non
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
     check_checkpoint(folder)
+    logging.disable_progress_bar()
     options: dict[str, Any] = {"dtype": precision(), "device_map": {"": device()}}
     if quantization == "nf4":
         options["quantization_config"] = _nf4()

@@ -23,7 +23,7 @@ from refine_af.fields import (
 
 
 class RemoteFile(Section):
-    url: Annotated[str, StringConstraints(pattern=r"^https?://")]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")]
     sha256: Digest
 
 
@@ -36,8 +36,8 @@ class Fetch(Section):
     instance_prompt_sha256: Digest
     superni_task_url: Annotated[str, StringConstraints(pattern=r"^https?://.*\{task\}")]
     superni_digests: Text
-    superni_tasks: Texts | None
-    weights_sha256: dict[Text, Digest]
+    superni_tasks: Annotated[Texts, Field(min_length=1)] | None
+    weights_sha256: dict[Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")], Digest]
     timeout_s: Positive
     attempts: Count
 
@@ -87,11 +87,25 @@ class Instructions(Section):
     human_demonstrations: Count
     machine_demonstrations: Annotated[int, Field(ge=0)]
     last_item: Count
+    quantization: Literal["nf4", "none"]
     sampling: Sampling
     filter: InstructionFilter
     novelty: Novelty
     least_yield: Share
     patience: Count
+
+    @property
+    def demonstrations(self) -> int:
+        return self.human_demonstrations + self.machine_demonstrations
+
+    @model_validator(mode="after")
+    def asks_for_an_item(self) -> Instructions:
+        if self.last_item <= self.demonstrations:
+            raise ValueError(
+                f"last_item {self.last_item} leaves nothing to write after the "
+                f"{self.demonstrations} demonstrations of a prompt"
+            )
+        return self
 
 
 class Weights(Section):
@@ -145,6 +159,7 @@ class Ppo(Section):
     sampling: Sampling
     reward: Reward
     evaluation_prompts: Count
+    least_parsed: Share
     samples_every: Count
 
     @model_validator(mode="after")
@@ -162,6 +177,16 @@ class Ppo(Section):
             )
         return self
 
+    @field_validator("sampling")
+    @classmethod
+    def draws_from_the_policy(cls, value: Sampling) -> Sampling:
+        if not value.temperature or value.top_p < 1 or value.presence_penalty:
+            raise ValueError(
+                "PPO must draw from the very distribution that it improves: "
+                "temperature above 0, top_p 1, presence_penalty 0"
+            )
+        return value
+
 
 class Instances(Section):
     seed: Seed
@@ -176,10 +201,13 @@ class Sft(Section):
     epochs: Count
     learning_rate: Positive
     schedule: Literal["cosine", "linear", "constant"]
-    warmup_ratio: Share
+    warmup_ratio: Annotated[Real, Field(ge=0, lt=1)]
+    weight_decay: NotNegative
+    max_grad_norm: Positive
     batch_size: Count
     gradient_accumulation_steps: Count
     max_length: Count
+    strip_label_share: Share
     quantization: Literal["nf4", "none"]
     lora: Lora
 
@@ -195,6 +223,7 @@ class Superni(Section):
     full_stop: bool
     max_source_tokens: Count
     max_new_tokens: Count
+    quantization: Literal["nf4", "none"]
     baselines: Annotated[dict[Name, Baseline], Field(min_length=1)]
 
     @field_validator("baselines")
@@ -242,3 +271,4 @@ class Demo(Section):
     reward_model: TinyJudge
     evaluator: TinyJudge
     instances_per_task: Count
+    quality_tasks: Count

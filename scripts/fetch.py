@@ -1,0 +1,100 @@
+"""Fetch what the method needs from outside: checked by digest, complete or not at all.
+
+Each file comes from the folder that `fetch.mirror` names, or, where that is null, from its pinned
+address. Partial downloads are kept and continued.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from refine_af.checkpoint_files import hub_checkpoint
+from refine_af.command_line import run
+from refine_af.errors import InputError
+from refine_af.fetch import (
+    gathered,
+    named_file,
+    prompt_module,
+    prompt_source,
+    prompt_with_slot,
+    task_file,
+)
+from refine_af.local_checkpoints import (
+    cached_checkpoint,
+    copy_checkpoint,
+    how_to_mirror,
+    mirrored_checkpoint,
+)
+from refine_af.pinned import Pinned
+from refine_af.records import whole_file, whole_folder
+from refine_af.settings import Fetch
+from refine_af.superni_tasks import read_task_digests, select_tasks
+
+
+def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:
+    """One file: seed_tasks or user_oriented_instructions."""
+    wanted = [named_file(name, settings)]
+    [found] = gathered(wanted, settings, downloads)
+    with whole_file(file) as aside:
+        shutil.copyfile(found, aside)
+    remove_downloads(wanted, downloads)
+
+
+def instance_prompt(*, settings: Fetch, downloads: Path, prompt: Path) -> None:
+    """The instance prompt of Self-Instruct, with the slot of an instruction at its end."""
+    text = prompt_with_slot(prompt_source(settings, downloads), settings)
+    with whole_file(prompt) as aside:
+        aside.write_text(text, encoding="utf-8")
+    remove_downloads([prompt_module(settings)], downloads)
+
+
+def superni(*, settings: Fetch, digests: Path, downloads: Path, tasks: Path) -> None:
+    """The Super-NI test tasks: a file each as published, and tasks.txt with their names."""
+    chosen = select_tasks(read_task_digests(digests), settings.superni_tasks, digests)
+    wanted = [task_file(task, settings) for task in chosen]
+    found = gathered(wanted, settings, downloads)
+    with whole_folder(tasks) as aside:
+        names = "".join(f"{task.task_id}\n" for task in chosen)
+        (aside / "tasks.txt").write_text(names, encoding="utf-8")
+        for task, path in zip(chosen, found, strict=True):
+            shutil.copyfile(path, aside / f"{task.task_id}.json")
+    remove_downloads(wanted, downloads)
+
+
+def checkpoint(*, settings: Fetch, checkpoint: str, downloads: Path, folder: Path) -> None:
+    """A checkpoint of the hub at a pinned commit: configuration, tokenizer and weights.
+
+    It comes from the mirror where one is set, else from the hub; where HF_HUB_OFFLINE is set, from
+    the cache that the hub's client keeps on this machine.
+    """
+    wanted = hub_checkpoint(checkpoint)
+    if settings.mirror is not None:
+        source = mirrored_checkpoint(wanted, settings, settings.mirror)
+        copy_checkpoint(source, wanted, settings, folder)
+        return
+    from huggingface_hub.constants import HF_HUB_CACHE, is_offline_mode
+
+    if is_offline_mode():
+        cached = cached_checkpoint(wanted, Path(HF_HUB_CACHE))
+        if cached is None:
+            raise InputError(
+                f"{wanted}: HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids the network, and the "
+                f"cache {HF_HUB_CACHE} does not hold it. {how_to_mirror(wanted, settings)}"
+            )
+        copy_checkpoint(cached, wanted, settings, folder)
+        return
+    from refine_af.hub import download_checkpoint
+
+    download_checkpoint(wanted, settings, downloads, folder)
+
+
+def remove_downloads(files: Sequence[Pinned], downloads: Path) -> None:
+    """Remove what has landed elsewhere by now."""
+    for wanted in files:
+        (downloads / wanted.name).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(file, instance_prompt, superni, checkpoint)

@@ -1,0 +1,45 @@
+"""config.yaml as text: whether it can be read, before its values are looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from refine_af.errors import InputError
+
+
+class _OneOfEachKey(yaml.SafeLoader):
+    """Refuses a key that stands twice: YAML itself would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        lines: dict[object, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if key in lines:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key!r} stands on line {lines[key]} too",
+                    problem_mark=key_node.start_mark,
+                )
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
+def check_readable(path: Path) -> None:
+    """InputError, with the line, unless the file is YAML with every key once."""
+    try:
+        loaded = yaml.load(path.read_text(encoding="utf-8"), _OneOfEachKey)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.absolute()}: no such file; an experiment is a folder with a config.yaml"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}, line {line}: {error.problem or 'not YAML'}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {error}") from None
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path}: holds no keys")

@@ -1,0 +1,162 @@
+"""Checkpoints of the Hugging Face hub at a pinned commit, downloaded so that they resume."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers
+
+from refine_af.checkpoint_files import (
+    HubCheckpoint,
+    expected_digests,
+    measure_of,
+    needed_files,
+)
+from refine_af.downloads import TRANSIENT, client, download, wait_before
+from refine_af.errors import InputError, shown
+from refine_af.local_checkpoints import how_to_mirror
+from refine_af.pinned import Pinned
+from refine_af.settings import Fetch
+
+Answer = TypeVar("Answer")
+
+
+def download_checkpoint(
+    checkpoint: HubCheckpoint, settings: Fetch, downloads: Path, folder: Path
+) -> None:
+    """Download what is needed of a checkpoint and land it in `folder`, complete or not at all.
+
+    The hub's client finds the files and speaks for the user (HF_TOKEN, `hf auth login`); the
+    download is our own, since the client's begins anew after an interruption. Each file must have
+    the digest that the hub records for it at the commit, and the weights that of
+    fetch.weights_sha256 where the repository is named there.
+    """
+    files = _files(checkpoint, settings)
+    print(f"{checkpoint}: {', '.join(file.name for file in files)}", flush=True)
+    aside = downloads / checkpoint.folder_name
+    download(
+        files,
+        aside,
+        attempts=settings.attempts,
+        timeout_s=settings.timeout_s,
+        headers={"Authorization": token} if (token := _token()) else {},
+    )
+    names = {file.name for file in files}
+    for found in aside.iterdir():
+        if found.name not in names:
+            found.unlink()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(aside, folder)
+
+
+def _token() -> str:
+    return str(build_hf_headers().get("authorization", ""))
+
+
+def _files(checkpoint: HubCheckpoint, settings: Fetch) -> list[Pinned]:
+    """The files needed, with address and digest; known to be readable by this user."""
+    client(settings.timeout_s, {}).close()  # says so where the proxy cannot be used
+    repository, source = checkpoint.repository, f"{constants.ENDPOINT}/{checkpoint.repository}"
+    info = _ask(lambda: _info(checkpoint, settings), checkpoint, settings)
+    if not str(info.sha).startswith(checkpoint.revision):
+        raise InputError(f"{checkpoint}: {constants.ENDPOINT} answered with commit {info.sha}")
+    siblings = {sibling.rfilename: sibling for sibling in info.siblings or []}
+    weights, others = needed_files(siblings.keys(), str(checkpoint))
+    recorded = {}
+    for name in [*weights, *others]:
+        lfs = siblings[name].lfs
+        recorded[name] = lfs.sha256 if lfs else siblings[name].blob_id or ""
+        if not recorded[name]:
+            raise InputError(f"{checkpoint}: {constants.ENDPOINT} records no digest of {name}")
+    pinned = settings.weights_sha256
+    expected = expected_digests(repository, weights, recorded, pinned, source)
+    _ask(lambda: _readable(repository, info.sha, settings), checkpoint, settings)
+    files = []
+    for name in [*others, *weights]:
+        measure, what = measure_of(expected[name])
+        files.append(
+            Pinned(
+                (name,),
+                hf_hub_url(repository, name, revision=info.sha),
+                expected[name],
+                measure=measure,
+                what=what,
+                size=siblings[name].size,
+            )
+        )
+    return files
+
+
+def _info(checkpoint: HubCheckpoint, settings: Fetch) -> Any:
+    return HfApi().model_info(
+        checkpoint.repository,
+        revision=checkpoint.revision,
+        timeout=settings.timeout_s,
+        files_metadata=True,
+    )
+
+
+def _readable(repository: str, commit: str, settings: Fetch) -> None:
+    # A gated repository lists its files to everyone, and refuses only the files themselves.
+    address = hf_hub_url(repository, "config.json", revision=commit)
+    get_hf_file_metadata(address, timeout=settings.timeout_s)
+
+
+def _ask(question: Callable[[], Answer], checkpoint: HubCheckpoint, settings: Fetch) -> Answer:
+    """The hub's answer to a question; transient failures are tried again.
+
+    InputError where it is no, with what a person can do about it.
+    """
+    hub, fault = constants.ENDPOINT, ""
+    for attempt in range(settings.attempts):
+        time.sleep(wait_before(attempt))
+        try:
+            return question()
+        except HfHubHTTPError as error:
+            if error.response.status_code not in TRANSIENT:
+                raise InputError(f"{checkpoint}: {_refusal(error, checkpoint)}") from None
+            fault = f"HTTP {error.response.status_code}"
+        except httpx2.RequestError as error:
+            fault = f"{type(error).__name__} {error}".strip()
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{checkpoint}: {hub} does not answer as a hub: {shown(str(error))}"
+            ) from None
+    raise InputError(
+        f"{checkpoint}: {hub} cannot be reached: {fault} ({settings.attempts} attempts). Machines "
+        "that compute often have no network: this runs where Snakemake runs. "
+        + how_to_mirror(checkpoint, settings)
+    )
+
+
+def _refusal(error: Any, checkpoint: HubCheckpoint) -> str:
+    """What the hub's final word means, and what a person can do about it."""
+    page = f"{constants.ENDPOINT}/{checkpoint.repository}"
+    if isinstance(error, GatedRepoError):
+        return (
+            f"the repository is gated: accept its licence at {page}, then run `hf auth login` or "
+            "set HF_TOKEN to a token of that account, and run this again"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{page} has no such revision"
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"{page} does not exist, or is private: then run `hf auth login` or set HF_TOKEN to a "
+            "token that may read it"
+        )
+    status = error.response.status_code
+    advice = "; is HF_TOKEN a valid token?" if status in (401, 403) else ""
+    said = f", {shown(error.server_message)}" if error.server_message else ""
+    return f"{page}: HTTP {status}{said}{advice}"

@@ -1,0 +1,98 @@
+"""scripts/fetch.py with small settings, run in this process, and how a refusal must look."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import fetch
+from refine_af.command_line import run
+
+os.environ["NO_PROXY"] = "127.0.0.1"
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (fetch.file, fetch.instance_prompt, fetch.superni, fetch.checkpoint)
+SEEDS = "/owner/project/commit1/data/seed_tasks.jsonl"
+MODULE = "/owner/project/commit1/templates/template.py"
+CONTENT = b'{"id": "seed_0", "instruction": "Sort."}\n' * 5000
+PROMPT = "Come up with examples.\n\nTask: Add.\nOutput: 3\n\nTask:"
+DIGESTS = ROOT / "resources" / "superni" / "test_digests.jsonl"
+
+
+@dataclass
+class Done:
+    """How a command ended: its status and what it wrote to stderr."""
+
+    returncode: int
+    stderr: str
+
+
+def run_fetch(*arguments: object) -> Done:
+    """Run a command of scripts/fetch.py here, where a traceback is an exception."""
+    terminate = signal.getsignal(signal.SIGTERM)
+    status: object = 0
+    with redirect_stderr(StringIO()) as said, redirect_stdout(StringIO()):
+        try:
+            run(*COMMANDS, arguments=[str(argument) for argument in arguments])
+        except SystemExit as error:
+            status = error.code
+        finally:
+            signal.signal(signal.SIGTERM, terminate)
+    if isinstance(status, str):
+        return Done(1, status + "\n" + said.getvalue())
+    return Done(int(status or 0), said.getvalue())
+
+
+def refused(done: Any, *said: str) -> None:
+    """The command ended with one message that says all of `said`, and no traceback."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("error: ") == 1
+    for text in said:
+        assert text in done.stderr, done.stderr
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def settings(address: str, **changes: Any) -> str:
+    module = changes.pop("module", b"")
+    remote = {"url": address + SEEDS, "sha256": sha256(CONTENT)}
+    section = {
+        "mirror": None,
+        "seed_tasks": remote,
+        "user_oriented_instructions": remote,
+        "instance_prompt": {"url": address + MODULE, "sha256": sha256(module)},
+        "instance_prompt_constant": "demonstrations",
+        "instance_prompt_sha256": sha256(PROMPT.encode()),
+        "superni_task_url": address + "/tasks/{task}.json",
+        "superni_digests": "digests.jsonl",
+        "superni_tasks": None,
+        "weights_sha256": {},
+        "timeout_s": 0.5,
+        "attempts": 2,
+    }
+    return json.dumps({**section, **changes})
+
+
+def file_command(tmp_path: Path, section: str) -> list[object]:
+    places = ["--downloads", tmp_path / "downloads", "--file", tmp_path / "out" / "seeds.jsonl"]
+    return ["file", "--settings", section, "--name", "seed_tasks", *places]
+
+
+def prompt_command(tmp_path: Path, section: str) -> list[object]:
+    places = ["--downloads", tmp_path / "downloads", "--prompt", tmp_path / "prompt.txt"]
+    return ["instance-prompt", "--settings", section, *places]
+
+
+def superni_command(tmp_path: Path, section: str) -> list[object]:
+    places = ["--downloads", tmp_path / "downloads", "--tasks", tmp_path / "superni"]
+    return ["superni", "--settings", section, "--digests", tmp_path / "digests.jsonl", *places]

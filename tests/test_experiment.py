@@ -1,0 +1,83 @@
+"""config.yaml: the paper's constants, and what its values turn into."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from refine_af.errors import InputError
+from refine_af.experiment import canonical, checkpoint_folder, read_experiment
+from tiny import ROOT
+
+
+@pytest.fixture
+def paper() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return config
+
+
+def test_the_papers_own_numbers(paper: dict[str, Any]) -> None:
+    experiment = read_experiment(paper)
+    assert list(experiment.models) == ["llama-2-7b", "llama-2-13b", "mistral-7b"]
+    assert experiment.sizes == (5000, 10000, 15000)
+    stage1, ppo, sft = experiment.instructions, experiment.ppo, experiment.sft
+    assert (stage1.human_demonstrations, stage1.machine_demonstrations) == (6, 2)
+    assert (ppo.steps, ppo.batch_size, ppo.gradient_accumulation_steps) == (200, 4, 4)
+    assert (ppo.learning_rate, ppo.quantization) == (2e-5, "nf4")
+    assert (sft.epochs, sft.learning_rate, sft.warmup_ratio) == (3, 2e-5, 0.3)
+    assert (sft.batch_size, sft.gradient_accumulation_steps, sft.schedule) == (2, 4, "cosine")
+
+
+def test_every_number_names_its_source() -> None:
+    """Each line of config.yaml with a number has a comment, or stands under one that has."""
+    bare = []
+    covered = -1
+    for number, line in enumerate((ROOT / "config.yaml").read_text().splitlines(), 1):
+        indent = len(line) - len(line.lstrip())
+        if indent <= covered:
+            covered = -1
+        if covered < 0 and "#" in line and line.rstrip().split("#")[0].rstrip().endswith(":"):
+            covered = indent
+        value = line.split("#")[0]
+        if re.search(r":\s*\[?-?\d[\d.e-]*(\s|,|$)", value) and "#" not in line and covered < 0:
+            bare.append(f"{number}: {line}")
+    assert not bare
+
+
+def test_the_same_values_give_the_same_text(paper: dict[str, Any]) -> None:
+    turned = {key: paper[key] for key in reversed(list(paper))}
+    turned["sft"] = dict(reversed(list(paper["sft"].items())))
+    text = canonical(read_experiment(paper).sft)
+    assert text == canonical(read_experiment(turned).sft)
+    turned["sft"]["epochs"], turned["sft"]["batch_size"] = 2, 3
+    assert text != canonical(read_experiment(turned).sft)
+
+
+def test_yamls_exponents_are_numbers(paper: dict[str, Any]) -> None:
+    paper["sft"]["learning_rate"] = yaml.safe_load("2e-5")
+    assert read_experiment(paper).sft.learning_rate == 2e-5
+
+
+def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
+    experiment = read_experiment(paper)
+    assert (experiment.segments, experiment.segments_of(5001)) == (3, 2)
+
+
+def test_where_a_checkpoint_stands() -> None:
+    assert checkpoint_folder("my/model") == "my/model"
+    pinned = "mistralai/Mistral-7B-v0.1@7231864981174d9bee8c7687c24c8344414eae6b"
+    folder = (
+        "results/checkpoints/mistralai--Mistral-7B-v0.1--7231864981174d9bee8c7687c24c8344414eae6b"
+    )
+    assert checkpoint_folder(pinned) == folder
+
+
+def test_all_faults_are_named_at_once(paper: dict[str, Any]) -> None:
+    paper["sft"]["epochs"] = 0
+    del paper["ppo"]["steps"]
+    with pytest.raises(InputError) as caught:
+        read_experiment(paper)
+    assert "sft.epochs" in str(caught.value) and "ppo.steps" in str(caught.value)

@@ -1,0 +1,78 @@
+"""The paper's own configuration on the real data, with a tiny backbone: every path is the real one.
+
+Runs where the environment variable REFINE_AF_MIRROR names a folder with the data. The scores mean
+nothing; that every stage reads, writes and counts the real files does.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tiny import ROOT, write_experiment
+from workflow import snakemake
+
+TASKS = [
+    "task1344_glue_entailment_classification",
+    "task1393_superglue_copa_text_completion",
+    "task648_answer_generation",
+    "task957_e2e_nlg_text_generation_generate",
+]
+
+
+@pytest.fixture(scope="module")
+def mirror() -> Path:
+    name = os.environ.get("REFINE_AF_MIRROR")
+    if name is None:
+        pytest.skip("REFINE_AF_MIRROR names no folder with the real data")
+    folder = Path(name)
+    assert (folder / "seed_tasks.jsonl").is_file(), f"REFINE_AF_MIRROR={name} holds no data"
+    return folder.absolute()
+
+
+def real_config(world: Path, mirror: Path) -> dict[str, Any]:
+    """The paper's configuration; only models, lengths and counts are made small."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
+    config["sizes"] = [4, 8]
+    config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
+    stage1 = config["instructions"]
+    stage1 |= {"segment": 4, "requests": 16, "least_yield": 0.0}
+    stage1["sampling"] |= {"temperature": 1.0, "top_p": 0.95, "max_new_tokens": 48}
+    config["ppo"] |= {"steps": 1, "rollouts": 4, "gradient_accumulation_steps": 1, "epochs": 1}
+    config["ppo"] |= {"quantization": "none", "evaluation_prompts": 2}
+    config["ppo"]["sampling"]["max_new_tokens"] = 24
+    config["ppo"]["reward"] |= {
+        "model": str(world / "reward_model"),
+        "evaluator": str(world / "evaluator"),
+        "max_length": 256,
+    }
+    config["instances"] |= {"quantization": "none", "least_parsed": 0.0}
+    config["instances"]["sampling"]["max_new_tokens"] = 48
+    config["sft"] |= {"epochs": 1, "quantization": "none"}
+    config["superni"] |= {"max_source_tokens": 8192, "max_new_tokens": 4}
+    return config
+
+
+def test_the_whole_chain_on_real_data(world: Path, mirror: Path, tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "real", real_config(world, mirror))
+    done = snakemake("--directory", folder, "--cores", 2)
+    assert "Traceback" not in done.stdout
+    assert done.returncode == 0, done.stdout[-6000:]
+    results = folder / "results"
+    assert len((results / "fetch" / "seed_tasks.jsonl").read_text().splitlines()) == 175
+    users = results / "fetch" / "user_oriented_instructions.jsonl"
+    assert len(users.read_text().splitlines()) == 252
+    prompt = (results / "fetch" / "instance_prompt.txt").read_text()
+    assert prompt.count("\nTask: ") == 11 and prompt.endswith("\nTask: {instruction}\n")
+    with open(results / "superni_tiny.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "base"]
+    assert {row["task"]: int(row["instances"]) for row in rows} == dict.fromkeys(TASKS, 100)
+    replies = (results / "superni_tiny" / "refine-af_8.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["id"] for line in replies}) == 400

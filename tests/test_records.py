@@ -1,0 +1,100 @@
+"""Rows survive whatever a model wrote, and land whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refine_af.errors import InputError
+from refine_af.records import (
+    Instance,
+    Prediction,
+    json_line,
+    read_records,
+    read_rows,
+    read_seeds,
+    whole_file,
+    whole_folder,
+    write_records,
+)
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
+
+
+@given(texts=st.lists(ANY_TEXT, max_size=5))
+def test_any_text_survives_a_file(
+    texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("records") / "rows.jsonl"
+    rows = [Instance(str(i), "i0", "refine-af", text, text, text) for i, text in enumerate(texts)]
+    write_records(path, rows)
+    assert read_records(path, Instance) == rows
+
+
+def test_a_row_is_one_line_whatever_it_holds() -> None:
+    line = json_line({"text": "a\nb\r\u2028\u2029\x85\x00é\ud800"})
+    assert line.count(b"\n") == 1 and line.endswith(b"\n")
+    assert "é" in json_line({"text": "é"}).decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ('{"id": "a", "prediction": "b"}', "no 'finished'"),
+        ('{"id": "a", "prediction": "b", "finished": 1}', "'finished' is no bool: 1"),
+        ('{"id": "a", "prediction": null, "finished": true}', "'prediction' is no str: None"),
+        ('{"id": "a", "prediction": "b", "finished": true, "x": 1}', "unknown key 'x'"),
+        ("[" * 100_000, "not JSON"),
+        ("", "not JSON"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, line: str, wanted: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "0", "prediction": "", "finished": false}\n' + line + "\n")
+    with pytest.raises(InputError) as caught:
+        read_records(path, Prediction)
+    assert f"{path}, line 2" in str(caught.value) and wanted in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_file_lands_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    with pytest.raises(ZeroDivisionError), whole_file(path) as aside:
+        aside.write_text("half")
+        _ = 1 / 0
+    assert list(path.parent.iterdir()) == []
+    with whole_file(path) as aside:
+        aside.write_text("whole")
+    assert path.read_text() == "whole" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_lands_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with pytest.raises(ZeroDivisionError), whole_folder(path) as aside:
+        (aside / "one").write_text("1")
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+    path.mkdir()  # as Snakemake may
+    with whole_folder(path) as aside:
+        (aside / "deep").mkdir()
+        (aside / "deep" / "one").write_text("1")
+    assert (path / "deep" / "one").read_text() == "1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_seeds_keep_upstreams_other_keys_unread(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.jsonl"
+    path.write_text('{"id": "a", "instruction": "Sort.", "instances": [], "name": "n"}\n')
+    assert [seed.instruction for seed in read_seeds(path)] == ["Sort."]
+    path.write_text("")
+    with pytest.raises(InputError, match="holds no seed task"):
+        read_seeds(path)
+
+
+def test_lines_end_at_newlines_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(json_line({"text": "one\u2028two\x85three"}) * 2)
+    assert [where for where, _ in read_rows(path)] == [f"{path}, line 1", f"{path}, line 2"]

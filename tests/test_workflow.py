@@ -1,0 +1,283 @@
+"""The real Snakefile: what it plans, how its jobs share a GPU, and what a change rebuilds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tiny import ROOT, tiny_config, write_experiment
+from workflow import plan, snakemake
+
+PAPER = {
+    "fetch_file": 2,  # seeds, user-oriented instructions
+    "fetch_instance_prompt": 1,
+    "fetch_superni": 1,
+    "fetch_checkpoint": 5,  # three backbones, the reward model, the evaluator
+    "instructions_segment": 9,  # three backbones, three segments of 5,000
+    "instructions": 3,
+    "ppo": 3,
+    "instances_segment": 18,
+    "instances": 6,
+    "sft": 18,
+    "superni_instances": 1,
+    "superni_predictions": 21,  # 18 cells and three untuned backbones
+    "superni": 3,
+    "report": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's files as a clone has them, free to be edited."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("rules", "scripts", "resources", "profiles", "envs", "demo/prompts"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("config.yaml", "grid.yaml"):
+        shutil.copy(ROOT / "demo" / name, folder / "demo" / name)
+    return folder
+
+
+def test_the_papers_grid_is_planned_from_a_fresh_clone(clone: Path) -> None:
+    assert plan(project=clone) == Counter(PAPER)
+
+
+def test_planning_needs_no_torch(clone: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "torch"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise SystemExit('torch was imported')\n")
+    done = snakemake("-n", "--cores", 1, project=clone, environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished experiment: the project, its folder, and when each job's process ran."""
+
+    project: Path
+    folder: Path
+    jobs: list[tuple[str, float, float]]
+
+    def plan(self) -> Counter[str]:
+        return plan("--directory", self.folder, project=self.project)
+
+
+# Loaded by every Python process of a run: says when the process began and ended.
+RECORDER = """
+import atexit, json, os, sys, time
+began = time.time()
+def record():
+    with open(os.environ["REFINE_AF_TEST_JOBS"], "a") as file:
+        file.write(json.dumps([sys.argv, began, time.time()]) + "\\n")
+atexit.register(record)
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(clone: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small grid, run by the real rules with eight cores and one GPU."""
+    base = tmp_path_factory.mktemp("run")
+    (base / "sitecustomize.py").write_text(RECORDER)
+    config = tiny_config(world)
+    shutil.copy(world / "seeds.jsonl", base / "seeds.jsonl")
+    config["data"]["seeds"] = str(base / "seeds.jsonl")
+    folder = write_experiment(base / "experiment", config)
+    jobs = base / "jobs.jsonl"
+    done = snakemake(
+        *("--directory", folder, "--cores", 8, "--resources", "gpu=1"),
+        project=clone,
+        environment={"PYTHONPATH": str(base), "REFINE_AF_TEST_JOBS": str(jobs)},
+    )
+    assert done.returncode == 0, done.stdout[-8000:]
+    rows = [json.loads(line) for line in jobs.read_text().splitlines()]
+    named = [(" ".join(map(os.path.basename, argv[:2])), start, end) for argv, start, end in rows]
+    return Run(clone, folder, named)
+
+
+def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
+    results = finished.folder / "results"
+    assert len((results / "instructions_tiny.jsonl").read_text().splitlines()) == 8
+    assert (results / "ppo_tiny" / "adapter" / "adapter_model.safetensors").is_file()
+    for method in ("self-instruct", "refine-af"):
+        assert (results / "instances_tiny" / f"{method}.jsonl").is_file()
+        for size in (4, 8):
+            cell = f"{method}_{size}"
+            assert (results / "sft_tiny" / cell / "adapter_model.safetensors").is_file()
+            rows = (results / "superni_tiny" / f"{cell}.jsonl").read_text().splitlines()
+            assert len(rows) == 4  # two tasks, two instances each
+    assert (results / "superni_tiny" / "base.jsonl").is_file()
+    assert (results / "superni_tiny.csv").is_file()
+    assert (results / "report.html").is_file()
+
+
+def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
+    models = ("instructions.py segment", "ppo.py", "instances.py segment", "sft.py")
+    models += ("superni.py predictions",)
+    gpu = sorted((start, end) for name, start, end in finished.jobs if name.startswith(models))
+    # 2 segments, 1 PPO, 4 instance segments, 4 SFT, 6 predictions (4 cells, 2 baselines)
+    assert len(gpu) == 17
+    for (_, end), (start, _) in itertools.pairwise(gpu):
+        assert end <= start
+
+
+def test_a_finished_run_has_nothing_to_do(finished: Run) -> None:
+    assert finished.plan() == Counter()
+
+
+def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
+    # An experiment in demo/, finished, leaves the paper's plan as it was.
+    shutil.copytree(finished.folder / "results", finished.project / "demo" / "results")
+    try:
+        assert plan(project=finished.project) == Counter(PAPER)
+    finally:
+        shutil.rmtree(finished.project / "demo" / "results")
+
+
+# What each kind of change plans, for one model, two sizes in two segments, and two methods.
+TABLES = {"superni": 1, "report": 1}
+EVALUATED = {"superni_predictions": 4} | TABLES
+TUNED = {"sft": 4} | EVALUATED
+REFINED = {"instances_segment": 2, "instances": 1, "sft": 2, "superni_predictions": 2} | TABLES
+WRITTEN = {"instances_segment": 4, "instances": 2} | TUNED
+POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
+
+
+def edit_text(name: str) -> Callable[[Run], None]:
+    """Append a comment to a file of the project."""
+
+    def edit(run: Run) -> None:
+        with open(run.project / name, "a") as file:
+            file.write("# edited\n")
+
+    return edit
+
+
+def edit_config(change: Callable[[dict[str, Any]], None]) -> Callable[[Run], None]:
+    def edit(run: Run) -> None:
+        path = run.folder / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        change(config)
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    return edit
+
+
+def touch(name: str) -> Callable[[Run], None]:
+    def edit(run: Run) -> None:
+        os.utime(run.project / name, (time.time() + 60,) * 2)
+
+    return edit
+
+
+def edit_seed(run: Run) -> None:
+    path = run.folder.parent / "seeds.jsonl"
+    path.write_text(path.read_text().replace("Sort", "Order", 1).replace("Count", "Number", 1))
+
+
+def delete_cell(run: Run) -> None:
+    shutil.rmtree(run.folder / "results" / "sft_tiny" / "refine-af_4")
+
+
+def add_model(config: dict[str, Any]) -> None:
+    config["models"]["second"] = config["models"]["tiny"]
+
+
+CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
+    "a touched script": (touch("scripts/ppo.py"), {}),
+    "a touched rule file": (touch("rules/ppo.smk"), {}),
+    "a touched shared module": (touch("scripts/refine_af/generation.py"), {}),
+    "an edited script, instructions": (edit_text("scripts/instructions.py"), POOLED),
+    "an edited script, ppo": (edit_text("scripts/ppo.py"), {"ppo": 1} | REFINED),
+    "an edited script, instances": (edit_text("scripts/instances.py"), WRITTEN),
+    "an edited script, sft": (edit_text("scripts/sft.py"), TUNED),
+    "an edited script, report": (edit_text("scripts/report.py"), {"report": 1}),
+    "an edited script, fetch": (edit_text("scripts/fetch.py"), {}),
+    "an edited shared module, novelty": (edit_text("scripts/refine_af/novelty.py"), POOLED),
+    "an edited shared module, rewards": (
+        edit_text("scripts/refine_af/rewards.py"),
+        {"ppo": 1} | REFINED,
+    ),
+    "an edited module of the command line": (
+        edit_text("scripts/refine_af/command_line.py"),
+        {},
+    ),
+    "an edited prompt": (edit_text("demo/prompts/instances.txt"), {"ppo": 1} | WRITTEN),
+    "section instructions": (
+        edit_config(lambda c: c["instructions"].update(requests=9)),
+        POOLED,
+    ),
+    "section ppo": (
+        edit_config(lambda c: c["ppo"].update(learning_rate=2e-3)),
+        {"ppo": 1} | REFINED,
+    ),
+    "section instances": (edit_config(lambda c: c["instances"].update(seed=7)), WRITTEN),
+    "section sft": (edit_config(lambda c: c["sft"].update(epochs=2)), TUNED),
+    "section superni": (
+        edit_config(lambda c: c["superni"].update(max_new_tokens=5)),
+        {"superni_instances": 1, "superni_predictions": 6} | TABLES,
+    ),
+    "section report": (edit_config(lambda c: c["report"].update(span=10)), {"report": 1}),
+    "hardware": (edit_config(lambda c: c["compute"]["ppo"].update(mem_mb=3000)), {}),
+    "the order of keys": (
+        edit_config(lambda c: c.update(sft=dict(reversed(list(c.pop("sft").items()))))),
+        {},
+    ),
+    "a model added": (
+        edit_config(add_model),
+        {**POOLED, "superni_predictions": 6, "report": 1},
+    ),
+    "a seed edited": (edit_seed, POOLED),
+    "one cell deleted": (delete_cell, {"sft": 1, "superni_predictions": 1} | TABLES),
+    "a size added in the last segment": (
+        edit_config(lambda c: c["sizes"].append(6)),
+        {"sft": 2, "superni_predictions": 2} | TABLES,
+    ),
+    "a size added beyond the last segment": (
+        edit_config(lambda c: c["sizes"].append(12)),
+        {
+            "instructions_segment": 1,
+            "instructions": 1,
+            "instances_segment": 2,
+            "instances": 2,
+            "sft": 2,
+            "superni_predictions": 2,
+        }
+        | TABLES,
+    ),
+    "a size taken away": (
+        edit_config(lambda c: c["sizes"].remove(8)),
+        {"instructions": 1, "instances": 2} | TABLES,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_rebuilds_what_depends_on_it(finished: Run, name: str, tmp_path: Path) -> None:
+    edit, planned = CHANGES[name]
+    # Everything an edit may touch is put back afterwards, times included.
+    kept = [finished.project, finished.folder, finished.folder.parent / "seeds.jsonl"]
+    for number, path in enumerate(kept):
+        copy = shutil.copytree if path.is_dir() else shutil.copy2
+        copy(path, tmp_path / str(number))
+    edit(finished)
+    try:
+        assert finished.plan() == Counter(planned)
+    finally:
+        for number, path in enumerate(kept):
+            if path.is_dir():
+                shutil.rmtree(path)
+                shutil.copytree(tmp_path / str(number), path)
+            else:
+                shutil.copy2(tmp_path / str(number), path)

@@ -1,0 +1,184 @@
+"""A tiny world for tests: models made in seconds, and an experiment small enough to run."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+WORDS = ["sort", "count", "name", "copy", "turn", "list", "word", "line", "number", "color"]
+WORDS += ["apple", "river", "stone", "garden"]
+SPECIAL = ["<pad>", "<s>", "</s>", "<|prompter|>", "<|assistant|>", "<|endoftext|>"]
+
+
+def sentence(rng: random.Random, length: int) -> str:
+    return " ".join(rng.choice(WORDS) for _ in range(length)).capitalize() + "."
+
+
+def documents(rng: random.Random, count: int) -> list[str]:
+    """Texts of the two kinds that the stages ask for: task lists, and tasks with an output."""
+    texts = []
+    for index in range(count):
+        if index % 2:
+            lines = [f"Task {number}: {sentence(rng, 5)}" for number in range(6, 13)]
+            texts.append("\n".join(lines) + "\n\n")
+        else:
+            texts.append(
+                f"Task: {sentence(rng, 5)}\nInput: {sentence(rng, 2)}\n"
+                f"Output: {sentence(rng, 3)}\n\nTask: {sentence(rng, 5)}\n"
+            )
+    return texts
+
+
+def make_tokenizer(folder: Path) -> None:
+    """A byte-level BPE tokenizer of 400 tokens with padding, begin and end, which begins texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    corpus = [*documents(random.Random(0), 200), *["Example 1 Answer: Yes No 1, 2"] * 50]
+    tokenizer.train_from_iterator(corpus, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+
+
+def make_llama(folder: Path, tokenizer_folder: Path, *, steps: int = 0) -> None:
+    """A Llama of two layers as a checkpoint folder: random, or after some steps on `documents`."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=16384,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    model = LlamaForCausalLM(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    rng = random.Random(1)
+    for _ in range(steps):
+        rows = [tokenizer(text)["input_ids"][:96] for text in documents(rng, 16)]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+        loss = model(input_ids=ids, labels=ids.masked_fill(ids == 0, -100)).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make_judges(reward_model: Path, evaluator: Path, tokenizer_folder: Path) -> None:
+    """A random reward model and a random evaluator, as checkpoint folders."""
+    import torch
+    from transformers import AutoTokenizer, GPTNeoXConfig, T5Config, T5ForConditionalGeneration
+
+    from refine_af.rewards import RewardModel
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    torch.manual_seed(0)
+    neox = GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=512,
+    )
+    RewardModel(neox).save(reward_model)
+    t5 = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        pad_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=0,
+    )
+    T5ForConditionalGeneration(t5).save_pretrained(evaluator)
+    for folder in (reward_model, evaluator):
+        tokenizer.save_pretrained(folder)
+
+
+def make_tasks(folder: Path, *, tasks: int = 2, instances: int = 3) -> None:
+    """Super-NI test tasks in upstream's file format, with the list that names them in order."""
+    folder.mkdir(parents=True)
+    names = [f"task{number}_tiny" for number in range(tasks)]
+    (folder / "tasks.txt").write_text("".join(f"{name}\n" for name in names))
+    for number, name in enumerate(names):
+        task = {
+            "Definition": [f"Repeat word {number} of the text"],
+            "Categories": [["Text Copying", "Word Naming"][number % 2]],
+            "Positive Examples": [{"input": "apple river", "output": "apple"}],
+            "Instances": [
+                {"id": f"{name}-{i}", "input": f"stone {i}", "output": ["stone"]}
+                for i in range(instances)
+            ],
+        }
+        (folder / f"{name}.json").write_text(json.dumps(task))
+
+
+def make_seeds(path: Path, count: int = 12) -> None:
+    rng = random.Random(2)
+    rows = [{"id": f"seed_{i}", "instruction": sentence(rng, 6)} for i in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def tiny_config(world: Path) -> dict[str, Any]:
+    """The demo's configuration cut down to a grid of seconds, on the models and data in `world`."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
+    config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
+    config["sizes"] = [4, 8]
+    config["data"] = {
+        "seeds": str(world / "seeds.jsonl"),
+        "user_instructions": str(world / "seeds.jsonl"),
+        "superni": str(world / "tasks"),
+    }
+    config["demo"] = None
+    config["instructions"] |= {"segment": 4, "requests": 8, "least_yield": 0.0}
+    config["instructions"]["novelty"]["threshold"] = "1.0"
+    config["ppo"] |= {"steps": 1, "rollouts": 4, "batch_size": 4, "epochs": 1}
+    config["ppo"] |= {"evaluation_prompts": 4, "samples_every": 1}
+    config["ppo"]["reward"] |= {
+        "model": str(world / "reward_model"),
+        "evaluator": str(world / "evaluator"),
+    }
+    config["instances"]["least_parsed"] = 0.0
+    config["sft"]["epochs"] = 1
+    config["superni"] |= {"instances_per_task": 2, "max_new_tokens": 4}
+    config["report"]["resamples"] = 100
+    return config
+
+
+def write_experiment(folder: Path, config: dict[str, Any]) -> Path:
+    """An experiment's folder: its config.yaml, where `snakemake --directory` finds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder

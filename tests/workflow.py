@@ -1,0 +1,41 @@
+"""Snakemake as a person runs it: in a process of its own, on a project and an experiment."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tiny import ROOT
+
+
+def snakemake(
+    *arguments: object, project: Path = ROOT, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake on the project's Snakefile; output and messages as one text."""
+    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=project,
+        env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+    )
+
+
+def plan(*arguments: object, project: Path = ROOT) -> Counter[str]:
+    """How many jobs of each rule a dry run would do; `all`, which makes nothing, left out."""
+    done = snakemake("-n", "--cores", 1, "--resources", "gpu=1", *arguments, project=project)
+    assert done.returncode == 0, done.stdout
+    table = re.search(r"Job stats:\n.*?\n-+.*?\n(.*?)\ntotal", done.stdout, re.S)
+    if table is None:
+        assert "Nothing to be done" in done.stdout, done.stdout
+        return Counter()
+    jobs = Counter({rule: int(count) for rule, count in map(str.split, table[1].splitlines())})
+    del jobs["all"]
+    return jobs
