@@ -1,8 +1,6 @@
 # The checked experiment, and functions from names to files, for every file of rules.
-import ast
 import os
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
@@ -17,6 +15,7 @@ from refine_af.experiment import (
     read_experiment,
 )
 from refine_af.records import read_seeds
+from refine_af.sources import sources
 
 try:
     check_readable(Path("config.yaml"))
@@ -38,18 +37,6 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.ge
 # The Snakefile's folder as seen from the experiment's: relative, so that both may move together.
 ROOT = Path(os.path.relpath(workflow.basedir))
 SCRIPTS = ROOT / "scripts"
-
-# Modules that decide how a job is called and what it prints, and never what it computes: an edit
-# there reruns nothing.
-PLUMBING = {
-    "command_line",
-    "configuration",
-    "errors",
-    "experiment",
-    "fields",
-    "progress",
-    "settings",
-}
 
 MODELS = list(experiment.models)
 METHODS = list(experiment.methods)
@@ -100,25 +87,10 @@ def machine(stage):
     return experiment.compute[stage]
 
 
-@lru_cache(maxsize=None)
-def imported(path):
-    """The modules of refine_af that a Python file imports, at its top or within a function."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("refine_af."):
-            names.add(node.module.split(".")[1])
-    return names - PLUMBING
-
-
 def code(script):
     """A script and every module that its results depend on: inputs, so that an edit reruns it."""
-    found, waiting = set(), imported(Path(workflow.basedir, "scripts", f"{script}.py"))
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        waiting |= imported(Path(workflow.basedir, "scripts", "refine_af", f"{name}.py")) - found
-    modules = [str(SCRIPTS / "refine_af" / f"{name}.py") for name in sorted(found)]
-    return [str(SCRIPTS / f"{script}.py"), *modules]
+    scripts = Path(workflow.basedir, "scripts")
+    return [str(SCRIPTS / path.relative_to(scripts)) for path in sources(scripts / f"{script}.py")]
 
 
 def backbone(wildcards):

@@ -14,8 +14,13 @@ rule report:
         truths=truths,
         code=code("report"),
     output:
-        report="results/report.html",
-        figures=directory("results/figures"),
+        report=report("results/report.html", category="Report"),
+        figures=report(
+            directory("results/figures"),
+            patterns=["{figure}.png"],
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "results/logs/report.log",
     conda:

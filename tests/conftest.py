@@ -61,4 +61,5 @@ def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     tiny.make_judges(folder / "reward_model", folder / "evaluator", tiny_tokenizer)
     tiny.make_seeds(folder / "seeds.jsonl")
     tiny.make_tasks(folder / "tasks")
+    tiny.make_prompt(folder / "instances.txt")
     return folder

@@ -109,9 +109,11 @@ def test_draws_follow_the_probabilities() -> None:
     assert (torch.bincount(drawn[:, 0]) / count - shares).abs().max() < 1e-3
 
 
-def test_a_prompt_beyond_the_context_is_refused(loaded: tuple[Any, Any]) -> None:
-    with pytest.raises(InputError, match=r"max_new_tokens 12 exceeds the model's context of 4096"):
-        complete(loaded, GREEDY, tails=["a " * 5000], seeds=[0])
+def test_a_prompt_beyond_the_context_is_completed_with_nothing(loaded: tuple[Any, Any]) -> None:
+    rows = complete(loaded, GREEDY, tails=[TAILS[0], "a " * 20_000], seeds=[0, 1])
+    assert rows == [complete(loaded, GREEDY)[0], Completion("", (), "length")]
+    with pytest.raises(InputError, match=r"max_new_tokens 12 exceeds the model's context of 16384"):
+        complete(loaded, GREEDY, tails=["a " * 20_000], seeds=[0])
 
 
 def test_rows_that_fit_shrink_with_length(loaded: tuple[Any, Any]) -> None:

@@ -57,6 +57,8 @@ def real_config(world: Path, mirror: Path) -> dict[str, Any]:
     config["instances"]["sampling"]["max_new_tokens"] = 48
     config["sft"] |= {"epochs": 1, "quantization": "none"}
     config["superni"] |= {"max_source_tokens": 8192, "max_new_tokens": 4}
+    for stage in ("instructions", "superni"):
+        config[stage]["quantization"] = "none"
     return config
 
 

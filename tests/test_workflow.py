@@ -183,7 +183,7 @@ def touch(name: str) -> Callable[[Run], None]:
 
 def edit_seed(run: Run) -> None:
     path = run.folder.parent / "seeds.jsonl"
-    path.write_text(path.read_text().replace("Sort", "Order", 1).replace("Count", "Number", 1))
+    path.write_text(path.read_text().replace('"instruction": "', '"instruction": "Please ', 1))
 
 
 def delete_cell(run: Run) -> None:
@@ -213,7 +213,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         edit_text("scripts/refine_af/command_line.py"),
         {},
     ),
-    "an edited prompt": (edit_text("demo/prompts/instances.txt"), {"ppo": 1} | WRITTEN),
+    "an edited prompt": (edit_text("demo/prompts/instructions.txt"), POOLED),
     "section instructions": (
         edit_config(lambda c: c["instructions"].update(requests=9)),
         POOLED,

@@ -28,10 +28,8 @@ def documents(rng: random.Random, count: int) -> list[str]:
             lines = [f"Task {number}: {sentence(rng, 5)}" for number in range(6, 13)]
             texts.append("\n".join(lines) + "\n\n")
         else:
-            texts.append(
-                f"Task: {sentence(rng, 5)}\nInput: {sentence(rng, 2)}\n"
-                f"Output: {sentence(rng, 3)}\n\nTask: {sentence(rng, 5)}\n"
-            )
+            pairs = [f"Do\n{sentence(rng, 3)}\nOutput: {sentence(rng, 2)}\n" for _ in range(5)]
+            texts.append("\n".join(pairs))
     return texts
 
 
@@ -79,7 +77,7 @@ def make_llama(folder: Path, tokenizer_folder: Path, *, steps: int = 0) -> None:
         eos_token_id=2,
     )
     model = LlamaForCausalLM(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     rng = random.Random(1)
     for _ in range(steps):
         rows = [tokenizer(text)["input_ids"][:96] for text in documents(rng, 16)]
@@ -151,6 +149,11 @@ def make_seeds(path: Path, count: int = 12) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def make_prompt(path: Path) -> None:
+    """An instance prompt that the tiny Llama knows how to go on from."""
+    path.write_text("Do\nSort.\nOutput: River stone.\n\nDo\n{instruction}\n")
+
+
 def tiny_config(world: Path) -> dict[str, Any]:
     """The demo's configuration cut down to a grid of seconds, on the models and data in `world`."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
@@ -161,6 +164,9 @@ def tiny_config(world: Path) -> dict[str, Any]:
         "user_instructions": str(world / "seeds.jsonl"),
         "superni": str(world / "tasks"),
     }
+    config["prompts"]["instances"] = str(world / "instances.txt")
+    for stage in ("ppo", "instances"):
+        config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do"]}
     config["demo"] = None
     config["instructions"] |= {"segment": 4, "requests": 8, "least_yield": 0.0}
     config["instructions"]["novelty"]["threshold"] = "1.0"

@@ -44,21 +44,23 @@ def generate(
 
     The prefix is computed once; it and each tail are tokenised apart. Row i draws its numbers
     from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest token.
-    Raises InputError where a prompt leaves no room in the model's context.
+    A prompt that leaves no room in the model's context is completed with nothing, cut by length;
+    InputError where none leaves room.
     """
     head = encode(tokenizer, prefix, start=True)
     rows = [
         _Row(encode(tokenizer, tail, start=False), seed)
         for tail, seed in zip(tails, seeds, strict=True)
     ]
-    _check_room(model, len(head), rows, sampling)
+    with_room = _with_room(model, len(head), rows, sampling)
+    if progress:
+        progress.advance(len(rows) - len(with_room))
     stops = _Stops(model, tokenizer, sampling.stop)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index].tail))
     with torch.inference_mode():
         cache = _prefill(model, head)
-        size = rows_that_fit(model, _longest(len(head), rows, sampling))
-        for start in range(0, len(rows), size):
-            batch = [rows[index] for index in order[start : start + size]]
+        size = rows_that_fit(model, _longest(len(head), with_room, sampling))
+        for start in range(0, len(with_room), size):
+            batch = with_room[start : start + size]
             _complete(model, cache, batch, sampling, stops)
             if progress:
                 progress.advance(len(batch))
@@ -139,16 +141,19 @@ def _longest(head: int, rows: Sequence[_Row], sampling: Sampling) -> int:
     return head + max((len(row.tail) for row in rows), default=0) + sampling.max_new_tokens
 
 
-def _check_room(model: Any, head: int, rows: Sequence[_Row], sampling: Sampling) -> None:
-    room = getattr(model.config, "max_position_embeddings", None)
-    needed = _longest(head, rows, sampling)
-    if room is not None and needed > room:
-        raise InputError(
-            f"the longest prompt has {needed - sampling.max_new_tokens} tokens, which with "
-            f"max_new_tokens {sampling.max_new_tokens} exceeds the model's context of {room}"
-        )
+def _with_room(model: Any, head: int, rows: Sequence[_Row], sampling: Sampling) -> list[_Row]:
+    """The rows whose prompt and reply the model's context holds, shortest first."""
     if any(not row.tail for row in rows):
         raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
+    room = getattr(model.config, "max_position_embeddings", None)
+    ordered = sorted(rows, key=lambda row: len(row.tail))
+    fitting = [row for row in ordered if not room or _longest(head, [row], sampling) <= room]
+    if rows and not fitting:
+        raise InputError(
+            f"the shortest prompt has {head + len(ordered[0].tail)} tokens, which with "
+            f"max_new_tokens {sampling.max_new_tokens} exceeds the model's context of {room}"
+        )
+    return fitting
 
 
 def _prefill(model: Any, head: list[int]) -> Any:

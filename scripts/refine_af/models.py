@@ -79,14 +79,23 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
-    """Token ids of `text` as plain text, after the model's begin-of-text token where `start`.
+    """Token ids of plain `text`: from a text's start, with its begin token, or from its middle.
 
     A special token's name inside `text` is text: what a model or a user wrote cannot end or
-    begin anything.
+    begin anything. In the middle of a text no space is put before the first word, as
+    SentencePiece's tokenizers do at its start.
     """
-    ids = list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
-    begins = start and tokenizer.bos_token_id is not None
-    return [tokenizer.bos_token_id, *ids] if begins else ids
+
+    def plain(piece: str) -> list[int]:
+        return list(tokenizer.encode(piece, add_special_tokens=False, split_special_tokens=True))
+
+    if start:
+        begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        return begin + plain(text)
+    # After a line break nothing is put before a word; where both make a token together, the
+    # tokenizer is byte-level and puts nothing before a word anyway.
+    before, both = plain("\n"), plain("\n" + text)
+    return both[len(before) :] if both[: len(before)] == before else plain(text)
 
 
 def _nf4() -> Any:

@@ -1,0 +1,64 @@
+# Everything runs in .venv, made from requirements.txt by `make setup` (or by the first target that
+# needs it). The targets and what they do: `make`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+INSTALLED := .venv/installed
+
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+# The demo's models are so small that a second thread costs more than it gives. PYTHONPATH is where
+# Snakemake finds the live view.
+DEMO := $(IN_VENV) PYTHONPATH="$(CURDIR)/scripts" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+	snakemake --workflow-profile profiles/demo --directory demo --logger live
+WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
+	'  report.html       the report: open it in a browser' \
+	'  superni_*.csv     scores, a row a method, size and task' \
+	'  instances_*/      the instruction data of each method'
+
+.PHONY: help setup demo demo-grid test clean-demo
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: $(INSTALLED) ## make .venv, the environment (once)
+
+demo: $(INSTALLED) ## run the whole pipeline on the embedded demo, one tiny backbone (8 min, 2 cores)
+	@$(DEMO)
+	@$(WHERE)
+
+demo-grid: $(INSTALLED) ## the demo with a second backbone (15 min)
+	@$(DEMO) --configfile demo/grid.yaml
+	@$(WHERE)
+
+test: $(INSTALLED) ## the gate: format, lint, types, tests
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) ruff check
+	$(IN_VENV) mypy
+	$(IN_VENV) snakefmt --check Snakefile rules
+	$(IN_VENV) snakemake --lint
+	$(IN_VENV) pytest
+
+clean-demo: ## delete the demo's results
+	rm -rf demo/results demo/.snakemake
+
+$(INSTALLED): requirements.txt
+	@command -v $(PYTHON) > /dev/null || { \
+		echo 'error: no $(PYTHON) here; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)" \
+			"(another: make PYTHON=python3.12 ...)" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo 'error: $(PYTHON) cannot make virtual environments;' \
+			'on Debian or Ubuntu: apt-get install python3-venv' >&2; \
+		exit 1; }
+	@echo 'Making the environment .venv (a few minutes, once) ...'
+	@.venv/bin/python -m pip --version &> /dev/null || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

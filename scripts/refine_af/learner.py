@@ -1,0 +1,161 @@
+"""PPO's learner: from scored responses to a better policy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from refine_af.advantages import (
+    clipped_tokens,
+    explained_variance,
+    generalized_advantages,
+    policy_losses,
+    token_rewards,
+    value_losses,
+    whitened,
+)
+from refine_af.errors import InputError
+from refine_af.policy import Policy, Predictions, Row
+from refine_af.randomness import derived_seed
+from refine_af.settings import Ppo
+
+
+@dataclass(frozen=True)
+class Experience:
+    """A step's responses and what the policy before it made of them.
+
+    Tensors are (rollouts, tokens), 0 outside the mask. `log_ratios` are to the reference.
+    """
+
+    rows: Sequence[Row]
+    log_probs: Tensor
+    log_ratios: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+    mask: Tensor
+    entropy: float
+
+    def figures(self) -> dict[str, float]:
+        """`kl`, of a whole response to the reference, in nats, and figures of metrics.csv."""
+        return {
+            "kl": float(self.log_ratios.sum(1).mean()),
+            "entropy": self.entropy,
+            "explained_variance": explained_variance(self.values, self.returns, self.mask),
+            "response_length": float(self.mask.sum(1).mean()),
+        }
+
+
+class Learner:
+    """A policy with its optimizer: AdamW with a rate for the adapter and one for the value head."""
+
+    def __init__(self, policy: Policy, prefix: Sequence[int], settings: Ppo) -> None:
+        """`prefix` holds the tokens that begin every prompt."""
+        self.policy = policy
+        self._prefix = prefix
+        self._settings = settings
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": policy.adapter_parameters(), "lr": settings.learning_rate},
+                {"params": policy.value_head.parameters(), "lr": settings.value_learning_rate},
+            ],
+            weight_decay=0.0,
+        )
+
+    @torch.no_grad()
+    def experience(
+        self, rows: Sequence[Row], scores: Sequence[float], *, step: int, kl_coefficient: float
+    ) -> Experience:
+        """The rows with rewards by Eq. 2, advantages and returns, before the step's updates."""
+        settings = self._settings
+        width = max(len(row.response) for row in rows)
+        blank = torch.zeros(len(rows), width, device=self.policy.model.device)
+        log_probs, log_ratios, values, mask = (blank.clone() for _ in range(4))
+        entropies = []
+        # The forward passes of the first epoch, so that its ratio of new to old begins at 1.
+        for batch in self._micro_batches(self._order(len(rows), step, 0)):
+            chosen = [rows[index] for index in batch]
+            own = self._predict(chosen, width)
+            with self.policy.as_reference():
+                reference = self._predict(chosen, width)
+            log_probs[batch], values[batch], mask[batch] = own.log_probs, own.values, own.mask
+            log_ratios[batch] = own.log_probs - reference.log_probs
+            entropies.append(own.entropies())
+        rewards = token_rewards(torch.tensor(scores).to(mask), log_ratios, mask, kl_coefficient)
+        advantages, returns = generalized_advantages(
+            rewards, values, mask, gamma=settings.gamma, lam=settings.lam
+        )
+        return Experience(
+            rows,
+            log_probs,
+            log_ratios,
+            values,
+            whitened(advantages, mask),
+            returns,
+            mask,
+            float(torch.cat(entropies).sum() / mask.sum().clamp(min=1)),
+        )
+
+    def update(self, experience: Experience, *, step: int) -> dict[str, float]:
+        """All epochs' optimizer steps; the losses and the clipped share, a mean over them."""
+        settings = self._settings
+        size = settings.batch_size * settings.gradient_accumulation_steps
+        found = []
+        for epoch in range(settings.epochs):
+            order = self._order(len(experience.rows), step, epoch)
+            for start in range(0, len(order), size):
+                found.append(self.gradient(experience, order[start : start + size]))
+                self._descend(step)
+        return {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
+
+    def gradient(self, experience: Experience, minibatch: Sequence[int]) -> dict[str, float]:
+        """Add the gradient of the minibatch's loss, a mean over its tokens; returns its figures.
+
+        Micro-batches only bound the memory: the gradient does not depend on their size.
+        """
+        settings = self._settings
+        tokens = experience.mask[list(minibatch)].sum().clamp(min=1)
+        figures = {"policy_loss": 0.0, "value_loss": 0.0, "clip_fraction": 0.0}
+        for batch in self._micro_batches(minibatch):
+            chosen = [experience.rows[index] for index in batch]
+            new = self._predict(chosen, experience.mask.shape[1])
+            log_ratios = new.log_probs - experience.log_probs[batch]
+            advantages = experience.advantages[batch]
+            old, returns = experience.values[batch], experience.returns[batch]
+            policy = policy_losses(log_ratios, advantages, settings.clip)
+            value = value_losses(new.values, old, returns, settings.value_clip)
+            loss = policy + settings.value_coefficient * value
+            ((loss * new.mask).sum() / tokens).backward()
+            clipped = clipped_tokens(log_ratios, advantages, settings.clip)
+            for name, tensor in zip(figures, (policy, value, clipped), strict=True):
+                figures[name] += float((tensor.detach() * new.mask).sum() / tokens)
+        return figures
+
+    def _descend(self, step: int) -> None:
+        parameters = [entry for group in self.optimizer.param_groups for entry in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self._settings.max_grad_norm)
+        if not norm.isfinite():
+            raise InputError(
+                f"PPO step {step}: the gradient is {float(norm)}; a lower ppo.learning_rate "
+                f"than {self._settings.learning_rate} may help"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _predict(self, rows: Sequence[Row], width: int) -> Predictions:
+        predictions: Predictions = self.policy(
+            self._prefix, rows, temperature=self._settings.sampling.temperature, width=width
+        )
+        return predictions
+
+    def _order(self, rows: int, step: int, epoch: int) -> list[int]:
+        seed = derived_seed(self._settings.seed, "minibatches", step, epoch)
+        return random.Random(seed).sample(range(rows), rows)
+
+    def _micro_batches(self, order: Sequence[int]) -> Iterator[list[int]]:
+        for start in range(0, len(order), self._settings.batch_size):
+            yield list(order[start : start + self._settings.batch_size])

@@ -1,0 +1,158 @@
+"""The policy that PPO trains: a LoRA adapter and a value head on one trunk.
+
+The reference model is the same trunk with the adapter switched off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from refine_af.models import load_backbone
+from refine_af.settings import Lora
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rollout's tokens: what follows the shared prefix in its prompt, and the response."""
+
+    tail: tuple[int, ...]
+    response: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a policy says of responses, in float32; (rows, tokens) tensors, 0 outside the mask."""
+
+    log_probs: Tensor
+    values: Tensor
+    mask: Tensor
+    logits: Tensor  # (tokens of all rows, vocabulary), divided by the temperature
+
+    def entropies(self) -> Tensor:
+        """Of the distribution that each response token comes from, in nats, (tokens,)."""
+        log_probs = self.logits.detach().log_softmax(-1)
+        return -(log_probs.exp() * log_probs).sum(-1)
+
+
+class Policy(nn.Module):
+    """A language model with a LoRA adapter, and a value head on its last hidden states."""
+
+    def __init__(self, model: Any) -> None:
+        """`model` is a PeftModel of a causal language model; it is kept in eval mode."""
+        super().__init__()
+        self.model = model.eval()
+        causal = model.get_base_model()
+        self._trunk = [causal.base_model]  # in lists, since they are parts of `model` already
+        self._head = [causal.get_output_embeddings()]
+        hidden = model.config.hidden_size
+        self.value_head = nn.Linear(hidden, 1, device=model.device, dtype=torch.float32)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+
+    def adapter_parameters(self) -> list[nn.Parameter]:
+        return [entry for entry in self.model.parameters() if entry.requires_grad]
+
+    @contextmanager
+    def as_reference(self) -> Iterator[None]:
+        """Inside the block the model is the one that training started from."""
+        with self.model.disable_adapter():
+            yield
+
+    def forward(
+        self, prefix: Sequence[int], rows: Sequence[Row], *, temperature: float, width: int
+    ) -> Predictions:
+        """The responses' log-probabilities and values, (rows, width).
+
+        The prefix is computed once and shared by the rows, with its gradient: it is exact, in
+        values and gradients. A token's value is the one before it is drawn.
+        """
+        ids, asked, mask = _layout(rows, width, self.model.device)
+        hidden = self._trunk[0](
+            input_ids=ids, past_key_values=self._prefix_cache(prefix, len(rows)), use_cache=True
+        ).last_hidden_state[asked]
+        logits = self._head[0](hidden).float() / temperature
+        targets = torch.tensor([token for row in rows for token in row.response], device=ids.device)
+        log_probs = -nn.functional.cross_entropy(logits, targets.long(), reduction="none")
+        values = self.value_head(hidden.float()).squeeze(-1)
+        blank = torch.zeros(mask.shape, device=ids.device)
+        return Predictions(
+            log_probs=blank.masked_scatter(mask, log_probs),
+            values=blank.masked_scatter(mask, values),
+            mask=mask.float(),
+            logits=logits,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in PEFT's format and the value head into an existing folder."""
+        from safetensors.torch import save_file
+
+        adapter = folder / "adapter"
+        self.model.save_pretrained(adapter, save_embedding_layers=False)
+        (adapter / "README.md").unlink(missing_ok=True)  # a template, of which nothing is filled
+        _sort_targets(adapter / "adapter_config.json")
+        weights = {name: entry.cpu() for name, entry in self.value_head.state_dict().items()}
+        save_file(weights, folder / "value_head.safetensors")
+
+    def _prefix_cache(self, prefix: Sequence[int], rows: int) -> Any:
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self.model.config)
+        if prefix:
+            ids = torch.tensor([list(prefix)], device=self.model.device)
+            self._trunk[0](input_ids=ids, past_key_values=cache, use_cache=True)
+            if cache.get_seq_length() != len(prefix):
+                raise RuntimeError("the model did not fill the prefix cache")
+            cache.batch_repeat_interleave(rows)
+        return cache
+
+
+def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> Policy:
+    """A policy that still equals the backbone: LoRA's B and the value head are zero."""
+    from peft import LoraConfig, get_peft_model
+
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+    )
+    model = load_backbone(backbone, quantization=quantization)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Policy(get_peft_model(model, config))
+
+
+def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids and where a response's token is predicted, (rows, length), and the mask.
+
+    Rows are padded on the right, where a causal model's earlier tokens cannot see it. The last
+    token of a response predicts nothing that is asked for, so it is left out.
+    """
+    inputs = [[*row.tail, *row.response[:-1]] for row in rows]
+    length = max(map(len, inputs))
+    ids = torch.tensor([[*entry, *[0] * (length - len(entry))] for entry in inputs])
+    place = torch.arange(length)
+    first = torch.tensor([len(row.tail) - 1 for row in rows])[:, None]
+    size = torch.tensor([len(row.response) for row in rows])[:, None]
+    asked = (place >= first) & (place < first + size)
+    mask = torch.arange(width) < size
+    return ids.to(device), asked.to(device), mask.to(device)
+
+
+def _sort_targets(path: Path) -> None:
+    # PEFT writes a set, in whatever order it comes.
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    text = json.dumps(config, indent=2, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")

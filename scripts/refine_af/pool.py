@@ -1,0 +1,101 @@
+"""The pool of stage 1: the seeds, and the machine-made instructions accepted so far."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from refine_af.errors import InputError, shown
+from refine_af.novelty import NoveltyPool
+from refine_af.randomness import derived_seed
+from refine_af.records import Instruction, Seed
+from refine_af.settings import Instructions
+from refine_af.task_lists import task_list
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt of a round, with its demonstrations in their order."""
+
+    round: int
+    number: int
+    demonstrations: list[Seed | Instruction]
+
+    @property
+    def source(self) -> str:
+        return f"round {self.round}, request {self.number}"
+
+    def tasks(self) -> str:
+        return task_list([row.instruction for row in self.demonstrations])
+
+
+class Pool:
+    """What demonstrations are drawn from, and what a new instruction must differ from."""
+
+    def __init__(
+        self, settings: Instructions, seeds: Sequence[Seed], machine: Iterable[Instruction]
+    ) -> None:
+        self.machine = list(machine)
+        self._settings = settings
+        self._seeds = seeds
+        texts = [row.instruction for row in seeds] + [row.instruction for row in self.machine]
+        self._novelty = NoveltyPool(
+            texts,
+            threshold=settings.novelty.threshold,
+            tie=settings.novelty.tie,
+            tokens=settings.novelty.tokens,
+        )
+
+    def request(self, round_number: int, number: int) -> Request:
+        """A prompt's demonstrations, drawn and shuffled; seeds fill in for missing machine ones."""
+        purpose = ("demonstrations", round_number, number)
+        drawn = random.Random(derived_seed(self._settings.seed, *purpose))
+        made = min(self._settings.machine_demonstrations, len(self.machine))
+        rows: list[Seed | Instruction] = [
+            *drawn.sample(self.machine, made),
+            *drawn.sample(self._seeds, self._settings.demonstrations - made),
+        ]
+        drawn.shuffle(rows)
+        return Request(round_number, number, rows)
+
+    def enter(self, text: str, request: Request) -> str | None:
+        """Why `text` is not new, or None where it is, and is in the pool now."""
+        verdict = self._novelty.offer(text)
+        if verdict.accepted:
+            self.machine.append(
+                Instruction(
+                    id=instruction_id(len(self.machine)),
+                    instruction=text,
+                    round=request.round,
+                    request=request.number,
+                    demonstrations=[row.id for row in request.demonstrations],
+                    nearest=self._id(verdict.nearest),
+                    rouge_l=verdict.rouge_l,
+                )
+            )
+        return verdict.reason
+
+    def _id(self, index: int | None) -> str:
+        if index is None:
+            return ""
+        seeds = len(self._seeds)
+        return self._seeds[index].id if index < seeds else self.machine[index - seeds].id
+
+
+def instruction_id(index: int) -> str:
+    """The id of the machine-made instruction at a place of the pool: i000000, i000001, ..."""
+    return f"i{index:06d}"
+
+
+def run_on(parts: Iterable[tuple[Path, Sequence[Instruction]]]) -> list[Instruction]:
+    """The rows of all files, in order. InputError naming file and line where an id is not next."""
+    rows: list[Instruction] = []
+    for path, part in parts:
+        for line, row in enumerate(part, 1):
+            wanted = instruction_id(len(rows))
+            if row.id != wanted:
+                raise InputError(f"{path}, line {line}: id {shown(row.id)}, where {wanted} follows")
+            rows.append(row)
+    return rows

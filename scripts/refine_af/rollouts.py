@@ -1,0 +1,100 @@
+"""Instructions answered by the policy and judged: what PPO learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from refine_af.completions import Pair, parse_completion, refusal
+from refine_af.generation import Completion, generate
+from refine_af.progress import Progress
+from refine_af.prompts import Prompt
+from refine_af.records import Instruction
+from refine_af.rewards import COMPONENTS, Triplet, composite
+from refine_af.settings import Sampling, Weights
+from refine_af.stopwatch import Stopwatch
+
+Judge = Callable[[Sequence[Triplet]], list[dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One answer: `pair` is the first in it, None where it has none that can be an instance.
+
+    `components` are the judges' scores of the pair, None without one; `reward` is Eq. 1.
+    """
+
+    instruction: Instruction
+    completion: Completion
+    pair: Pair | None
+    components: Mapping[str, float] | None
+    reward: float
+
+    def row(self) -> dict[str, Any]:
+        """The rollout as a line of samples.jsonl or evaluation.jsonl."""
+        components = self.components or dict.fromkeys(COMPONENTS)
+        return {
+            "instruction_id": self.instruction.id,
+            "instruction": self.instruction.instruction,
+            "completion": self.completion.text,
+            "input": self.pair.input if self.pair else None,
+            "output": self.pair.output if self.pair else None,
+            "reward": self.reward,
+            **components,
+        }
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an instruction passes through on its way to a reward."""
+
+    tokenizer: Any
+    prompt: Prompt
+    sampling: Sampling
+    judge: Judge
+    weights: Weights
+
+    def rollouts(
+        self,
+        model: Any,
+        instructions: Sequence[Instruction],
+        *,
+        seeds: Sequence[int],
+        stopwatch: Stopwatch,
+        progress: Progress | None = None,
+    ) -> list[Rollout]:
+        """One rollout an instruction, in order; answer i is drawn from `seeds[i]` alone."""
+        with stopwatch.phase("generation"):
+            completions = generate(
+                model,
+                self.tokenizer,
+                prefix=self.prompt.prefix,
+                tails=[self.prompt.tail(instruction=entry.instruction) for entry in instructions],
+                sampling=self.sampling,
+                seeds=seeds,
+                progress=progress,
+            )
+        pairs = [_first_pair(completion) for completion in completions]
+        with stopwatch.phase("reward"):
+            components = self._judged(instructions, pairs)
+        return [
+            Rollout(*parts, reward=composite(parts[-1], self.weights))
+            for parts in zip(instructions, completions, pairs, components, strict=True)
+        ]
+
+    def _judged(
+        self, instructions: Sequence[Instruction], pairs: Sequence[Pair | None]
+    ) -> list[dict[str, float] | None]:
+        triplets = [
+            Triplet(entry.instruction, pair.input, pair.output)
+            for entry, pair in zip(instructions, pairs, strict=True)
+            if pair
+        ]
+        scores = iter(self.judge(triplets))
+        return [next(scores) if pair else None for pair in pairs]
+
+
+def _first_pair(completion: Completion) -> Pair | None:
+    pairs = parse_completion(completion.text, truncated=completion.finish == "length")
+    return pairs[0] if pairs and refusal(pairs[0]) is None else None

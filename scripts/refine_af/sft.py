@@ -1,0 +1,155 @@
+"""What supervised fine-tuning trains on: instances, written as prompt and completion.
+
+Source: yizhongw/self-instruct@0b26ccaa, self_instruct/prepare_for_finetuning.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refine_af.errors import InputError, shown
+from refine_af.prompts import Prompt, prompt_of
+from refine_af.randomness import derived_seed
+from refine_af.records import Instance
+from refine_af.settings import Sft
+
+INSTRUCTION_ID = re.compile(r"i(\d+)")
+LABEL = re.compile(r"(\w+):")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One way to write an instance down."""
+
+    prompt: Prompt
+    completion: Prompt
+
+
+@dataclass(frozen=True)
+class Encodings:
+    with_input: tuple[Encoding, ...]
+    without_input: tuple[Encoding, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An instance as the text to continue and the text that continues it."""
+
+    prompt: str
+    completion: str
+    has_input: bool
+
+
+def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
+    """The encodings that a file states. InputError names file, entry and value."""
+    kinds = {"with_input": {"instruction", "input"}, "without_input": {"instruction"}}
+    for key in document:
+        if key not in kinds:
+            raise InputError(f"{path}: unknown key {key!r}; known are {sorted(kinds)}")
+    read = {
+        kind: tuple(
+            _encoding(entry, slots, f"{path}, {kind}[{index}]")
+            for index, entry in enumerate(_entries(document, kind, path))
+        )
+        for kind, slots in kinds.items()
+    }
+    return Encodings(**read)
+
+
+def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instance]:
+    """The instances of a file that belong to the pool's first `size` instructions."""
+    kept = []
+    for line, instance in enumerate(instances, 1):
+        index = INSTRUCTION_ID.fullmatch(instance.instruction_id)
+        if index is None:
+            raise InputError(
+                f"{path}, line {line}: no instruction's id: {shown(instance.instruction_id)}"
+            )
+        if int(index[1]) < size:
+            kept.append(instance)
+    return kept
+
+
+def examples(
+    instances: Iterable[Instance], encodings: Encodings, settings: Sft
+) -> tuple[list[Example], Counter[str]]:
+    """The instances encoded, in order, and how many were left out for which reason.
+
+    What is drawn for an instance (its encoding, whether its label goes) depends on the seed and
+    its id alone, so a smaller size trains on a part of what a larger one trains on.
+    """
+    found: dict[Example, None] = {}
+    dropped: Counter[str] = Counter({"empty output": 0, "duplicate": 0})
+    for instance in instances:
+        example = encoded(instance, encodings, settings)
+        if not instance.output.strip():
+            dropped["empty output"] += 1
+        elif example in found:
+            dropped["duplicate"] += 1
+        else:
+            found[example] = None
+    return list(found), dropped
+
+
+def figures(trained: Sequence[Example], dropped: Mapping[str, int]) -> dict[str, Any]:
+    """What was trained on and what was left out, as counts of instances."""
+    with_input = sum(example.has_input for example in trained)
+    return {
+        "instances": len(trained),
+        "with_input": with_input,
+        "without_input": len(trained) - with_input,
+        "dropped": dict(dropped),
+    }
+
+
+def encoded(instance: Instance, encodings: Encodings, settings: Sft) -> Example:
+    """One instance in the encoding that is drawn for it."""
+    text = instance.input
+    if _share(settings.seed, "label", instance.id) < settings.strip_label_share:
+        text = without_label(text)
+    values = {"instruction": instance.instruction.strip(), "input": text.strip()}
+    kinds = encodings.with_input if values["input"] else encodings.without_input
+    drawn = kinds[derived_seed(settings.seed, "encoding", instance.id) % len(kinds)]
+    return Example(
+        prompt=drawn.prompt.fill(**values),
+        completion=drawn.completion.fill(output=instance.output.strip()),
+        has_input=bool(values["input"]),
+    )
+
+
+def without_label(text: str) -> str:
+    """An input without what stands before its first colon, where it has one distinct `Label:`.
+
+    Blank lines close up too.
+    """
+    if len(set(LABEL.findall(text))) == 1:
+        text = text.split(":", 1)[1]
+    return text.strip().replace("\n\n", "\n")
+
+
+def _share(seed: int, *purpose: str) -> float:
+    return derived_seed(seed, *purpose) / 2**63
+
+
+def _entries(document: Mapping[str, Any], kind: str, path: Path) -> Sequence[object]:
+    entries = document.get(kind)
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path}: {kind!r} is no list of encodings: {shown(entries)}")
+    return entries
+
+
+def _encoding(entry: object, slots: set[str], place: str) -> Encoding:
+    if not isinstance(entry, dict) or set(entry) != {"prompt", "completion"}:
+        raise InputError(f"{place}: needs 'prompt' and 'completion' alone: {shown(entry)}")
+    for key, text in entry.items():
+        if not isinstance(text, str):
+            raise InputError(f"{place}: {key!r} is no text: {shown(text)}")
+    return Encoding(
+        prompt=prompt_of(entry["prompt"], slots, f"{place}, prompt"),
+        completion=prompt_of(entry["completion"], {"output"}, f"{place}, completion"),
+    )

@@ -1,0 +1,233 @@
+"""The numbers of a report, computed from one model's results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import pandas as pd
+
+from refine_af.finished_run import COMPONENTS, Answer, ModelRun
+from refine_af.intervals import bootstrap_difference
+from refine_af.randomness import derived_seed
+from refine_af.records import Instance
+from refine_af.settings import Report
+
+Cell = tuple[str, str]  # method and size; a baseline's size is empty
+
+POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
+INSTANCE_COUNTS = ("instructions", "parsed", "kept")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mean before and after, their difference and its interval, over `prompts` paired values."""
+
+    prompts: int
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Spearman's correlation of step and reward, raw and smoothed, and what chance does to them.
+
+    `p` is the share of random orders of the same rewards with a raw correlation as high;
+    `by_chance` the smoothed correlation that 5 % of the random orders exceed.
+    """
+
+    raw: float
+    p: float
+    smoothed: float
+    by_chance: float
+
+
+@dataclass(frozen=True)
+class DatasetFigures:
+    """Table V: numbers of instances and mean words, split at white space; nan without any text."""
+
+    instances: int
+    empty_inputs: int
+    instruction_words: float
+    input_words: float
+    output_words: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """On how many tasks refine-af has a higher, an equal or a lower ROUGE-L than self-instruct."""
+
+    size: str
+    better: int
+    equal: int
+    worse: int
+
+    @property
+    def tasks(self) -> int:
+        return self.better + self.equal + self.worse
+
+
+def reasons(table: pd.DataFrame, counts: Sequence[str]) -> dict[str, int]:
+    """How many rejections each column of `table` beside `counts` names, the most frequent first."""
+    totals = {str(name): int(table[name].sum()) for name in table if name not in counts}
+    return dict(sorted(totals.items(), key=lambda item: -item[1]))
+
+
+def parsed_counts(run: ModelRun) -> tuple[int, int]:
+    """How many answers parsed before and after PPO."""
+    before, after = zip(*run.answers, strict=True)
+    return int(sum(map(_parsed, before))), int(sum(map(_parsed, after)))
+
+
+def _parsed(answer: Answer) -> float:
+    return float(answer.output is not None)
+
+
+def changes(run: ModelRun, settings: Report) -> dict[str, Change | None]:
+    """The change of reward, parse rate and each component; None where no prompt has both values.
+
+    Components exist where an answer parsed: their means are over prompts whose answers both did.
+    """
+    values: dict[str, Callable[[Answer], float | None]] = {
+        "reward": lambda answer: answer.reward,
+        "parse_rate": _parsed,
+    }
+    for name in COMPONENTS:
+        values[name] = lambda answer, name=name: getattr(answer, name)  # type: ignore[misc]
+    return {
+        name: _change(run.answers, value, settings, derived_seed(settings.seed, run.name, name))
+        for name, value in values.items()
+    }
+
+
+def _change(
+    answers: Sequence[tuple[Answer, Answer]],
+    value: Callable[[Answer], float | None],
+    settings: Report,
+    seed: int,
+) -> Change | None:
+    both = [(value(before), value(after)) for before, after in answers]
+    pairs = [(before, after) for before, after in both if before is not None and after is not None]
+    if not pairs:
+        return None
+    befores, afters = zip(*pairs, strict=True)
+    difference, low, high = bootstrap_difference(
+        befores,
+        afters,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        seed=seed,
+    )
+    return Change(len(pairs), fmean(befores), fmean(afters), difference, low, high)
+
+
+def smoothed(rewards: Sequence[float], span: int) -> list[float]:
+    """The exponential moving average that pandas calls a span."""
+    return [float(value) for value in pd.Series(rewards).ewm(span=span).mean()]
+
+
+def trend(rewards: Sequence[float], *, span: int, draws: int, seed: int) -> Trend | None:
+    """The trend of rewards over steps; None where they are too few, or all the same."""
+    values = np.asarray(rewards, dtype=float)
+    if len(values) < 3 or np.ptp(values) == 0:
+        return None
+    random = np.random.default_rng(seed)
+    weights = pd.DataFrame(np.eye(len(values))).ewm(span=span).mean().to_numpy()
+    orders = random.permuted(np.tile(values, (draws, 1)), axis=1)
+    raw, smooth = _spearman(np.stack([values, weights @ values]))
+    chance, smooth_chance = _spearman(orders), _spearman(orders @ weights.T)
+    as_high = int((chance >= raw - 1e-12).sum())
+    by_chance = float(np.quantile(smooth_chance, 0.95))
+    return Trend(float(raw), (1 + as_high) / (1 + draws), float(smooth), by_chance)
+
+
+def _spearman(rows: np.ndarray) -> np.ndarray:
+    """The rank correlation of each row, (rows, steps), with the step."""
+    ranks = pd.DataFrame(rows).rank(axis=1).to_numpy()
+    ranks = ranks - ranks.mean(axis=1, keepdims=True)
+    steps = np.arange(rows.shape[1]) - (rows.shape[1] - 1) / 2
+    correlation: np.ndarray = ranks @ steps / np.sqrt((ranks**2).sum(axis=1) * (steps**2).sum())
+    return correlation
+
+
+def dataset_figures(instances: Sequence[Instance]) -> DatasetFigures:
+    """Table V; an instruction with several instances counts once among the instructions."""
+    instructions = {row.instruction_id: row.instruction for row in instances}
+    inputs = [row.input for row in instances if row.input.strip()]
+    return DatasetFigures(
+        instances=len(instances),
+        empty_inputs=len(instances) - len(inputs),
+        instruction_words=_mean_words(list(instructions.values())),
+        input_words=_mean_words(inputs),
+        output_words=_mean_words([row.output for row in instances]),
+    )
+
+
+def _mean_words(texts: Sequence[str]) -> float:
+    return sum(len(text.split()) for text in texts) / len(texts) if texts else float("nan")
+
+
+def sizes(scores: pd.DataFrame) -> list[str]:
+    """The sizes of the tuned cells, the smallest first."""
+    return sorted({size for size in scores["size"] if size}, key=int)
+
+
+def cells(scores: pd.DataFrame) -> list[Cell]:
+    """The baselines, then each method's cells by size."""
+    found = dict.fromkeys(zip(scores["method"], scores["size"], strict=True))
+    baselines = [cell for cell in found if not cell[1]]
+    methods = dict.fromkeys(method for method, size in found if size)
+    return baselines + [(method, size) for method in methods for size in sizes(scores)]
+
+
+def cell_means(scores: pd.DataFrame) -> dict[Cell, Mapping[str, float]]:
+    """Each cell's figures as means over instances, which is what the official evaluation does."""
+    return {cell: instance_means(_rows_of(scores, cell)) for cell in cells(scores)}
+
+
+def category_means(scores: pd.DataFrame, wanted: Sequence[Cell]) -> pd.DataFrame:
+    """ROUGE-L by category and cell, with the category's tasks and instances."""
+    base = _rows_of(scores, wanted[0]).groupby("category")
+    columns = {"tasks": base["task"].count(), "instances": base["instances"].sum()}
+    for cell in wanted:
+        groups = _rows_of(scores, cell).groupby("category")
+        columns[cell_name(cell)] = pd.Series(
+            {name: instance_means(group)["rouge_l"] for name, group in groups}
+        )
+    return pd.DataFrame(columns).sort_values(["tasks", "instances"], ascending=False, kind="stable")
+
+
+def comparisons(scores: pd.DataFrame) -> list[Comparison]:
+    """refine-af against self-instruct, size by size; nothing where one of them was not run."""
+    if not {"self-instruct", "refine-af"} <= set(scores["method"]):
+        return []
+    found = []
+    for size in sizes(scores):
+        baseline, method = (
+            _rows_of(scores, (name, size)).set_index("task")["rouge_l"].sort_index()
+            for name in ("self-instruct", "refine-af")
+        )
+        better, worse = int((method > baseline).sum()), int((method < baseline).sum())
+        found.append(Comparison(size, better, len(method) - better - worse, worse))
+    return found
+
+
+def cell_name(cell: Cell) -> str:
+    method, size = cell
+    return f"{method}, {int(size):,}" if size else method
+
+
+def instance_means(rows: pd.DataFrame) -> dict[str, float]:
+    """Means over instances of the figures of tasks."""
+    figures = rows[["rouge_l", "exact_match", "reply_words", "eos_share"]]
+    weighted = figures.mul(rows["instances"], axis=0).sum() / rows["instances"].sum()
+    return {str(name): float(value) for name, value in weighted.items()}
+
+
+def _rows_of(scores: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    return scores[(scores["method"] == cell[0]) & (scores["size"] == cell[1])]

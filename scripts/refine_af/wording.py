@@ -1,0 +1,61 @@
+"""Numbers as a page prints them, and what a difference with its interval may be called."""
+
+from __future__ import annotations
+
+import math
+
+from refine_af.summaries import Change
+
+
+def counted(value: int, one: str, many: str | None = None) -> str:
+    """`1 round`, `1,024 rounds`."""
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """A number with a true minus sign; a dash for one that is not known."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    return text.replace("-", "−")
+
+
+def share(part: float, whole: float) -> str:
+    """`35.8%`; a dash for a share of nothing."""
+    return f"{100 * part / whole:.1f}%" if whole else "–"
+
+
+def digits_of(change: Change) -> int:
+    """Three decimals, or as many, up to 6, as show that no number of a change is zero."""
+    sizes = [abs(value) for value in (change.difference, change.low, change.high) if value]
+    least = min((size for size in sizes if not math.isnan(size)), default=1.0)
+    return min(6, max(3, math.ceil(-math.log10(2 * least))))
+
+
+def interval(change: Change) -> str:
+    digits = digits_of(change)
+    return f"{number(change.low, digits)} to {number(change.high, digits)}"
+
+
+def verdict(change: Change) -> str:
+    """`rose` or `fell` where the interval excludes zero, else `none shown`."""
+    if change.low > 0:
+        return "rose"
+    return "fell" if change.high < 0 else "none shown"
+
+
+def change_sentence(change: Change, *, what: str, confidence: float) -> str:
+    """What the interval of a difference permits to say of `what`, such as `The reward`."""
+    size = number(abs(change.difference), digits_of(change))
+    if math.isnan(change.low):
+        return f"{what} changed by {size}; a single prompt says nothing of how sure that is."
+    around = f"{100 * confidence:g}% interval {interval(change)}"
+    if change.low <= 0 <= change.high:
+        signed = number(change.difference, digits_of(change), signed=True)
+        return f"No difference was shown. {what} changed by {signed} ({around}, which holds zero)."
+    return f"{what} {verdict(change)} by {size} ({around})."
+
+
+def words(name: str) -> str:
+    """A column's name as a person reads it."""
+    return name.replace("_", " ")

@@ -1,0 +1,22 @@
+"""Predictions for Super-NI's evaluation instances, scored as the official evaluation does."""
+
+from pathlib import Path
+
+from refine_af import scores as official
+from refine_af.command_line import run
+from refine_af.records import read_records, write_json
+
+
+def main(*, instances: Path, predictions: Path, scores: Path) -> None:
+    """Score a file of {"id", "prediction"} rows; an instance without a row counts as empty."""
+    asked = official.read_instances(instances)
+    replies = read_records(predictions, official.Reply, extra=True)
+    summary = official.summary(asked, official.by_id(replies, asked, predictions))
+    if summary["missing"]:
+        count, first = len(summary["missing"]), summary["missing"][0]
+        print(f"{predictions}: {count} of {len(asked)} ids are missing, the first {first!r}")
+    write_json(scores, summary)
+
+
+if __name__ == "__main__":
+    run(main)

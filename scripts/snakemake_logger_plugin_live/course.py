@@ -1,0 +1,200 @@
+"""The course of a run: what is planned, runs, is done and comes next, from Snakemake's events."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from logging import WARNING, LogRecord
+from pathlib import Path
+from typing import Any
+
+from refine_af.progress import duration
+from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain
+from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
+
+NOTHING_TO_DO = "Nothing to do: everything is made and up to date."
+TARGETS = {"all"}  # rules that only name files
+
+# How Snakemake quotes the end of a job's command.
+_ENDING = re.compile(r"(returned non-zero exit status \d+|died with <Signals\.\w+: \d+>)\.?\s*$")
+_INTERRUPTED = re.compile(r"status 130|SIGINT")
+_KILLED = re.compile(r"status 137|SIGKILL")
+_HEADING = re.compile(r"\w+(?: in (?:file|rule) .*)?:$")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A started job: its rule, its work in words, its log files, when it began (seconds)."""
+
+    rule: str
+    work: str
+    logs: tuple[str, ...]
+    began: float
+
+
+@dataclass
+class Course:
+    """Heeds one event after another; each gives the lines that are worth keeping on the screen.
+
+    `origin` is the folder that paths are told from; `starts` says each job's start in a line of
+    its own; `dry` is a run that makes nothing.
+    """
+
+    origin: Path
+    starts: bool = True
+    dry: bool = False
+    now: float = 0.0
+    began: float = 0.0
+    total: int = 0
+    done: int = 0
+    waiting: Counter[str] = field(default_factory=Counter)
+    running: dict[int, Job] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    _endings: dict[str, str] = field(default_factory=dict)
+    _ended: bool = False
+
+    def heed(self, record: LogRecord, now: float) -> list[str]:
+        """The lines to print for a record of Snakemake's logger that came at `now` seconds."""
+        self.now = now
+        event = getattr(record, "event", None)
+        fields = vars(record)
+        if event == "run_info":
+            return self._planned(fields["stats"])
+        if event == "job_info":
+            return [] if self.dry else self._job_started(fields)
+        if event == "job_finished":
+            return self._job_finished(fields["job_id"])
+        if event == "job_error":
+            return self._job_failed(fields)
+        if event == "error":
+            return self._error(str(record.msg), fields["exception"])
+        return self._remark(str(record.msg), record.levelno) if event is None else []
+
+    def overview(self) -> str:
+        """How far the run is: `17 of 42 jobs done · 3 min 12 s`."""
+        return f"{self.done} of {self.total} jobs done · {duration(self.now - self.began)}"
+
+    def status(self) -> list[tuple[str, str]]:
+        """Each running job in words, and its own latest progress or the time it has taken."""
+        return [
+            (job.work, last_progress(job.logs) or duration(self.now - job.began))
+            for job in self.running.values()
+        ]
+
+    def upcoming(self) -> str:
+        """The stages with jobs yet to start, in the order of the flow: `next: PPO 1, report 1`."""
+        stages = _by_stage(self.waiting)
+        return "next: " + ", ".join(f"{name} {count}" for name, count in stages) if stages else ""
+
+    def end(self, now: float) -> list[str]:
+        """The last words; none where no job was planned, or where they were said before."""
+        self.now = now
+        if not self.total or self.dry or self._ended:
+            return []
+        self._ended = True
+        took = duration(self.now - self.began)
+        if self.done == self.total:
+            return [f"All {_jobs(self.total)} done in {took}."]
+        failures = f"{_jobs(len(self.failed))} failed, " if self.failed else ""
+        return [
+            f"Stopped after {took}: {failures}{self.done} of {self.total} done.",
+            "Finished work is kept: the same command goes on from there.",
+        ]
+
+    def _planned(self, stats: Mapping[str, int]) -> list[str]:
+        if self.total:
+            return []
+        self.began = self.now
+        none = {"total", *TARGETS}
+        self.waiting = Counter({rule: count for rule, count in stats.items() if rule not in none})
+        self.total = self.waiting.total()
+        if not self.total:
+            return [NOTHING_TO_DO]
+        would = "would be made" if self.dry else "to make"
+        lines = [f"{_jobs(self.total)} {would}:"]
+        lines += [f"{count:5}  {STAGES[name]}" for name, count in _by_stage(self.waiting)]
+        return lines
+
+    def _job_started(self, fields: Mapping[str, Any]) -> list[str]:
+        rule, number = fields["rule_name"], fields["jobid"]
+        if rule in TARGETS:
+            return []
+        again = number in self.failed
+        self.failed.discard(number)
+        if not again:
+            self.waiting[rule] -= 1
+        work = plain(work_of(rule, fields["wildcards"]))
+        self.running[number] = Job(rule, work, tuple(map(str, fields["log"])), self.now)
+        if again:
+            return [f"▸ again: {work}"]
+        return [f"▸ {work}"] if self.starts else []
+
+    def _job_finished(self, number: int) -> list[str]:
+        job = self.running.pop(number, None)
+        if job is None:
+            return []
+        self.done += 1
+        took = duration(self.now - job.began)
+        return [f"✓ {job.work} · {took}"]
+
+    def _job_failed(self, fields: Mapping[str, Any]) -> list[str]:
+        job = self.running.pop(fields["jobid"], None)
+        rule, logs = fields["rule_name"], fields["log"]
+        work = job.work if job else rule
+        ending = self._ending_of(fields["shellcmd"] or "")
+        if _INTERRUPTED.search(ending):
+            return [f"■ interrupted: {work}"]
+        self.failed.add(fields["jobid"])
+        said = last_message(logs)
+        if _KILLED.search(ending):
+            said.append("killed from outside (signal 9): was there memory enough?")
+        elif not said:
+            said.append(f"its log says nothing; the command {ending or 'failed'}")
+        return [
+            f"✗ failed: {work} (rule {rule})",
+            *(f"    {line}" for line in said),
+            *(f"  log: {plain(os.path.relpath(log, self.origin))}" for log in logs),
+        ]
+
+    def _ending_of(self, command: str) -> str:
+        """How a shell command ended; Snakemake tells it apart from the job's failure, before."""
+        command = _squeezed(command)
+        told = next((told for told in self._endings if command and command in told), "")
+        return self._endings.pop(told, "")
+
+    def _error(self, message: str, exception: str) -> list[str]:
+        ending = _ENDING.search(message)
+        if exception == "RuleException" and ending:
+            self._endings[_squeezed(message)] = ending.group(1)
+            return []
+        if self.total and "At least one job did not complete" in message:
+            return []
+        lines = [plain(line) for line in message.splitlines() if line.strip()]
+        if exception == "WorkflowError" and len(lines) > 1 and _HEADING.match(lines[0]):
+            del lines[0]
+        return lines
+
+    def _remark(self, message: str, level: int) -> list[str]:
+        if message.startswith("Nothing to be done"):
+            return [NOTHING_TO_DO]
+        if message.startswith("Complete log(s)"):
+            return [plain(message)] if self.failed else []
+        if level < WARNING or message.startswith("Exiting because a job execution failed"):
+            return []
+        return [plain(line) for line in message.splitlines() if line.strip()]
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _by_stage(rules: Counter[str]) -> list[tuple[str, int]]:
+    counts: Counter[str] = Counter()
+    for rule, count in rules.items():
+        counts[stage_of(rule)] += count
+    return [(name, counts[name]) for name in STAGES if counts[name] > 0]
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job" if count == 1 else f"{count} jobs"

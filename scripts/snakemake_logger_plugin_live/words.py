@@ -1,0 +1,49 @@
+"""What a rule does, said to a person: its stage, in the order of the flow, and its work."""
+
+from collections.abc import Mapping
+
+STAGES = {
+    "data": "the published data and checkpoints, fetched",
+    "demo models": "the demo's corpus and tiny models",
+    "instructions": "new instructions, bootstrapped from the seeds",
+    "PPO": "the generator, trained by PPO from automated feedback",
+    "instances": "an input and an output for each instruction",
+    "fine-tuning": "models fine-tuned on the triplets",
+    "evaluation": "answers to tasks never trained on, scored",
+    "report": "the report",
+    "other": "everything else",
+}
+
+RULES = {
+    "fetch_file": ("data", "fetching a published file"),
+    "fetch_instance_prompt": ("data", "fetching the instance prompt"),
+    "fetch_superni": ("data", "fetching the Super-NI test tasks"),
+    "fetch_checkpoint": ("data", "fetching a checkpoint"),
+    "demo_data": ("demo models", "writing the demo's seeds and held-out tasks"),
+    "demo_tokenizer": ("demo models", "training the tokenizer"),
+    "demo_backbone": ("demo models", "training the tiny language model"),
+    "demo_reward_model": ("demo models", "training the tiny reward model"),
+    "demo_evaluator": ("demo models", "training the tiny evaluator"),
+    "demo_truth": ("demo models", "checking answers against exact solvers"),
+    "instructions_segment": ("instructions", "writing new instructions"),
+    "instructions": ("instructions", "joining the pool of instructions"),
+    "ppo": ("PPO", "training by PPO"),
+    "instances_segment": ("instances", "writing inputs and outputs"),
+    "instances": ("instances", "joining the triplets"),
+    "sft": ("fine-tuning", "fine-tuning"),
+    "superni_instances": ("evaluation", "choosing the test instances"),
+    "superni_predictions": ("evaluation", "answering the test instances"),
+    "superni": ("evaluation", "scoring the answers"),
+    "report": ("report", "writing the report"),
+}
+
+
+def stage_of(rule: str) -> str:
+    """The key of STAGES that a rule counts under."""
+    return RULES[rule][0] if rule in RULES else "other"
+
+
+def work_of(rule: str, wildcards: Mapping[str, object]) -> str:
+    """A job in words, such as `fine-tuning · tiny-llama · refine-af · 240`."""
+    doing = RULES[rule][1] if rule in RULES else rule
+    return " · ".join([doing, *map(str, wildcards.values())])

@@ -1,0 +1,165 @@
+"""A finished run in the formats of its files, with numbers that a reader can check by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+METHODS = ("self-instruct", "refine-af")
+SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"span":3,"examples":2}'
+COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
+
+
+def make_run(folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = True) -> list[str]:
+    """Write every file that the report reads; the flags that name them, outputs under `folder`."""
+    for model in models:
+        make_pool(folder, model)
+        make_ppo(folder / f"ppo_{model}")
+        for method in METHODS:
+            make_instances(folder, model, method)
+        make_scores(folder / f"superni_{model}.csv")
+        if truth:
+            half = {"prompts": 8, "parsed": 7, "checked": 4, "true": 1, "junk": 2}
+            whole = {"prompts": 8, "parsed": 8, "checked": 5, "true": 3, "junk": 1}
+            write_json(folder / f"truth_{model}.json", {"before": half, "after": whole})
+    segments = [folder / f"pool_{model}_{k}" for model in models for k in (0, 1)]
+    instances = [
+        folder / f"instances_{model}_{method}_{k}"
+        for model in models
+        for method in METHODS
+        for k in (0, 1)
+    ]
+    return [
+        *("--settings", SETTINGS, "--models", *models, "--methods", *METHODS),
+        *("--pools", *map(str, segments)),
+        *("--ppo", *(str(folder / f"ppo_{model}") for model in models)),
+        *("--instances", *map(str, instances)),
+        *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
+        *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
+        *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
+    ]
+
+
+def make_pool(folder: Path, model: str) -> None:
+    """Two segments of 3 instructions: 4 requests, 12 texts, 7 accepted, 4 similar, 1 short."""
+    for k, rounds in enumerate(([(6, 4, 2, 0)], [(6, 3, 2, 1)])):
+        segment = folder / f"pool_{model}_{k}"
+        rows = [instruction(3 * k + place) for place in range(3)]
+        write_rows(segment / "instructions.jsonl", rows)
+        rejected = [{"source": f"{k}.0", "reason": "similar", "text": "Say it again, please."}]
+        rejected += [{"source": f"{k}.1", "reason": "too short", "text": "Go."}] * k
+        write_rows(segment / "rejected.jsonl", rejected)
+        write_csv(
+            segment / "rounds.csv",
+            "round,requested,parsed,accepted,rejected,similar,too short,tokens",
+            [
+                (k, 2, texts, kept, texts - kept, similar, short, 90)
+                for texts, kept, similar, short in rounds
+            ],
+        )
+
+
+def make_ppo(folder: Path) -> None:
+    """Five steps, and 8 prompts whose rewards rise by .25 or .5; one answer parses only after."""
+    rewards = [0.1, 0.2, 0.15, 0.3, 0.4]
+    write_csv(
+        folder / "metrics.csv",
+        "step,reward_mean,reward_sd,kl",
+        [(step, reward, 0.1, "") for step, reward in enumerate(rewards, 1)],
+    )
+    before = [answer("before", place, 0.25, parsed=place > 0) for place in range(8)]
+    after = [answer("after", place, 0.75 if place % 2 else 0.5) for place in range(8)]
+    write_rows(folder / "evaluation.jsonl", before + after)
+
+
+def make_instances(folder: Path, model: str, method: str) -> None:
+    """Two segments of 3 instructions: 5 replies parsed, 4 instances, 1 of them without input."""
+    for k in (0, 1):
+        segment = folder / f"instances_{model}_{method}_{k}"
+        rows = [
+            instance(method, 3 * k + place, text="" if k and place else "one two three")
+            for place in range(2)
+        ]
+        write_rows(segment / "instances.jsonl", rows)
+        write_rows(segment / "rejected.jsonl", [])
+        write_csv(
+            segment / "counts.csv",
+            "instructions,parsed,kept,no output,empty output",
+            [(3, 2 + k, 2, 1 - k, k)],
+        )
+
+
+def make_scores(path: Path) -> None:
+    """Three tasks of 1, 1 and 2 instances in two categories; at 6 refine-af wins, ties, loses."""
+    scores = {
+        ("base", ""): (4, 8, 6),
+        ("base-few-shot", ""): (12, 12, 12),
+        ("self-instruct", "3"): (10, 20, 15),
+        ("self-instruct", "6"): (10, 20, 30),
+        ("refine-af", "3"): (11, 21, 16),
+        ("refine-af", "6"): (18, 20, 25),
+    }
+    tasks = (("task1", "word_naming", 1), ("task2", "word_naming", 1), ("task3", "copying", 2))
+    write_csv(
+        path,
+        "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share",
+        [
+            (method, size, task, category, instances, rouge_l, rouge_l / 2, 4.0, 0.75)
+            for (method, size), values in scores.items()
+            for (task, category, instances), rouge_l in zip(tasks, values, strict=True)
+        ],
+    )
+
+
+def instruction(place: int, text: str | None = None) -> dict[str, Any]:
+    return {
+        "id": f"i{place:06}",
+        "instruction": text or f"Name the river number {place}.",
+        "round": 0,
+        "request": 0,
+        "demonstrations": [],
+        "nearest": "seed_task_1",
+        "rouge_l": 0.5,
+    }
+
+
+def answer(when: str, place: int, reward: float, *, parsed: bool = True) -> dict[str, Any]:
+    return {
+        "when": when,
+        "instruction_id": f"i{place:06}",
+        "instruction": f"Name the river number {place}.",
+        "completion": "Input: a map\nOutput: the Nile",
+        "input": "a map" if parsed else None,
+        "output": "the Nile" if parsed else None,
+        "reward": reward,
+        **dict.fromkeys(COMPONENTS, 0.5 if parsed else None),
+    }
+
+
+def instance(method: str, place: int, *, text: str) -> dict[str, Any]:
+    return {
+        "id": f"i{place:06}-0",
+        "instruction_id": f"i{place:06}",
+        "method": method,
+        "instruction": f"Name the river number {place}.",
+        "input": text,
+        "output": "four words are here",
+    }
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value))
+
+
+def write_csv(path: Path, head: str, rows: Sequence[Sequence[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([head.split(","), *rows])

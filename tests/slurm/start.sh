@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# start.sh FOLDER: a SLURM of one node with one GPU, on this machine, for tests. Root.
+# All it writes stands in FOLDER, munge's key and socket too, and it listens on loopback only, so a
+# SLURM that is already here is left in peace. Clients find it by SLURM_CONF=FOLDER/slurm.conf.
+# A second start starts what does not run. stop.sh FOLDER ends it.
+set -euo pipefail
+mkdir -p "$1"
+folder="$(realpath "$1")"
+host="$(hostname -s)"
+export SLURM_CONF="$folder/slurm.conf"
+
+fail() {
+    echo "error: $*" >&2
+    tail -n 5 "$folder"/*.log >&2 2> /dev/null || true
+    exit 1
+}
+
+runs() {
+    [[ -s $folder/$1.pid && "$(cat "/proc/$(< "$folder/$1.pid")/comm" 2> /dev/null)" == "$1" ]]
+}
+
+# start NAME CHECK COMMAND...: unless it runs, start a daemon, and wait until the check succeeds.
+start() {
+    local name="$1" check="$2"
+    shift 2
+    runs "$name" || "$@" >> "$folder/$name.log" 2>&1 || fail "$name does not start"
+    for _ in {1..300}; do
+        if $check &> /dev/null; then
+            return
+        fi
+        sleep 0.1
+    done
+    fail "$name does not answer"
+}
+
+free_port() {
+    local port
+    while port=$((20000 + RANDOM % 10000)); (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do :; done
+    echo "$port"
+}
+
+# Four cores and 16 GB whatever the machine has: jobs wait for the GPU and for nothing else.
+# slurmd counts a GPU only where gres.conf names a device for it; any device does.
+# Without cgroups, which may not be ours to change; without accounting.
+configure() {
+    head -c 128 /dev/urandom > "$folder/munge.key"
+    chmod 0400 "$folder/munge.key"
+    echo "NodeName=$host Name=gpu File=/dev/null" > "$folder/gres.conf"
+    cat > "$SLURM_CONF" << CONF
+ClusterName=test
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$folder/munge.socket
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=$(free_port)
+SlurmdPort=$(free_port)
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdPidFile=$folder/slurmd.pid
+SlurmdLogFile=$folder/slurmd.log
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmdParameters=config_overrides
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=1,sched_min_interval=100000,bf_interval=5
+KillWait=5
+GresTypes=gpu
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 Gres=gpu:1
+PartitionName=cpu Nodes=$host Default=YES
+PartitionName=gpu Nodes=$host
+CONF
+}
+
+node_is_up() {
+    sinfo --noheader --format=%T | grep -qxE 'idle|mixed|allocated'
+}
+
+[[ $EUID == 0 ]] || fail "only root can start the daemons"
+for program in munged slurmctld slurmd sbatch; do
+    command -v "$program" > /dev/null ||
+        fail "no $program here; on Debian: apt-get install munge slurmctld slurmd slurm-client"
+done
+[[ -s $SLURM_CONF ]] || configure
+start munged "munge --no-input --socket=$folder/munge.socket" munged --force \
+    --key-file="$folder/munge.key" --socket="$folder/munge.socket" --seed-file="$folder/munge.seed" \
+    --pid-file="$folder/munged.pid" --log-file="$folder/munged.log"
+start slurmctld "scontrol ping" slurmctld
+start slurmd node_is_up slurmd

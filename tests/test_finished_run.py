@@ -1,0 +1,121 @@
+"""A broken file of a finished run ends the report in one message that names it and the value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from made_up_run import answer, make_run, write_rows
+from refine_af.command_line import run
+from refine_af.finished_run import COMPONENTS
+from report import main
+
+SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
+ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens\n"
+BASE = "base,,task1,c,1,1,1,1,1\n"
+COUNTS = {"prompts": 8, "parsed": 7, "checked": 4, "true": 1, "junk": 2}
+
+
+def refusal(flags: list[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        run(main, arguments=flags)
+    return str(ended.value.code)
+
+
+BROKEN = [
+    ("pool_tiny_1/instructions.jsonl", "{", ["line 1", "not JSON", "'{'"]),
+    ("pool_tiny_0/rejected.jsonl", '{"source": 1}\n', ["line 1", "reason"]),
+    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,x,1,1,1,1\n", ["line 2", "'parsed'", "'x'"]),
+    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,-2,1,1,1,1\n", ["line 2", "'parsed'", "'-2'"]),
+    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 7 columns"]),
+    ("pool_tiny_0/rounds.csv", "round,requested\n0,1\n", ["'parsed'"]),
+    ("pool_tiny_0/rounds.csv", b"\xff\xfe", ["not CSV in UTF-8"]),
+    ("ppo_tiny/metrics.csv", "step,reward_mean\n1,nan\n", ["line 2", "'reward_mean'", "'nan'"]),
+    ("ppo_tiny/metrics.csv", "step,reward_mean\n", ["holds no step"]),
+    ("ppo_tiny/metrics.csv", "", ["'step'"]),
+    ("ppo_tiny/evaluation.jsonl", "", ["not the same prompts"]),
+    ("instances_tiny_refine-af_1/counts.csv", "instructions,parsed,kept\n1,2,1.5\n", ["'1.5'"]),
+    ("instances_tiny_refine-af_0/instances.jsonl", "[]\n", ["line 1", "not a JSON object"]),
+    ("superni_tiny.csv", SCORES, ["no row of self-instruct or refine-af"]),
+    ("superni_tiny.csv", SCORES + BASE, ["no row of self-instruct or refine-af"]),
+    ("superni_tiny.csv", SCORES + BASE + "refine-af,6,task1,c,1,1,1,1,1\n", ["'self-instruct'"]),
+    ("superni_tiny.csv", SCORES + "refine-af,six,task1,c,1,1,1,1,1\n", ["'six'"]),
+    ("superni_tiny.csv", SCORES + "refine-af,6,task1,c,1,inf,1,1,1\n", ["'rouge_l'", "'inf'"]),
+    ("superni_tiny.csv", SCORES + 'base,"', ["superni_tiny.csv"]),
+    ("truth_tiny.json", "[1]", ["'before'", "[1]"]),
+    ("truth_tiny.json", '{"before": ', ["not JSON"]),
+    ("truth_tiny.json", json.dumps({"before": COUNTS | {"junk": -1}}), ["before.junk", "-1"]),
+    ("truth_tiny.json", json.dumps({"before": COUNTS}), ["'after'"]),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "named"), BROKEN)
+def test_broken_file(tmp_path: Path, name: str, content: str | bytes, named: list[str]) -> None:
+    flags = make_run(tmp_path)
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    message = refusal(flags)
+    assert str(tmp_path / name) in message and "Traceback" not in message
+    for part in named:
+        assert part in message
+    assert not (tmp_path / "report.html").exists() and not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pool_tiny_1/rounds.csv", "ppo_tiny/evaluation.jsonl", "superni_tiny.csv", "truth_tiny.json"],
+)
+def test_missing_file(tmp_path: Path, name: str) -> None:
+    flags = make_run(tmp_path)
+    (tmp_path / name).unlink()
+    assert refusal(flags) == f"error: {tmp_path / name}: there is no such file"
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ([answer("before", 0, 0.5)], "not the same prompts before and after: ['i000000']"),
+        ([answer("during", 0, 0.5)], "line 1: 'when' is neither before nor after: 'during'"),
+        ([answer("before", 0, 0.5)] * 2, "line 2: 'i000000' is answered twice before"),
+        ([answer("before", 0, float("nan"))], "line 1: a score is not finite: [nan"),
+        ([answer("before", 0, 0.5) | {"output": 1}], "line 1: 'output' is no"),
+    ],
+)
+def test_broken_answers(tmp_path: Path, rows: list[dict[str, object]], named: str) -> None:
+    flags = make_run(tmp_path)
+    write_rows(tmp_path / "ppo_tiny" / "evaluation.jsonl", rows)
+    assert named in refusal(flags)
+
+
+@pytest.mark.parametrize("flag", ["--pools", "--ppo", "--instances", "--tables"])
+def test_lists_that_do_not_fit_the_models(tmp_path: Path, flag: str) -> None:
+    flags = make_run(tmp_path)
+    flags.insert(flags.index(flag) + 1, "one-too-many")
+    assert "one-too-many" in flags
+    if flag == "--pools":
+        assert "one-too-many/instructions.jsonl: there is no such file" in refusal(flags)
+    else:
+        assert f"{flag}: " in refusal(flags)
+
+
+def test_no_instruction(tmp_path: Path) -> None:
+    flags = make_run(tmp_path)
+    for k in (0, 1):
+        (tmp_path / f"pool_tiny_{k}" / "instructions.jsonl").write_text("")
+    first = tmp_path / "pool_tiny_0" / "instructions.jsonl"
+    assert refusal(flags) == f"error: {first}: holds no instruction"
+
+
+def test_segment_without_rounds(tmp_path: Path) -> None:
+    """A segment that the surplus of the one before fills has no round of its own."""
+    flags = make_run(tmp_path)
+    (tmp_path / "pool_tiny_1" / "rounds.csv").write_text(ROUNDS)
+    run(main, arguments=flags)
+    assert "There was one round." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_components_are_those_of_the_reward() -> None:
+    from refine_af.rewards import COMPONENTS as JUDGED
+
+    assert COMPONENTS == JUDGED

@@ -1,0 +1,248 @@
+"""The live view, on events as Snakemake sends them and on a run of its own."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_live.course import NOTHING_TO_DO, Course
+from snakemake_logger_plugin_live.job_logs import fitted, last_message, last_progress, plain
+from snakemake_logger_plugin_live.screen import Screen
+from snakemake_logger_plugin_live.words import RULES, STAGES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def event(kind: LogEvent | None, message: str = "", **fields: object) -> logging.LogRecord:
+    level = logging.ERROR if kind in (LogEvent.ERROR, LogEvent.JOB_ERROR) else logging.INFO
+    named = {"event": kind} if kind else {}
+    return logging.makeLogRecord({"msg": message, "levelno": level, **named, **fields})
+
+
+def planned(**stats: int) -> logging.LogRecord:
+    return event(LogEvent.RUN_INFO, stats={**stats, "total": sum(stats.values())})
+
+
+def started(job: int, rule: str, log: Path | str = "no.log", **wildcards: str) -> logging.LogRecord:
+    return event(LogEvent.JOB_INFO, jobid=job, rule_name=rule, wildcards=wildcards, log=[str(log)])
+
+
+def finished(job: int) -> logging.LogRecord:
+    return event(LogEvent.JOB_FINISHED, job_id=job)
+
+
+def failed(course: Course, job: int, rule: str, log: Path, ending: str) -> list[str]:
+    """The two records of a failed shell command: the quoted command's end, then the job's."""
+    command = f"python scripts/{rule}.py > {log} 2>&1"
+    wall = (
+        f"RuleException:\nCalledProcessError in file x.smk, line 9:\nCommand '{command}' {ending}"
+    )
+    lines = course.heed(event(LogEvent.ERROR, wall, exception="RuleException"), 9)
+    error = event(LogEvent.JOB_ERROR, jobid=job, rule_name=rule, log=[str(log)], shellcmd=command)
+    return lines + course.heed(error, 9)
+
+
+def test_every_rule_has_words() -> None:
+    texts = [file.read_text() for file in (ROOT / "rules").glob("*.smk")]
+    names = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    assert names == set(RULES)
+    assert {stage for stage, _ in RULES.values()} <= set(STAGES)
+
+
+def test_a_run_from_plan_to_end(tmp_path: Path) -> None:
+    log = tmp_path / "ppo.log"
+    course = Course(origin=tmp_path)
+    plan = course.heed(planned(ppo=1, sft=2, report=1, all=1), 100)
+    assert plan[0] == "4 jobs to make:"
+    assert [line.split()[0] for line in plan[1:]] == ["1", "2", "1"]
+    assert course.heed(started(1, "ppo", log, model="tiny"), 101) == ["▸ training by PPO · tiny"]
+    assert course.upcoming() == "next: fine-tuning 2, report 1"
+    course.now = 104
+    assert course.status() == [("training by PPO · tiny", "3 s")]
+    log.write_text("loading\nprogress: 2/60 PPO steps\nprogress: 3/60 PPO steps · reward 0.41\n")
+    assert course.status() == [("training by PPO · tiny", "3/60 PPO steps · reward 0.41")]
+    assert course.heed(finished(1), 163) == ["✓ training by PPO · tiny · 1 min 2 s"]
+    assert course.overview() == "1 of 4 jobs done · 1 min 3 s"
+    for job, rule in ((2, "sft"), (3, "sft"), (4, "report"), (0, "all")):
+        course.heed(started(job, rule), 164)
+        course.heed(finished(job), 170)
+    assert course.end(170) == ["All 4 jobs done in 1 min 10 s."]
+    assert course.end(171) == []
+
+
+def test_a_failure_gives_rule_message_and_log(tmp_path: Path) -> None:
+    log = tmp_path / "results/logs/sft.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        "progress: 1/2 steps\nWarning: slow\nerror: seeds.jsonl, line 3: no text\n  as said\n"
+    )
+    course = Course(origin=tmp_path)
+    course.heed(planned(sft=1), 0)
+    course.heed(started(1, "sft", log, model="tiny", size="120"), 1)
+    assert failed(course, 1, "sft", log, "returned non-zero exit status 1.") == [
+        "✗ failed: fine-tuning · tiny · 120 (rule sft)",
+        "    error: seeds.jsonl, line 3: no text",
+        "    as said",
+        "  log: results/logs/sft.log",
+    ]
+    wall = "WorkflowError:\nAt least one job did not complete successfully."
+    assert course.heed(event(LogEvent.ERROR, wall, exception="WorkflowError"), 9) == []
+    assert course.end(9)[0] == "Stopped after 9 s: 1 job failed, 0 of 1 done."
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("returned non-zero exit status 137.", "killed from outside (signal 9)"),
+        ("died with <Signals.SIGKILL: 9>.", "killed from outside (signal 9)"),
+        ("returned non-zero exit status 3.", "its log says nothing; the command returned non-zero"),
+    ],
+)
+def test_a_failure_without_words_says_how_it_ended(ending: str, said: str, tmp_path: Path) -> None:
+    course = Course(origin=tmp_path)
+    course.heed(planned(ppo=1), 0)
+    course.heed(started(1, "ppo"), 1)
+    assert said in failed(course, 1, "ppo", tmp_path / "none.log", ending)[1]
+
+
+def test_an_interrupted_job_has_not_failed(tmp_path: Path) -> None:
+    course = Course(origin=tmp_path)
+    course.heed(planned(ppo=1), 0)
+    course.heed(started(1, "ppo"), 1)
+    lines = failed(course, 1, "ppo", tmp_path / "none.log", "died with <Signals.SIGINT: 2>.")
+    assert lines == ["■ interrupted: training by PPO"]
+    assert course.end(9)[0] == "Stopped after 9 s: 0 of 1 done."
+
+
+def test_a_retried_job_counts_once(tmp_path: Path) -> None:
+    course = Course(origin=tmp_path)
+    course.heed(planned(ppo=1), 0)
+    course.heed(started(1, "ppo"), 1)
+    failed(course, 1, "ppo", tmp_path / "none.log", "returned non-zero exit status 1.")
+    assert course.heed(started(1, "ppo"), 9) == ["▸ again: training by PPO"]
+    course.heed(finished(1), 10)
+    assert course.end(10) == ["All 1 job done in 10 s."]
+
+
+def test_nothing_to_do_is_one_line(tmp_path: Path) -> None:
+    course = Course(origin=tmp_path)
+    done = "Nothing to be done (all requested files are present and up to date)."
+    assert course.heed(event(None, done), 1) == [NOTHING_TO_DO]
+    assert course.heed(planned(), 1) == [NOTHING_TO_DO]  # what Snakemake says with --until
+    assert course.end(2) == []
+
+
+def test_a_dry_run_tells_the_plan_once(tmp_path: Path) -> None:
+    course = Course(origin=tmp_path, dry=True)
+    assert course.heed(planned(ppo=1), 0)[0] == "1 job would be made:"
+    assert course.heed(started(1, "ppo"), 1) + course.heed(planned(ppo=1), 2) == []
+    assert course.end(3) == []
+
+
+def test_an_error_before_any_job_is_told_without_its_heading(tmp_path: Path) -> None:
+    course = Course(origin=tmp_path)
+    message = 'WorkflowError in file "Snakefile", line 8:\nconfig.yaml: no such key\x1b[2J'
+    told = course.heed(event(LogEvent.ERROR, message, exception="WorkflowError"), 0)
+    assert told == ["config.yaml: no such key"]
+
+
+def test_hostile_text_cannot_leave_its_line(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    text = "progress: 1/2 a\x1b[2Jb\x1b]0;title\x07c\x08\u202ed\u2028e\tf\x9bg\u0000h"
+    log.write_bytes(text.encode() + b"\xff\xfe\n\x1b[31merror: x\n")
+    assert last_progress([str(log)]) == "1/2 abcd e fgh��"
+    assert last_message([str(log)]) == ["error: x"]
+    assert last_progress([str(tmp_path / "absent.log")]) == ""
+    assert plain("a\rb\nc") == "a b c"
+
+
+def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_text("progress: 1/9 steps\n" + "noise\n" * 50_000 + "progress: 8/9 steps\n")
+    assert last_progress([str(log)]) == "8/9 steps"
+    assert last_message([str(log)]) == ["noise"] * 12
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [("abcdef", 6, "abcdef"), ("abcdef", 5, "abcd…"), ("日本語", 5, "日本…"), ("ab", 0, "")],
+)
+def test_lines_fit_the_terminal(text: str, width: int, shown: str) -> None:
+    assert fitted(text, width) == shown
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_block_is_redrawn_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    screen = Screen(stream)
+    screen.show([], ["one", "two"])
+    screen.show(["kept"], ["x" * 200])
+    screen.show([], ["x" * 200])
+    screen.show([], [])
+    assert stream.getvalue() == "one\ntwo\n\r\x1b[2A\x1b[Jkept\n" + "x" * 78 + "…\n\r\x1b[1A\x1b[J"
+
+
+def test_no_escape_sequence_reaches_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    screen = Screen(stream)
+    screen.show(["kept"], ["block"])
+    assert stream.getvalue() == "kept\n"
+
+
+SNAKEFILE = """
+rule all:
+    input: "made.txt", "never.txt"
+rule sft:
+    output: "made.txt"
+    log: "sft.log"
+    shell: "(echo progress: 1/1 step; touch {output}) > {log} 2>&1"
+rule report:
+    input: "made.txt"
+    output: "never.txt"
+    log: "report.log"
+    shell: "(echo 'error: no rows in made.txt'; exit 1) > {log} 2>&1"
+"""
+
+
+def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--logger", "live", "--"]
+    options = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}}
+
+    def run(target: str) -> tuple[int, list[str]]:
+        done = subprocess.run([*command, target], capture_output=True, text=True, **options)
+        return done.returncode, done.stderr.splitlines()
+
+    status, lines = run("all")
+    assert status == 1
+    assert lines[:5] == [
+        "2 jobs to make:",
+        "    1  models fine-tuned on the triplets",
+        "    1  the report",
+        "▸ fine-tuning",
+        "✓ fine-tuning · 0 s",
+    ]
+    assert lines[5:9] == [
+        "▸ writing the report",
+        "✗ failed: writing the report (rule report)",
+        "    error: no rows in made.txt",
+        "  log: report.log",
+    ]
+    assert lines[-2].startswith("Stopped after ")
+    assert run("made.txt") == (0, [NOTHING_TO_DO])

@@ -1,0 +1,105 @@
+"""Log-probabilities, values and gradients equal those of whole, unpadded rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
+from refine_af.policy import Policy, new_policy
+from refine_af.settings import Lora
+
+
+@pytest.fixture
+def policy(tiny_llama: Path) -> Policy:
+    return moved_policy(tiny_llama)
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, []], ids=["prefix", "no prefix"])
+def test_log_probs_and_values_equal_unpadded_rows(policy: Policy, prefix: list[int]) -> None:
+    with torch.no_grad():
+        found = policy(prefix, ROWS, temperature=0.7, width=6)
+        expected = full_rows(policy, prefix, ROWS, 0.7)
+    assert found.mask.sum(1).tolist() == [4, 2, 0, 1]
+    for index, (log_probs, values) in enumerate(expected):
+        count = len(log_probs)
+        assert torch.allclose(found.log_probs[index, :count], log_probs, atol=1e-5, rtol=0)
+        assert torch.allclose(found.values[index, :count], values, atol=1e-5, rtol=0)
+        assert found.log_probs[index, count:].abs().sum() == 0
+        assert found.values[index, count:].abs().sum() == 0
+    shares = found.logits.softmax(-1)
+    assert torch.allclose(found.entropies(), -(shares * shares.log()).sum(-1), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def tiny_mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Mistral whose attention reaches back 16 tokens: less than the prefix."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=16,
+    )
+    folder = tmp_path_factory.mktemp("mistral")
+    MistralForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("backbone", ["tiny_llama", "tiny_mistral"])
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_gradient_runs_through_the_shared_prefix(
+    backbone: str, quantization: str, request: pytest.FixtureRequest
+) -> None:
+    policy = moved_policy(request.getfixturevalue(backbone), quantization)
+    found = policy(PREFIX, ROWS, temperature=0.7, width=4)
+    (found.log_probs.sum() + 0.3 * found.values.sum()).backward()
+    shared = gradients(policy)
+    whole = full_rows(policy, PREFIX, ROWS, 0.7)
+    sum(log_probs.sum() + 0.3 * values.sum() for log_probs, values in whole).backward()
+    plain = gradients(policy)
+    assert (shared - plain).abs().max() <= 1e-5 * plain.abs().max()
+
+
+def test_reference_is_the_backbone(policy: Policy, tiny_llama: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    backbone = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+    with torch.no_grad(), policy.as_reference():
+        found = policy(PREFIX, ROWS, temperature=1.0, width=4).log_probs
+    with torch.no_grad():
+        moved = policy(PREFIX, ROWS, temperature=1.0, width=4).log_probs
+        for index, row in enumerate(ROWS):
+            ids = torch.tensor([[*PREFIX, *row.tail, *row.response]])
+            log_probs = backbone(ids).logits[0].log_softmax(-1)
+            start = len(PREFIX) + len(row.tail) - 1
+            for place, token in enumerate(row.response):
+                expected = float(log_probs[start + place, token])
+                assert float(found[index, place]) == pytest.approx(expected, abs=1e-5)
+    assert (found - moved).abs().max() > 0.01
+
+
+def test_new_policy_equals_the_backbone_and_depends_on_its_seed_alone(tiny_llama: Path) -> None:
+    lora = Lora(r=4, alpha=8, dropout=0.0, targets="all-linear")
+    before = torch.random.get_rng_state()
+    one, same, other = (
+        new_policy(tiny_llama, lora, quantization="none", seed=seed) for seed in (3, 3, 4)
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with torch.no_grad():
+        own = one(PREFIX, ROWS, temperature=1.0, width=4)
+        with one.as_reference():
+            reference = one(PREFIX, ROWS, temperature=1.0, width=4)
+    assert torch.equal(own.log_probs, reference.log_probs)
+    assert own.values.abs().max() == 0
+    pairs = list(zip(one.parameters(), same.parameters(), strict=True))
+    assert all(torch.equal(left, right) for left, right in pairs)
+    pairs = list(zip(one.parameters(), other.parameters(), strict=True))
+    assert not all(torch.equal(left, right) for left, right in pairs)

@@ -1,0 +1,322 @@
+"""Stage 2 through its command line: what it refuses, what it writes, and that it repeats."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from policies import SETTINGS, ppo_settings
+from ppo import main
+from refine_af.completions import Pair
+from refine_af.errors import InputError
+from refine_af.generation import Completion, generate
+from refine_af.judges import RewardModel
+from refine_af.ppo import METRICS, PHASES, score_figures, step_instructions
+from refine_af.prompts import prompt_of
+from refine_af.randomness import derived_seed
+from refine_af.records import Instruction, write_records
+from refine_af.rewards import COMPONENTS, MARKERS
+from refine_af.rollouts import Environment, Rollout
+from refine_af.settings import Weights
+from refine_af.stopwatch import Stopwatch
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rollouts": 6}, "rollouts 6 is no multiple"),
+        ({"lora": SETTINGS["lora"] | {"dropout": 0.1}}, "lora.dropout 0.1"),
+        ({"sampling": SETTINGS["sampling"] | {"temperature": 0.0}}, "temperature above 0"),
+        ({"sampling": SETTINGS["sampling"] | {"top_p": 0.9}}, "top_p 1"),
+        ({"sampling": SETTINGS["sampling"] | {"presence_penalty": 1.0}}, "presence_penalty 0"),
+    ],
+)
+def test_settings_that_break_ppo_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ppo_settings(**changes)
+
+
+@pytest.fixture(scope="module")
+def judges(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A random reward model and a random T5 with the tiny tokenizer and OASST's markers."""
+    from transformers import AutoTokenizer, GPTNeoXConfig, T5Config, T5ForConditionalGeneration
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(MARKERS)})
+    shape = {"vocab_size": len(tokenizer), "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    model = tmp_path_factory.mktemp("reward_model")
+    RewardModel(GPTNeoXConfig(hidden_size=16, intermediate_size=32, **shape)).save(model)
+    evaluator = tmp_path_factory.mktemp("evaluator")
+    T5ForConditionalGeneration(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=16,
+            d_kv=8,
+            d_ff=32,
+            num_layers=1,
+            num_heads=2,
+            decoder_start_token_id=0,
+            eos_token_id=2,
+        )
+    ).save_pretrained(evaluator)
+    for folder in (model, evaluator):
+        tokenizer.save_pretrained(folder)
+    return model, evaluator
+
+
+INSTRUCTIONS = ["Sort the list.", "Say Yes or No.", "Add 1, 2", "Name the task."]
+PROMPT = "Task: Sort the list.\nInput: 2, 1\nOutput: 1, 2\nTask: {instruction}\n"
+
+
+@pytest.fixture(scope="module")
+def answering_llama(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama, trained for a second or two to answer most prompts in the right form."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    numbers = random.Random(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(120):
+        texts = []
+        for _ in range(8):
+            task = PROMPT.replace("{instruction}", numbers.choice(INSTRUCTIONS))
+            words = numbers.sample(["1", "2", "3", "Yes", "No"], 3)
+            texts.append(f"{task}Input: {words[0]}\nOutput: {words[1]} {words[2]}\nTask")
+        batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
+        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    folder = tmp_path_factory.mktemp("answering")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A first segment of six instructions, and a prompt file."""
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "prompt.txt").write_text(PROMPT)
+    rows = [
+        Instruction(f"i{number:06}", text, 1, 0, [], "", 0.0)
+        for number, text in enumerate([*INSTRUCTIONS, "Add 3", "Sort 2, 1"])
+    ]
+    write_records(folder / "segment" / "instructions.jsonl", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(
+    run_script: Any,
+    inputs: Path,
+    judges: tuple[Path, Path],
+    answering_llama: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
+    """The stage's folder, made twice by its command line."""
+    made = []
+    for name in ("one", "two"):
+        folder = tmp_path_factory.mktemp(name) / "ppo"
+        flags: dict[str, object] = {
+            "settings": json.dumps(SETTINGS),
+            "backbone": answering_llama,
+            "reward-model": judges[0],
+            "evaluator": judges[1],
+            "instructions": inputs / "segment",
+            "prompt": inputs / "prompt.txt",
+            "ppo": folder,
+        }
+        done = run_script("ppo", *(part for flag in flags for part in (f"--{flag}", flags[flag])))
+        assert done.returncode == 0, done.stderr
+        assert "progress: 3/3 PPO steps" in done.stdout
+        made.append(folder)
+    return made[0], made[1]
+
+
+def test_the_stage_writes_its_folder(runs: tuple[Path, Path]) -> None:
+    names = {str(path.relative_to(runs[0])) for path in runs[0].rglob("*") if path.is_file()}
+    assert names == {
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "value_head.safetensors",
+        "metrics.csv",
+        "timing.csv",
+        "samples.jsonl",
+        "evaluation.jsonl",
+    }
+    with open(runs[0] / "metrics.csv", newline="") as file:
+        metrics = list(csv.DictReader(file))
+    assert [row["step"] for row in metrics] == ["1", "2", "3"]
+    assert [name for name in metrics[0] if name not in METRICS] == []
+    assert float(metrics[0]["kl"]) == 0.0
+    assert float(metrics[1]["kl"]) != 0.0
+    # The KL is far below its target of 6, so the coefficient falls by 0.2 · 4 / 10000 a step.
+    falls = [0.2 * (1 - 0.2 * 4 / 10000) ** step for step in range(3)]
+    assert [float(row["kl_coefficient"]) for row in metrics] == pytest.approx(falls)
+    assert any(float(row["parse_rate"]) > 0 for row in metrics)
+    samples = [json.loads(line) for line in (runs[0] / "samples.jsonl").open()]
+    assert [row["step"] for row in samples] == [2, 2, 2, 2]
+    assert float(metrics[1]["reward_mean"]) == pytest.approx(
+        sum(row["reward"] for row in samples) / 4
+    )
+    with open(runs[0] / "timing.csv", newline="") as file:
+        assert next(csv.DictReader(file)).keys() == {"step", *PHASES}
+
+
+def test_fixed_prompts_are_answered_before_and_after(runs: tuple[Path, Path]) -> None:
+    rows = [json.loads(line) for line in (runs[0] / "evaluation.jsonl").open()]
+    before, after = rows[:5], rows[5:]
+    assert [row["when"] for row in rows] == ["before"] * 5 + ["after"] * 5
+    assert [row["instruction_id"] for row in before] == [row["instruction_id"] for row in after]
+    assert len({row["instruction_id"] for row in before}) == 5
+    parsed = [row for row in rows if row["output"] is not None]
+    assert parsed
+    for row in parsed:
+        weights = SETTINGS["reward"]["weights"]
+        total = sum(weights[name] * row[name] for name in COMPONENTS) + weights["constant"]
+        assert row["reward"] == pytest.approx(total)
+    for row in rows:
+        if row["output"] is None:
+            assert row["reward"] == -0.6
+            assert {row[name] for name in ("input", *COMPONENTS)} == {None}
+
+
+def test_two_runs_are_equal_byte_by_byte(runs: tuple[Path, Path]) -> None:
+    for path in runs[0].rglob("*"):
+        if path.is_file() and path.name != "timing.csv":
+            other = runs[1] / path.relative_to(runs[0])
+            assert path.read_bytes() == other.read_bytes(), path.name
+
+
+def test_adapter_loads_and_is_the_trained_policy(
+    runs: tuple[Path, Path], answering_llama: Path
+) -> None:
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    backbone = AutoModelForCausalLM.from_pretrained(answering_llama)
+    model = PeftModel.from_pretrained(backbone, runs[0] / "adapter").eval()
+    tokenizer = AutoTokenizer.from_pretrained(answering_llama)
+    rows = [json.loads(line) for line in (runs[0] / "evaluation.jsonl").open()][5:]
+    head, tail = PROMPT.split("{instruction}")
+    settings = ppo_settings()
+    again = generate(
+        model,
+        tokenizer,
+        prefix=head,
+        tails=[row["instruction"] + tail for row in rows],
+        sampling=settings.sampling,
+        seeds=[derived_seed(0, "evaluation", index) for index in range(5)],
+    )
+    assert [entry.text for entry in again] == [row["completion"] for row in rows]
+    shapes = {
+        name: entry.shape for name, entry in load_file(runs[0] / "value_head.safetensors").items()
+    }
+    assert shapes == {"weight": (1, 32), "bias": (1,)}
+
+
+def test_prompts_are_permutations_epoch_by_epoch() -> None:
+    pool = [Instruction(f"i{n}", f"Do {n}.", 1, 0, [], "", 0.0) for n in range(6)]
+    settings = ppo_settings()
+    drawn = [e.id for step in (1, 2, 3) for e in step_instructions(pool, step, settings)]
+    assert sorted(drawn[:6]) == sorted(drawn[6:]) == sorted(entry.id for entry in pool)
+    assert drawn[:6] != drawn[6:]
+
+
+def test_score_figures_by_hand() -> None:
+    one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0)
+    done = Completion("Output: x", (5,), "eos")
+    scores = [dict.fromkeys(COMPONENTS, value) for value in (0.25, 0.75)]
+    rollouts = [
+        Rollout(one, done, Pair("", "x"), scores[0], 1.0),
+        Rollout(one, done, Pair("", "x"), scores[1], 3.0),
+        Rollout(one, done, None, None, -1.0),
+        Rollout(one, done, None, None, -1.0),
+    ]
+    figures = score_figures(rollouts, floor=-1.0)
+    assert figures["reward_mean"] == 0.5
+    assert figures["reward_sd"] == pytest.approx(math.sqrt(11 / 3))
+    assert figures["coherence_mean"] == 0.5
+    assert figures["coherence_sd"] == pytest.approx(math.sqrt(0.125))
+    assert figures["parse_rate"] == figures["floor_share"] == 0.5
+    none = score_figures(rollouts[2:], floor=-1.0)
+    assert none["coherence_mean"] == none["coherence_sd"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reward"),
+    [
+        ("Input: 1\nOutput: 2\n", "stop", 1.0),
+        ("Output: 2", "length", -0.6),
+        ("Output: \n", "stop", -0.6),
+        ("2\nOutput: 2", "stop", -0.6),
+        ("nothing", "stop", -0.6),
+        ("", "eos", -0.6),
+    ],
+)
+def test_what_is_no_instance_gets_the_floor(
+    text: str, finish: Any, reward: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ppo_settings()
+    monkeypatch.setattr(
+        "refine_af.rollouts.generate", lambda *_, **__: [Completion(text, (5,), finish)]
+    )
+    weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -0.6}
+    environment = Environment(
+        tokenizer=None,
+        prompt=prompt_of("Task: {instruction}\n", {"instruction"}, "prompt"),
+        sampling=settings.sampling,
+        judge=lambda triplets: [dict.fromkeys(COMPONENTS, 1.0) for _ in triplets],
+        weights=Weights.model_validate(weights),
+    )
+    one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0)
+    (rollout,) = environment.rollouts(None, [one], seeds=[1], stopwatch=Stopwatch())
+    assert rollout.reward == reward
+    assert (rollout.pair is None) == (rollout.components is None) == (reward < 0)
+
+
+def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **changes: Any) -> str:
+    """What the stage says as it ends."""
+    given = {
+        "settings": ppo_settings(),
+        "backbone": backbone,
+        "reward_model": judges[0],
+        "evaluator": judges[1],
+        "instructions": inputs / "segment",
+        "prompt": inputs / "prompt.txt",
+        "ppo": inputs / "ppo",
+    }
+    with pytest.raises(InputError) as refused:
+        main(**given | changes)
+    assert not (inputs / "ppo").exists()
+    return str(refused.value)
+
+
+def test_an_empty_segment_is_said(
+    inputs: Path, judges: tuple[Path, Path], tiny_llama: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "instructions.jsonl").touch()
+    said = refusal_of(inputs, judges, tiny_llama, instructions=tmp_path)
+    assert said == f"{tmp_path}/instructions.jsonl: holds no instruction to train on"
+
+
+def test_a_backbone_that_writes_no_instances_is_said(
+    inputs: Path, judges: tuple[Path, Path], tiny_llama: Path
+) -> None:
+    said = refusal_of(inputs, judges, tiny_llama)
+    assert said == (
+        f"{tiny_llama}: 0 of 5 replies to {inputs}/prompt.txt hold an instance, fewer than "
+        "ppo.least_parsed 0.05, so there is nothing for PPO to improve"
+    )

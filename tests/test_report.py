@@ -1,0 +1,249 @@
+"""The report: its numbers follow from the files by hand, and no file can break its page."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from made_up_run import METHODS, answer, instance, instruction, make_run, write_rows
+from refine_af.command_line import run
+from refine_af.pages import safe, said
+from refine_af.summaries import Change, smoothed, trend
+from refine_af.wording import change_sentence, digits_of, number
+from report import main
+
+VOID = {"meta", "br", "use"}
+
+
+class Structure(HTMLParser):
+    """Fails where elements do not nest; keeps ids, table headers and what would be fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.bare_headers = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.open += [] if tag in VOID else [tag]
+        self.ids += [given["id"]] if given.get("id") else []
+        self.links += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
+        self.bare_headers += tag == "th" and "scope" not in given
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def structure(page: str) -> Structure:
+    found = Structure()
+    found.feed(page)
+    found.close()
+    assert not found.open
+    return found
+
+
+def words(page: str) -> str:
+    """What the page says, tables row by row, with single spaces."""
+    text = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+def report(flags: list[str]) -> str:
+    run(main, arguments=flags)
+    return Path(flags[flags.index("--report") + 1]).read_text(encoding="utf-8")
+
+
+def refusal(flags: list[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        run(main, arguments=flags)
+    return str(ended.value.code)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return report(make_run(folder))
+
+
+@pytest.mark.parametrize(
+    "said_so",
+    [
+        # stage 1: 6 + 6 texts, 4 + 3 accepted, 2 + 2 similar, 0 + 1 too short
+        "4 requests gave 12 texts, of which 7 (58.3%) were accepted; the pool keeps 6 instr",
+        "Most rejections, 4 of 5, have the reason “similar”.",
+        "rejected: too short 1 8.3%",
+        "The accepted share was 66.7% in the first round and 50.0% in the last of 2.",
+        # stage 2: four prompts rise by .25 and four by .5
+        "The reward on 8 fixed prompts rose by 0.375 (95% interval 0.",
+        "reward 0.250 0.625 +0.375",
+        "Of 8 answers, 7 (87.5%) could be parsed before training and 8 (100.0%) after.",
+        "parse rate 0.875 1.000 +0.125",
+        "coherence 0.500 0.500 +0.000 0.000 to 0.000 none shown 7",
+        "28.6% were junk (evasions, echoes, loops) before training and 12.5% after.",
+        "25.0% were true before and 60.0% after.",
+        # ranks 1 3 2 4 5: 1 - 6 · 2 / (5 · 24)
+        "Over 5 steps the mean reward has a Spearman correlation of 0.90 with the step",
+        # stage 3
+        "For refine-af, 5 of 6 replies (83.3%) could be parsed and 4 instances kept.",
+        "rejected: no output 1 1",
+        "without input 25.0% 25.0%",
+        "mean words: instruction 5.0 5.0 mean words: input, where there is one 3.0 3.0 "
+        "mean words: output 4.0 4.0",
+        # evaluation, by instances: (18 + 20 + 2 · 25) / 4
+        "Means over 4 instances of 3 tasks.",
+        "With 6 instructions, zero-shot ROUGE-L is 6.00 for base, 12.00 for base-few-shot, "
+        "22.50 for self-instruct and 22.00 for refine-af.",
+        "refine-af, 6 22.00 11.00 4.0 75.0%",
+        "3 3 0 0 3 100.0% 6 1 1 1 3 33.3%",
+        "higher than self-instruct on 1 of 3 tasks (33.3%), lower on 1 and the same on 1. "
+        "No significance has been computed",
+        "word naming 2 2 6.00 12.00 15.00 19.00",
+        "copying 1 2 6.00 12.00 30.00 25.00",
+        # claims
+        "Not shown by this run: at least 95% of the answers can be parsed (87.5% before PPO, "
+        "100.0% after).",
+        "Shown: the filter accepts and rejects (7 accepted, 5 rejected).",
+        "Shown: the reward on fixed prompts rises (from 0.250 to 0.625",
+        "Shown: the share of junk among the parsed answers falls (28.6% before, 12.5% after).",
+        "Shown: every tuned model scores above the base on held-out task families (ROUGE-L "
+        "15.00 to 22.50 against 6.00 for base, base-few-shot 12.00).",
+        "a difference between self-instruct and refine-af is noise",
+    ],
+)
+def test_numbers(page: str, said_so: str) -> None:
+    assert said_so in words(page)
+
+
+def test_self_contained_and_accessible(page: str) -> None:
+    found = structure(page)
+    assert len(found.ids) == len(set(found.ids))
+    assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
+    assert not {"script", "img", "link", "iframe"} & set(found.tags)
+    assert not found.bare_headers
+    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 3
+    assert "prefers-color-scheme: dark" in page and "@media print" in page
+
+
+def test_figures(page: str, folder: Path) -> None:
+    stems = ("instructions_tiny", "ppo_tiny", "superni_tiny")
+    names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
+    assert {path.name for path in (folder / "figures").iterdir()} == names
+    lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()
+    assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
+    # span 3 halves at each step: (.2 + .1 / 2) / 1.5
+    assert smoothed([0.1, 0.2], 3)[1] == pytest.approx(1 / 6)
+    assert "2,0.2,0.166667" in (folder / "figures" / "ppo_tiny.csv").read_text()
+
+
+def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Callable) -> None:
+    ended = run_script("report", *make_run(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+    for path in (folder / "figures").iterdir():
+        assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_needs_no_torch() -> None:
+    code = (
+        "import sys, report; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    )
+    folder = Path(__file__).resolve().parents[1] / "scripts"
+    assert subprocess.run([sys.executable, "-c", code], cwd=folder).returncode == 0
+
+
+def test_several_models_without_truth(tmp_path: Path) -> None:
+    page = report(make_run(tmp_path, ["one", "two"], truth=False))
+    said_so = words(page)
+    assert "The run at a glance one two instructions in the pool 6 6" in said_so
+    assert "demo" not in said_so and "junk" not in said_so and "noise" not in said_so
+    assert "What it does not show: This is one run with one seed." in said_so
+    structure(page)
+
+
+HOSTILE = [
+    "</div></main></body></html><script>alert(1)</script>",
+    "<!-- never closed <![CDATA[ <style> <svg> <textarea>",
+    "\u202eright to left\u2066\u200f\u0000\u001b[31m\r\u2028\ufeff\ud800",
+    "x" * 100_000,
+    "line\n" * 1_000,
+    '" onmouseover="alert(1)',
+    "مرحبا",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text(tmp_path: Path, text: str) -> None:
+    flags = make_run(tmp_path)
+    for k in (0, 1):
+        rows = [instruction(3 * k + place, text) for place in range(3)]
+        write_rows(tmp_path / f"pool_tiny_{k}" / "instructions.jsonl", rows)
+        rejected = [{"source": text, "reason": text, "text": text}]
+        write_rows(tmp_path / f"pool_tiny_{k}" / "rejected.jsonl", rejected)
+        for method in METHODS:
+            made = {**instance(method, k, text=text), "instruction": text, "output": text}
+            write_rows(tmp_path / f"instances_tiny_{method}_{k}" / "instances.jsonl", [made])
+    told = {"instruction": text, "completion": text, "input": text, "output": text}
+    rows = [{**answer(when, 0, 0.5), **told} for when in ("before", "after")]
+    rows += [
+        {**answer(when, 1, 0.5, parsed=False), "completion": text} for when in ("before", "after")
+    ]
+    write_rows(tmp_path / "ppo_tiny" / "evaluation.jsonl", rows)
+    page = report(flags)
+    found = structure(page)
+    assert "script" not in found.tags and found.tags.count("style") == 1
+    assert found.tags.count("svg") == 3 and page.count("</body>") == 1
+    assert "<!--" not in page[15:]
+    assert not re.search(
+        "[\u0000-\u0008\u000d\u001b\u2028\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page
+    )
+    assert len(page) < 250_000
+
+
+def test_hidden_characters_are_named_and_long_texts_cut() -> None:
+    assert safe("a\u202e<b>") == 'a<span class="code">U+202E</span>&lt;b&gt;'
+    assert "… and 99,600 more characters" in said("x" * 100_000)
+    assert said("a\n" * 20).count("a\n") == 7  # eight lines, joined by seven ends
+    assert "<em>empty</em>" in said("")
+
+
+def test_sentences_follow_the_interval() -> None:
+    def sentence(low: float, high: float, difference: float = 0.1) -> str:
+        change = Change(9, 0.5, 0.6, difference, low, high)
+        return change_sentence(change, what="It", confidence=0.9)
+
+    assert sentence(0.05, 0.15) == "It rose by 0.100 (90% interval 0.050 to 0.150)."
+    assert sentence(-0.3, -0.1, -0.2) == "It fell by 0.200 (90% interval −0.300 to −0.100)."
+    assert sentence(-0.1, 0.3).startswith("No difference was shown. It changed by +0.100 (90%")
+    assert sentence(0.0, 0.3).startswith("No difference was shown.")
+    assert "a single prompt says nothing" in sentence(float("nan"), float("nan"))
+    assert digits_of(Change(9, 0, 0, 0.1, 0.00004, 0.2)) == 5  # 0.00004 must not read 0.000
+    assert number(float("nan")) == "–"
+
+
+def test_trend() -> None:
+    found = trend([1.0, 2.0, 3.0, 4.0, 5.0], span=3, draws=4_000, seed=0)
+    assert found is not None and found.raw == found.smoothed == pytest.approx(1)
+    assert found.p == pytest.approx(1 / 120, abs=0.006)  # one of 5! orders is as high
+    assert trend([1.0, 1.0, 1.0], span=3, draws=10, seed=0) is None
+    assert trend([1.0, 2.0], span=3, draws=10, seed=0) is None

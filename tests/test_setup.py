@@ -1,0 +1,221 @@
+"""The house around the stages: the lock, the environments, the profiles, names and imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "scripts"
+MODULES = SCRIPTS / "refine_af"
+CODE = sorted(SCRIPTS.rglob("*.py"))
+RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
+STAGES = {file.stem for file in RULE_FILES} - {"common"}
+PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
+PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.]*)")
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Version by normalised name; every line must be one exact pin, with nothing else on it."""
+    found = {}
+    for line in lines:
+        match = PIN.fullmatch(line)
+        assert match, f"not an exact pin: {line!r}"
+        found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
+    return found
+
+
+def stated(file: Path) -> list[str]:
+    lines = [line.partition("#")[0].strip() for line in file.read_text().splitlines()]
+    return [line for line in lines if line]
+
+
+LOCK = pins(stated(ROOT / "requirements.txt"))
+
+
+def rules() -> dict[str, str]:
+    """Every rule's text by its name."""
+    found = {}
+    for file in RULE_FILES:
+        parts = re.split(r"^rule (\w+):\n", file.read_text(), flags=re.MULTILINE)[1:]
+        found.update(zip(parts[::2], parts[1::2], strict=True))
+    return found
+
+
+def imports(file: Path) -> set[str]:
+    """Every module that a Python file imports, at its top or within a function."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def test_torch_is_pinned_plainly() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert "torch==2.13.0" in lines
+    assert not [name for name in LOCK if name.startswith("nvidia")]
+
+
+def test_the_lock_covers_what_is_asked_for() -> None:
+    asked = pins(stated(ROOT / "requirements.in"))
+    assert {name: LOCK.get(name) for name in asked} == asked
+
+
+def test_the_environment_is_the_lock() -> None:
+    here = {name: importlib.metadata.version(name).partition("+")[0] for name in LOCK}
+    assert here == LOCK
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda file: file.stem)
+def test_conda_environments_agree_with_the_lock(file: Path) -> None:
+    (pip,) = [
+        part for part in yaml.safe_load(file.read_text())["dependencies"] if type(part) is dict
+    ]
+    pinned = pins(pip["pip"])
+    assert pinned
+    assert pinned == {name: LOCK.get(name) for name in pinned}
+
+
+def test_every_environment_that_a_rule_names_is_there_and_used() -> None:
+    named = {name for text in rules().values() for name in re.findall(r"envs/(\w+)\.yaml", text)}
+    assert named == {file.stem for file in (ROOT / "envs").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_snakemake_knows_every_key_of_a_profile(name: str) -> None:
+    from snakemake.cli import get_argument_parser
+
+    parser = get_argument_parser()
+    options = {option for action in parser._actions for option in action.option_strings}
+    keys = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+    assert [key for key in keys if f"--{key}" not in options] == []
+
+
+def test_the_default_profile_says_nothing_about_machines() -> None:
+    keys = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    machines = {"cores", "jobs", "executor", "resources", "default-resources", "set-resources"}
+    assert not machines & set(keys)
+
+
+def test_slurm_sends_the_gpu_rules_and_no_others_to_the_gpu_partition() -> None:
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert profile["default-resources"]["slurm_partition"] == "cpu"
+    on_gpu = {"slurm_partition": "gpu"}
+    wanted = {name: on_gpu for name, text in rules().items() if re.search(r"\bgpu=1\b", text)}
+    assert profile["set-resources"] == wanted
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in SCRIPTS.iterdir() if path.name != "__pycache__")
+)
+def test_a_script_shadows_no_importable_module(name: str) -> None:
+    assert name not in sys.stdlib_module_names
+    prefixes = (sys.prefix, sys.base_prefix)
+    installed = [place for place in sys.path if place.startswith(prefixes)]
+    installed = [place for place in installed if not Path(place).is_relative_to(SCRIPTS)]
+    assert PathFinder.find_spec(name, installed) is None
+
+
+def test_rule_files_import_only_what_loads_fast() -> None:
+    found: set[str] = set()
+    for file in [ROOT / "Snakefile", *RULE_FILES]:
+        found |= set(re.findall(r"^\s*(?:from|import) ([\w.]+)", file.read_text(), re.MULTILINE))
+    own = sorted(name for name in found if name.split(".")[0] not in sys.stdlib_module_names)
+    assert all(name.startswith("refine_af.") for name in own)
+    assert not {name.removeprefix("refine_af.") for name in own} & STAGES
+    slow = "{'torch', 'transformers', 'numpy', 'pandas', 'scipy', 'matplotlib'}"
+    program = f"import sys, {', '.join(own)}; print(*{slow} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=SCRIPTS, capture_output=True)
+    assert done.stdout == b"\n", done.stderr.decode()
+
+
+def test_no_stage_imports_another_stage() -> None:
+    for file in CODE:
+        if file.parent not in (SCRIPTS, MODULES):
+            continue
+        own = {f"refine_af.{file.stem}"} if file.parent == SCRIPTS else set()
+        stages = {f"refine_af.{name}" for name in STAGES} - own
+        assert not imports(file) & stages, file
+
+
+def test_only_the_shell_knows_of_command_lines_and_snakemake() -> None:
+    for file in MODULES.glob("*.py"):
+        tops = {name.split(".")[0] for name in imports(file)}
+        assert "snakemake" not in tops, file
+        assert "argparse" not in tops or file.name == "command_line.py", file
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(SCRIPTS)))
+def test_files_and_functions_stay_short(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 250
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree) or not tree.body
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert {name: lines for name, lines in lengths.items() if lines > 40} == {}
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: str(file.relative_to(SCRIPTS)))
+def test_no_fault_is_swallowed_whole(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None
+            assert {"Exception", "BaseException"}.isdisjoint(ast.unparse(node.type).split())
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    for name in ("Makefile", "requirements.txt"):
+        (folder / name).write_text((ROOT / name).read_text())
+    command = ["make", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_make_alone_names_the_targets(tmp_path: Path) -> None:
+    told = make(tmp_path).stdout
+    assert all(f"make {name} " in told for name in ("setup", "demo", "demo-grid", "test"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({}, "no python-here here"),
+        ({"version_info": 1}, "Python 3.11 or later is needed; python-here is Python 3.9.2"),
+        ({"version_info": 0, "ensurepip": 1}, "apt-get install python3-venv"),
+    ],
+)
+def test_setup_says_what_the_machine_lacks(
+    answers: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    """`answers`: the exit status of a stand-in for python3 whose argument holds the word."""
+    if answers:
+        cases = "".join(f"*{word}*) exit {code};; " for word, code in answers.items())
+        python = tmp_path / "python-here"
+        python.write_text(f'#!/bin/sh\ncase "$*" in *--version*) echo Python 3.9.2;; {cases}esac\n')
+        python.chmod(0o755)
+        done = make(tmp_path, "setup", "PYTHON=python-here", f"PATH={tmp_path}:/usr/bin:/bin")
+    else:
+        done = make(tmp_path, "setup", "PYTHON=python-here")
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_the_licence_is_whole() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["license"] == "Apache-2.0"
