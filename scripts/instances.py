@@ -1,6 +1,5 @@
 """Stage 3, instances: a model writes input and output for every instruction of the pool."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -33,28 +32,21 @@ def segment(
     asked = read_prompt(prompt, {"instruction"})
     rows = read_records(instructions / "instructions.jsonl", Instruction)
 
-    from refine_af.generation import Completion, generate
-    from refine_af.models import load_backbone, load_tokenizer
-
-    tokenizer = load_tokenizer(backbone)
-    model = load_backbone(
-        backbone, quantization=settings.quantization, adapter=ppo / "adapter" if ppo else None
-    )
-    progress = Progress(len(rows), "instructions answered")
-
-    def answers(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
-        return generate(
-            model,
-            tokenizer,
-            prefix=asked.prefix,
-            tails=tails,
-            sampling=settings.sampling,
-            seeds=seeds,
-            progress=progress,
-        )
+    from refine_af.writer import load_writer
 
     written = stage.write_instances(
-        settings, method=method, instructions=rows, prompt=asked, generate=answers
+        settings,
+        method=method,
+        instructions=rows,
+        prompt=asked,
+        generate=load_writer(
+            backbone,
+            quantization=settings.quantization,
+            prefix=asked.prefix,
+            sampling=settings.sampling,
+            adapter=ppo / "adapter" if ppo else None,
+            progress=Progress(len(rows), "instructions answered"),
+        ),
     )
     stage.check_parsed(written, settings, segment)
     counts = written.counts()

@@ -1,6 +1,5 @@
 """Stage 1, instructions: the backbone writes new instructions after the seeds' example."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,21 +43,7 @@ def segment(
         handed_on = earlier[-1] / "carry.json"
         carry = stage.carry_of(handed_on.read_bytes(), handed_on, pool=len(pool))
 
-    from refine_af.generation import Completion, generate
-    from refine_af.models import load_backbone, load_tokenizer
-
-    tokenizer = load_tokenizer(backbone)
-    model = load_backbone(backbone, quantization=settings.quantization)
-
-    def replies(tails: Sequence[str], row_seeds: Sequence[int]) -> list[Completion]:
-        return generate(
-            model,
-            tokenizer,
-            prefix=asked.prefix,
-            tails=tails,
-            sampling=settings.sampling,
-            seeds=row_seeds,
-        )
+    from refine_af.writer import load_writer
 
     made = stage.bootstrap(
         settings,
@@ -66,7 +51,12 @@ def segment(
         prompt=asked,
         earlier=pool,
         carry=carry,
-        generate=replies,
+        generate=load_writer(
+            backbone,
+            quantization=settings.quantization,
+            prefix=asked.prefix,
+            sampling=settings.sampling,
+        ),
         progress=Progress(settings.segment, "instructions"),
     )
     write_segment(segment, made)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tiny import tiny_config, write_experiment
+from refine_af.experiment import canonical, read_experiment
+from tiny import ROOT, tiny_config, write_experiment
 from workflow import snakemake
 
 Change = Callable[[dict[str, Any]], object]
@@ -175,3 +178,180 @@ def test_yaml_that_cannot_be_read(tmp_path: Path, text: str, wanted: list[str]) 
 def test_a_folder_without_a_config(tmp_path: Path) -> None:
     done = snakemake("--directory", tmp_path, "--cores", 1)
     assert_refused(done.stdout, done.returncode, [str(tmp_path / "config.yaml"), "no such file"])
+
+
+def segment_of(folder: Path, line: str) -> Path:
+    """A pool segment whose second instruction is `line`."""
+    folder.mkdir()
+    good = {
+        "id": "i000000",
+        "instruction": "Sort.",
+        "round": 0,
+        "request": 0,
+        "demonstrations": [],
+        "nearest": "seed_0",
+        "rouge_l": 0.1,
+    }
+    (folder / "instructions.jsonl").write_text(json.dumps(good) + "\n" + line + "\n")
+    return folder
+
+
+def instances_of(folder: Path, line: str) -> Path:
+    """A segment of instances that holds `line` alone."""
+    folder.mkdir()
+    (folder / "instances.jsonl").write_text(line + "\n")
+    return folder
+
+
+def text_in(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def task_in(world: Path, folder: Path, change: Change) -> Path:
+    """The tiny tasks, the first of them changed."""
+    shutil.copytree(world / "tasks", folder)
+    path = folder / "task0_tiny.json"
+    task = json.loads(path.read_text())
+    change(task)
+    path.write_text(json.dumps(task))
+    return folder
+
+
+def without_weights(world: Path, folder: Path) -> Path:
+    shutil.copytree(world / "llama", folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    return folder
+
+
+Flags = dict[str, object]
+
+
+def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
+    config = read_experiment(tiny_config(world))
+    row = '{"id": "i000000-0", "instruction_id": "i000000", "method": "self-instruct", '
+    row += '"instruction": "Sort.", "input": "", "output": "One."}'
+    given: Flags = {
+        "settings": canonical(config.sft),
+        "size": 4,
+        "encodings": ROOT / "demo" / "prompts" / "sft.json",
+        "backbone": world / "llama",
+        "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
+        "adapter": out / "made",
+    }
+    return "sft", given | changes
+
+
+def tasks(world: Path, out: Path, folder: Path) -> tuple[str, Flags]:
+    config = read_experiment(tiny_config(world))
+    flags: Flags = {"settings": canonical(config.superni), "tasks": folder}
+    return "superni instances", flags | {"instances": out / "made"}
+
+
+def pool(world: Path, out: Path, folder: Path) -> tuple[str, Flags]:
+    return "instructions merge", {"segments": folder, "instructions": out / "made"}
+
+
+def scores(out: Path, predictions: str) -> tuple[str, Flags]:
+    row = '{"id": "a", "task": "t", "category": "c", "definition": "d", "input": "", '
+    instances = text_in(out / "instances.jsonl", row + '"references": ["x"]}\n')
+    given = text_in(out / "predictions.jsonl", predictions)
+    return "scores", {"instances": instances, "predictions": given, "scores": out / "made"}
+
+
+BROKEN_FILES: dict[str, Callable[[Path, Path], tuple[tuple[str, Flags], list[str]]]] = {
+    "pool: a cut line": lambda world, out: (
+        pool(world, out, segment_of(out / "pool", '{"id": "i0000')),
+        ["instructions.jsonl, line 2", "not JSON", "i0000"],
+    ),
+    "pool: an id twice": lambda world, out: (
+        pool(
+            world,
+            out,
+            segment_of(
+                out / "pool",
+                '{"id": "i000000", "instruction": "x", "round": 0, "request": 0, '
+                '"demonstrations": [], "nearest": "", "rouge_l": 0}',
+            ),
+        ),
+        ["instructions.jsonl, line 2", "i000000"],
+    ),
+    "instances: a number for the output": lambda world, out: (
+        sft(
+            world,
+            out,
+            instances=instances_of(
+                out / "wrong",
+                '{"id": "i000000-0", "instruction_id": "i000000", "method": "m", '
+                '"instruction": "Sort.", "input": "", "output": 7}',
+            ),
+        ),
+        ["instances.jsonl, line 1", "'output'", "7"],
+    ),
+    "instances: none": lambda world, out: (
+        sft(world, out, instances=instances_of(out / "empty", "")),
+        ["instances.jsonl, line 1", "not JSON"],
+    ),
+    "encodings: not JSON": lambda world, out: (
+        sft(world, out, encodings=text_in(out / "sft.json", "{")),
+        ["sft.json", "not JSON"],
+    ),
+    "encodings: a missing list": lambda world, out: (
+        sft(world, out, encodings=text_in(out / "sft.json", '{"with_input": []}')),
+        ["sft.json", "with"],
+    ),
+    "encodings: an unknown slot": lambda world, out: (
+        sft(
+            world,
+            out,
+            encodings=text_in(
+                out / "sft.json",
+                '{"with_input": [{"prompt": "{task}{instruction}{input}", "completion": '
+                '"{output}"}], "without_input": [{"prompt": "{instruction}", "completion": '
+                '"{output}"}]}',
+            ),
+        ),
+        ["sft.json", "{task}"],
+    ),
+    "weights: cut short": lambda world, out: (
+        sft(world, out, backbone=without_weights(world, out / "llama")),
+        [str(Path("llama")), "no language model"],
+    ),
+    "task: no definition": lambda world, out: (
+        tasks(world, out, task_in(world, out / "tasks", lambda task: task.pop("Definition"))),
+        ["task0_tiny.json", "Definition"],
+    ),
+    "task: an answer that is no text": lambda world, out: (
+        tasks(
+            world,
+            out,
+            task_in(world, out / "tasks", lambda task: task["Instances"][1].update(output=[3])),
+        ),
+        ["task0_tiny.json", "output", "3"],
+    ),
+    "task: a category that is no list": lambda world, out: (
+        tasks(
+            world, out, task_in(world, out / "tasks", lambda task: task.update(Categories="One"))
+        ),
+        ["task0_tiny.json", "Categories", "'One'"],
+    ),
+    "predictions: an unknown id": lambda world, out: (
+        scores(out, '{"id": "b", "prediction": "x"}\n'),
+        ["predictions.jsonl, line 1", "'b'"],
+    ),
+    "predictions: an id twice": lambda world, out: (
+        scores(out, '{"id": "a", "prediction": "x"}\n{"id": "a", "prediction": "y"}\n'),
+        ["predictions.jsonl, line 2", "'a'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_FILES)
+def test_a_broken_file_is_named(world: Path, tmp_path: Path, run_script: Any, name: str) -> None:
+    (command, flags), wanted = BROKEN_FILES[name](world, tmp_path)
+    script, *subcommand = command.split()
+    given = [part for flag, value in flags.items() for part in (f"--{flag}", value)]
+    done = run_script(script, *subcommand, *given)
+    assert_refused(done.stdout + done.stderr, done.returncode, wanted)
+    assert not (tmp_path / "made").exists()

@@ -19,7 +19,7 @@ from refine_af.instances import REASONS, Written, check_parsed, run_on, write_in
 from refine_af.prompts import prompt_of
 from refine_af.records import Instance, Instruction, Rejected
 from refine_af.settings import Instances, Sampling
-from tiny import ROOT, tiny_config
+from tiny import tiny_config
 
 PROMPT = prompt_of("Examples:\nTask: {instruction}\n", {"instruction"}, "prompt")
 SAMPLING = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=8, stop=())
@@ -149,7 +149,7 @@ def inputs(world: Path, pool: Path) -> dict[str, Any]:
     return {
         "settings": read_experiment(tiny_config(world)).instances,
         "method": "self-instruct",
-        "prompt": ROOT / "demo" / "prompts" / "instances.txt",
+        "prompt": world / "instances.txt",
         "backbone": world / "llama",
         "instructions": pool,
     }

@@ -340,7 +340,8 @@ def test_faults_end_the_stage_before_it_writes(
     world: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     given = inputs(world) | {"earlier": [], "number": 0, "segment": tmp_path / "segment"}
-    impatient = with_(given["settings"], patience=2)
+    long_ones = given["settings"].filter.model_copy(update={"min_words": 40})
+    impatient = with_(given["settings"], patience=2, filter=long_ones)
     with pytest.raises(InputError, match=r"of the last 2 rounds 0 \(0.0%\) entered the pool"):
         script.segment(**given | {"backbone": tiny_llama, "settings": impatient})
     assert not given["segment"].exists()

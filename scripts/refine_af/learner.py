@@ -129,7 +129,7 @@ class Learner:
             policy = policy_losses(log_ratios, advantages, settings.clip)
             value = value_losses(new.values, old, returns, settings.value_clip)
             loss = policy + settings.value_coefficient * value
-            ((loss * new.mask).sum() / tokens).backward()
+            torch.autograd.backward((loss * new.mask).sum() / tokens)
             clipped = clipped_tokens(log_ratios, advantages, settings.clip)
             for name, tensor in zip(figures, (policy, value, clipped), strict=True):
                 figures[name] += float((tensor.detach() * new.mask).sum() / tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     check_checkpoint(folder)
+    quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (ValueError, OSError, KeyError, json.JSONDecodeError) as error:
@@ -45,10 +47,9 @@ def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = Non
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
     check_checkpoint(folder)
-    logging.disable_progress_bar()
+    quiet()
     options: dict[str, Any] = {"dtype": precision(), "device_map": {"": device()}}
     if quantization == "nf4":
         options["quantization_config"] = _nf4()
@@ -63,6 +64,15 @@ def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = Non
     if adapter is not None:
         model = _with_adapter(model, adapter)
     return model.eval()
+
+
+def quiet() -> None:
+    """Keep the libraries' bars and hints out of the log, where they would bury the job's words."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def check_checkpoint(folder: Path) -> None:

@@ -30,8 +30,6 @@ SPOILT = 0.35  # share of bad outputs: what reinforcement learning has to mend
 OTHER_WEIGHT = 0.15  # the loss of what is neither an output nor a copy, which counts 1
 ANSWERS = re.compile(r"(?:Output|Again):[^\n]*\n")
 POSITIONS = 1024
-# The published 10,000 leaves half of a tiny head's frequencies still over a few hundred tokens.
-ROPE_THETA = 500.0
 
 
 def new_backbone(settings: TinyBackbone, tokenizer: Any) -> Any:
@@ -46,7 +44,6 @@ def new_backbone(settings: TinyBackbone, tokenizer: Any) -> Any:
         "num_attention_heads": settings.heads,
         "num_key_value_heads": settings.key_value_heads,
         "max_position_embeddings": POSITIONS,
-        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
         "tie_word_embeddings": True,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,

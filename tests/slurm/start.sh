@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # start.sh FOLDER: a SLURM of one node with one GPU, on this machine, for tests. Root.
 # All it writes stands in FOLDER, munge's key and socket too, and it listens on loopback only, so a
-# SLURM that is already here is left in peace. Clients find it by SLURM_CONF=FOLDER/slurm.conf.
-# A second start starts what does not run. stop.sh FOLDER ends it.
+# SLURM that is already here is left in peace. Clients find it by SLURM_CONF=FOLDER/slurm.conf and
+# with FOLDER/bin first on the PATH. A second start starts what does not run. stop.sh FOLDER ends it.
 set -euo pipefail
 mkdir -p "$1"
 folder="$(realpath "$1")"
@@ -16,7 +16,9 @@ fail() {
 }
 
 runs() {
-    [[ -s $folder/$1.pid && "$(cat "/proc/$(< "$folder/$1.pid")/comm" 2> /dev/null)" == "$1" ]]
+    local pid
+    pid="$(cat "$folder/$1.pid" 2> /dev/null)" &&
+        [[ "$(cat "/proc/$pid/comm" 2> /dev/null)" == "$1" ]]
 }
 
 # start NAME CHECK COMMAND...: unless it runs, start a daemon, and wait until the check succeeds.
@@ -33,9 +35,12 @@ start() {
     fail "$name does not answer"
 }
 
+# free_port FIRST: a port at random from FIRST on where nothing listens.
 free_port() {
-    local port
-    while port=$((20000 + RANDOM % 10000)); (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do :; done
+    local port=$(($1 + RANDOM % 5000))
+    while (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do
+        port=$(($1 + RANDOM % 5000))
+    done
     echo "$port"
 }
 
@@ -52,8 +57,8 @@ SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket=$folder/munge.socket
 SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=$(free_port)
-SlurmdPort=$(free_port)
+SlurmctldPort=$(free_port 20000)
+SlurmdPort=$(free_port 25000)
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmctldPidFile=$folder/slurmctld.pid
 SlurmctldLogFile=$folder/slurmctld.log
@@ -76,6 +81,11 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 Gres=gpu:1
 PartitionName=cpu Nodes=$host Default=YES
 PartitionName=gpu Nodes=$host
 CONF
+    # Snakemake's jobs call srun without SLURM_CONF.
+    mkdir -p "$folder/bin"
+    printf '#!/bin/sh\nSLURM_CONF=%q exec %q "$@"\n' "$SLURM_CONF" "$(command -v srun)" \
+        > "$folder/bin/srun"
+    chmod +x "$folder/bin/srun"
 }
 
 node_is_up() {

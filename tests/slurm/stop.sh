@@ -3,21 +3,19 @@
 # It acts when its standard input ends. Started early with a pipe, it acts however the other end
 # of the pipe dies; with < /dev/null, at once.
 set -uo pipefail
-trap '' INT TERM
 cat > /dev/null
 folder="$(realpath "$1")"
 export SLURM_CONF="$folder/slurm.conf"
 
+# runs NAME: sets pid to that of the daemon; the name is compared because numbers are used again.
 runs() {
-    [[ -s $folder/$1.pid && "$(cat "/proc/$(< "$folder/$1.pid")/comm" 2> /dev/null)" == "$1" ]]
+    pid="$(cat "$folder/$1.pid" 2> /dev/null)" &&
+        [[ "$(cat "/proc/$pid/comm" 2> /dev/null)" == "$1" ]]
 }
 
-# stop NAME: ask, wait, kill.
+# stop NAME: ask, wait 10 s, kill.
 stop() {
-    local pid
-    runs "$1" || return
-    pid="$(< "$folder/$1.pid")"
-    kill "$pid"
+    ! runs "$1" || kill "$pid"
     for _ in {1..100}; do
         runs "$1" || return
         sleep 0.1
@@ -35,4 +33,9 @@ fi
 stop slurmd
 stop slurmctld
 stop munged
-rm -rf "$folder"
+# A folder where start.sh wrote nothing goes only if it is empty.
+if [[ -f $SLURM_CONF ]]; then
+    rm -rf "$folder"
+else
+    rmdir --ignore-fail-on-non-empty "$folder"
+fi
