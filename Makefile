@@ -11,10 +11,10 @@ INSTALLED := .venv/installed
 
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-# The demo's models are so small that a second thread costs more than it gives. PYTHONPATH is where
-# Snakemake finds the live view.
+# The demo's models are so small that a second thread, or memory given back to the system between
+# two steps, costs more than it gives. PYTHONPATH is where Snakemake finds the live view.
 DEMO := $(IN_VENV) PYTHONPATH="$(CURDIR)/scripts" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
-	snakemake --workflow-profile profiles/demo --directory demo --logger live
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/demo --directory demo --logger live
 WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
 	'  report.html       the report: open it in a browser' \
 	'  superni_*.csv     scores, a row a method, size and task' \

@@ -25,7 +25,7 @@ from refine_af.tiny_training import train
 
 LISTS = 0.12  # share of documents that are lists of tasks
 LIST_ITEMS = 12
-COPYING, COPYING_LATER, EARLY = 0.3, 0.05, 0.25  # share of copying documents, early and later
+COPYING, COPYING_LATER, EARLY = 0.5, 0.05, 0.2  # share of copying documents, early and later
 SPOILT = 0.35  # share of bad outputs: what reinforcement learning has to mend
 OTHER_WEIGHT = 0.15  # the loss of what is neither an output nor a copy, which counts 1
 ANSWERS = re.compile(r"(?:Output|Again):[^\n]*\n")

@@ -29,8 +29,8 @@ FAULTS = ("lazy", "echo", "loop", "garble", "cut", "other", "wrong", "foreign", 
 
 UNNATURAL = ("garble", "loop")
 INCOHERENT = ("other", "other", "lazy", "echo", "foreign", "missing")
-QUESTIONS = {"naturalness": 1, "understandability": 1, "coherence": 4}
-"""How often each question is trained on: coherence is the hardest by far."""
+QUESTIONS = {"naturalness": 2, "understandability": 1, "coherence": 3}
+"""How often each question is trained on: the harder, the more often."""
 
 Pair = tuple[Triplet, Triplet]
 

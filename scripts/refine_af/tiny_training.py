@@ -53,14 +53,14 @@ class Muon(torch.optim.Optimizer):
         state = self.state[parameter]
         held = state.setdefault("momentum", torch.zeros_like(parameter))
         held.mul_(momentum).add_(gradient)
-        update = gradient + momentum * held
+        update: torch.Tensor = gradient + momentum * held
         return update.T if _is_tall(parameter) else update
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """Roughly the nearest half-orthogonal matrices, (count, rows, columns), rows ≤ columns."""
     a, b, c = COEFFICIENTS
-    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x: torch.Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
@@ -90,7 +90,8 @@ def train(
     embeddings = {
         id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)
     }
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for parameter in model.parameters():
         is_matrix = parameter.dim() == 2 and min(parameter.shape) > 1
         (matrices if is_matrix and id(parameter) not in embeddings else rest).append(parameter)
