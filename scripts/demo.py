@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from refine_af import demo
 from refine_af.command_line import run
+from refine_af.demo import data as demo
+from refine_af.demo.settings import Demo
+from refine_af.demo.truth import Evaluated
+from refine_af.demo.truth import truth as checked
 from refine_af.errors import InputError, shown
 from refine_af.records import read_records, whole_folder, write_json, write_rows
-from refine_af.settings import Demo
-from refine_af.truth import Evaluated
-from refine_af.truth import truth as checked
 
 
 def data(*, settings: Demo, seeds: Path, user_instructions: Path, superni: Path) -> None:
@@ -24,7 +24,7 @@ def data(*, settings: Demo, seeds: Path, user_instructions: Path, superni: Path)
 
 def tokenizer(*, settings: Demo, tokenizer: Path) -> None:
     """Train the tokenizer that all models of the demo share."""
-    from refine_af.tiny_tokenizer import train_tokenizer
+    from refine_af.demo.tokenizer import train_tokenizer
 
     with whole_folder(tokenizer) as folder:
         train_tokenizer(settings.seed, settings.vocabulary).save_pretrained(folder)
@@ -32,8 +32,8 @@ def tokenizer(*, settings: Demo, tokenizer: Path) -> None:
 
 def backbone(*, settings: Demo, name: str, tokenizer: Path, backbone: Path) -> None:
     """Train the language model `name`."""
-    from refine_af.tiny_backbone import exact_share, train_backbone
-    from refine_af.tiny_tokenizer import read_tokenizer
+    from refine_af.demo.backbone import exact_share, train_backbone
+    from refine_af.demo.tokenizer import read_tokenizer
 
     if name not in settings.backbones:
         raise InputError(f"demo.backbones: no {shown(name)}; known are {list(settings.backbones)}")
@@ -52,8 +52,8 @@ def backbone(*, settings: Demo, name: str, tokenizer: Path, backbone: Path) -> N
 
 def reward_model(*, settings: Demo, tokenizer: Path, reward_model: Path) -> None:
     """Train the reward model."""
-    from refine_af.tiny_judges import reward_model_accuracy, train_reward_model
-    from refine_af.tiny_tokenizer import read_tokenizer
+    from refine_af.demo.judges import reward_model_accuracy, train_reward_model
+    from refine_af.demo.tokenizer import read_tokenizer
 
     loaded, seed, tasks = read_tokenizer(tokenizer), settings.seed, settings.quality_tasks
     model = train_reward_model(settings.reward_model, loaded, seed=seed)
@@ -69,8 +69,8 @@ def reward_model(*, settings: Demo, tokenizer: Path, reward_model: Path) -> None
 
 def evaluator(*, settings: Demo, tokenizer: Path, evaluator: Path) -> None:
     """Train the evaluator."""
-    from refine_af.tiny_judges import QUESTIONS, evaluator_accuracy, train_evaluator
-    from refine_af.tiny_tokenizer import read_tokenizer
+    from refine_af.demo.judges import QUESTIONS, evaluator_accuracy, train_evaluator
+    from refine_af.demo.tokenizer import read_tokenizer
 
     loaded, seed, tasks = read_tokenizer(tokenizer), settings.seed, settings.quality_tasks
     model = train_evaluator(settings.evaluator, loaded, seed=seed)

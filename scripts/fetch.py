@@ -10,10 +10,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from refine_af.checkpoint_files import hub_checkpoint
 from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.fetch import (
+from refine_af.fetch.checkpoint_files import hub_checkpoint
+from refine_af.fetch.files import (
     gathered,
     named_file,
     prompt_module,
@@ -21,16 +21,16 @@ from refine_af.fetch import (
     prompt_with_slot,
     task_file,
 )
-from refine_af.local_checkpoints import (
+from refine_af.fetch.local_checkpoints import (
     cached_checkpoint,
     copy_checkpoint,
     how_to_mirror,
     mirrored_checkpoint,
 )
-from refine_af.pinned import Pinned
+from refine_af.fetch.pinned import Pinned
+from refine_af.fetch.superni_tasks import read_task_digests, select_tasks
 from refine_af.records import whole_file, whole_folder
 from refine_af.settings import Fetch
-from refine_af.superni_tasks import read_task_digests, select_tasks
 
 
 def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:
@@ -85,7 +85,7 @@ def checkpoint(*, settings: Fetch, checkpoint: str, downloads: Path, folder: Pat
             )
         copy_checkpoint(cached, wanted, settings, folder)
         return
-    from refine_af.hub import download_checkpoint
+    from refine_af.fetch.hub import download_checkpoint
 
     download_checkpoint(wanted, settings, downloads, folder)
 

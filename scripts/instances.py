@@ -49,6 +49,11 @@ def segment(
         ),
     )
     stage.check_parsed(written, settings, segment)
+    write_segment(segment, written)
+
+
+def write_segment(segment: Path, written: stage.Written) -> None:
+    """Land a segment's folder, complete or not at all."""
     counts = written.counts()
     with whole_folder(segment) as folder:
         write_records(folder / "instances.jsonl", written.instances)

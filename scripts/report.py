@@ -5,7 +5,10 @@ from pathlib import Path
 
 from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.finished_run import (
+from refine_af.records import whole_file, whole_folder
+from refine_af.report.contents import drawings
+from refine_af.report.contents import report as report_page
+from refine_af.report.finished_run import (
     ModelRun,
     read_answers,
     read_instances,
@@ -14,9 +17,6 @@ from refine_af.finished_run import (
     read_steps,
     read_truth,
 )
-from refine_af.records import whole_file, whole_folder
-from refine_af.report import drawings
-from refine_af.report import report as report_page
 from refine_af.settings import Report
 
 

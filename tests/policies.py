@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from refine_af.policy import Policy, Row, new_policy
+from refine_af.ppo.policy import Policy, Row, new_policy
 from refine_af.settings import Lora, Ppo
 
 SETTINGS: dict[str, Any] = {

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from refine_af.advantages import (
+from refine_af.ppo.advantages import (
     clipped_tokens,
     explained_variance,
     generalized_advantages,

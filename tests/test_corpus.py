@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refine_af.corpus import draw_example, draw_task, examples_document, list_document, spoil
-from refine_af.families import FAMILIES, HELD_OUT, TRAINING, UNANSWERABLE
+from refine_af.demo.corpus import draw_example, draw_task, examples_document, list_document, spoil
+from refine_af.demo.families import FAMILIES, HELD_OUT, TRAINING, UNANSWERABLE
 from refine_af.settings import InstructionFilter
 from refine_af.task_lists import refusal
 

@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from refine_af.command_line import run
-from refine_af.corpus import EXAMPLES_HEADER, LIST_HEADER, draw_task
+from refine_af.demo.corpus import EXAMPLES_HEADER, LIST_HEADER, draw_task
+from refine_af.demo.families import TRAINING
+from refine_af.demo.settings import Demo
 from refine_af.experiment import canonical
-from refine_af.families import TRAINING
 from refine_af.records import read_seeds
-from refine_af.settings import Demo
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
@@ -140,7 +140,7 @@ def test_the_held_out_tasks_are_superni_tasks(
 
 
 def test_the_tokenizer_loses_nothing_and_begins_texts(tokenizer: Path) -> None:
-    from refine_af.tiny_tokenizer import read_tokenizer
+    from refine_af.demo.tokenizer import read_tokenizer
 
     loaded = read_tokenizer(tokenizer)
     assert len(loaded) == 400
@@ -153,10 +153,10 @@ def test_the_tokenizer_loses_nothing_and_begins_texts(tokenizer: Path) -> None:
 
 
 def test_a_prompt_tokenised_in_two_parts_reads_as_one(tokenizer: Path) -> None:
+    from refine_af.demo.tokenizer import read_tokenizer
     from refine_af.models import encode
     from refine_af.prompts import read_prompt
     from refine_af.task_lists import task_list
-    from refine_af.tiny_tokenizer import read_tokenizer
 
     loaded, random, prompts = read_tokenizer(tokenizer), Random(4), ROOT / "demo/prompts"
     for _ in range(50):
@@ -182,8 +182,8 @@ def test_the_prompts_are_written_as_the_training_documents_are() -> None:
 
 
 def test_only_outputs_and_copies_have_full_weight(tokenizer: Path) -> None:
-    from refine_af.tiny_backbone import packed_documents
-    from refine_af.tiny_tokenizer import read_tokenizer
+    from refine_af.demo.backbone import packed_documents
+    from refine_af.demo.tokenizer import read_tokenizer
 
     loaded = read_tokenizer(tokenizer)
     ids, weights = packed_documents(Random(5), loaded, 8, 64)
@@ -201,7 +201,7 @@ def test_only_outputs_and_copies_have_full_weight(tokenizer: Path) -> None:
 def test_orthogonal_matrices_have_singular_values_near_one() -> None:
     import torch
 
-    from refine_af.tiny_training import orthogonal
+    from refine_af.demo.training import orthogonal
 
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonal(torch.randn(3, 8, 20)))

@@ -28,9 +28,9 @@ from fetching import (
     superni_command,
 )
 from refine_af.errors import InputError
-from refine_af.fetch import constant_of
+from refine_af.fetch.files import constant_of
+from refine_af.fetch.superni_tasks import read_task_digests
 from refine_af.prompts import read_prompt
-from refine_af.superni_tasks import read_task_digests
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from made_up_run import answer, make_run, write_rows
 from refine_af.command_line import run
-from refine_af.finished_run import COMPONENTS
+from refine_af.report.finished_run import COMPONENTS
 from report import main
 
 SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from policies import PREFIX, SETTINGS, full_rows, gradients, moved_policy, ppo_settings
-from refine_af.advantages import (
+from refine_af.errors import InputError
+from refine_af.generation import generate
+from refine_af.ppo.advantages import (
     generalized_advantages,
     token_rewards,
     whitened,
 )
-from refine_af.errors import InputError
-from refine_af.generation import generate
-from refine_af.learner import Learner
-from refine_af.policy import Policy, Row, new_policy
+from refine_af.ppo.learner import Learner
+from refine_af.ppo.policy import Policy, Row, new_policy
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
-from refine_af.policy import Policy, new_policy
+from refine_af.ppo.policy import Policy, new_policy
 from refine_af.settings import Lora
 
 

@@ -19,12 +19,12 @@ from refine_af.completions import Pair
 from refine_af.errors import InputError
 from refine_af.generation import Completion, generate
 from refine_af.judges import RewardModel
-from refine_af.ppo import METRICS, PHASES, score_figures, step_instructions
+from refine_af.ppo.rollouts import Environment, Rollout
+from refine_af.ppo.training import METRICS, PHASES, score_figures, step_instructions
 from refine_af.prompts import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, MARKERS
-from refine_af.rollouts import Environment, Rollout
 from refine_af.settings import Weights
 from refine_af.stopwatch import Stopwatch
 
@@ -271,7 +271,7 @@ def test_what_is_no_instance_gets_the_floor(
 ) -> None:
     settings = ppo_settings()
     monkeypatch.setattr(
-        "refine_af.rollouts.generate", lambda *_, **__: [Completion(text, (5,), finish)]
+        "refine_af.ppo.rollouts.generate", lambda *_, **__: [Completion(text, (5,), finish)]
     )
     weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -0.6}
     environment = Environment(

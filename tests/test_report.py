@@ -14,9 +14,9 @@ import pytest
 
 from made_up_run import METHODS, answer, instance, instruction, make_run, write_rows
 from refine_af.command_line import run
-from refine_af.pages import safe, said
-from refine_af.summaries import Change, smoothed, trend
-from refine_af.wording import change_sentence, digits_of, number
+from refine_af.report.pages import safe, said
+from refine_af.report.summaries import Change, smoothed, trend
+from refine_af.report.wording import change_sentence, digits_of, number
 from report import main
 
 VOID = {"meta", "br", "use"}

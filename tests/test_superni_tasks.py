@@ -24,7 +24,7 @@ from fetching import (
     sha256,
     superni_command,
 )
-from refine_af.superni_tasks import read_task_digests
+from refine_af.fetch.superni_tasks import read_task_digests
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from refine_af.corpus import draw_task
-from refine_af.families import FAMILIES
-from refine_af.truth import Evaluated, FamilyReader, is_junk, is_true, truth
+from refine_af.demo.corpus import draw_task
+from refine_af.demo.families import FAMILIES
+from refine_af.demo.truth import Evaluated, FamilyReader, is_junk, is_true, truth
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "demo/config.yaml").read_text())
 

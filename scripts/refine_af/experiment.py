@@ -9,18 +9,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from refine_af.demo.settings import Demo
 from refine_af.errors import InputError, shown
 from refine_af.fields import Count, Method, Name, Section, Text
-from refine_af.settings import (
-    Demo,
-    Fetch,
-    Instances,
-    Instructions,
-    Ppo,
-    Report,
-    Sft,
-    Superni,
-)
+from refine_af.settings import Fetch, Instances, Instructions, Ppo, Report, Sft, Superni
 
 HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
 

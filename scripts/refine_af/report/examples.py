@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import TypeVar
 
-from refine_af.finished_run import Answer, ModelRun
-from refine_af.pages import Html, card, safe
 from refine_af.records import Rejected
-from refine_af.wording import number, words
+from refine_af.report.finished_run import Answer, ModelRun
+from refine_af.report.pages import Html, card, safe
+from refine_af.report.wording import number, words
 
 Row = TypeVar("Row")
 

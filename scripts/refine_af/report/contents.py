@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from refine_af.claims import claims_section
-from refine_af.figures import Drawing, accepted_by_round, reward_by_step, score_by_size
-from refine_af.finished_run import ModelRun
-from refine_af.pages import Html, page, paragraph, section, table
+from refine_af.report.claims import claims_section
+from refine_af.report.figures import Drawing, accepted_by_round, reward_by_step, score_by_size
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.pages import Html, page, paragraph, section, table
+from refine_af.report.scores import largest_cells, scores_section, scores_sentence
+from refine_af.report.stages import instances_section, pool_section, ppo_section, reward_sentence
+from refine_af.report.summaries import Change, cell_means, changes, parsed_counts
+from refine_af.report.wording import counted, number, share
 from refine_af.settings import Report
-from refine_af.stage_sections import instances_section, pool_section, ppo_section, reward_sentence
-from refine_af.summaries import Change, cell_means, changes, parsed_counts
-from refine_af.superni_section import largest_cells, scores_section, scores_sentence
-from refine_af.wording import counted, number, share
 
 TITLE = "What this run of REFINE-AF made"
 LEAD = (

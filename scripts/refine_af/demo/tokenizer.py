@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from refine_af.corpus import (
+from refine_af.demo.corpus import (
     copying_document,
     draw_example,
     draw_task,

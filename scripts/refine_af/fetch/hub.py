@@ -18,16 +18,16 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers
 
-from refine_af.checkpoint_files import (
+from refine_af.errors import InputError, shown
+from refine_af.fetch.checkpoint_files import (
     HubCheckpoint,
     expected_digests,
     measure_of,
     needed_files,
 )
-from refine_af.downloads import TRANSIENT, client, download, wait_before
-from refine_af.errors import InputError, shown
-from refine_af.local_checkpoints import how_to_mirror
-from refine_af.pinned import Pinned
+from refine_af.fetch.downloads import TRANSIENT, client, download, wait_before
+from refine_af.fetch.local_checkpoints import how_to_mirror
+from refine_af.fetch.pinned import Pinned
 from refine_af.settings import Fetch
 
 Answer = TypeVar("Answer")

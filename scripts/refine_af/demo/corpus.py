@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from refine_af import words
-from refine_af.families import TRAINING, UNANSWERABLE
-from refine_af.phrasings import phrase
-from refine_af.solvable import Family, Values, comma, draw_numbers, draw_sentence
+from refine_af.demo import words
+from refine_af.demo.families import TRAINING, UNANSWERABLE
+from refine_af.demo.phrasings import phrase
+from refine_af.demo.solvable import Family, Values, comma, draw_numbers, draw_sentence
 from refine_af.task_lists import task_list
 
 LIST_HEADER = "Come up with a series of tasks:\n"

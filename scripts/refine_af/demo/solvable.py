@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from refine_af import words
-from refine_af.phrasings import PHRASINGS
+from refine_af.demo import words
+from refine_af.demo.phrasings import PHRASINGS
 
 Values = tuple[str, ...]
 """What stands for {0}, {1} … in a phrasing: the part of a task that is in its instruction."""

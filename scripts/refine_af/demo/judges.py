@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from refine_af.corpus import Example, draw_example, draw_task, spoil
-from refine_af.families import FAMILIES, HELD_OUT
+from refine_af.demo.corpus import Example, draw_example, draw_task, spoil
+from refine_af.demo.families import FAMILIES, HELD_OUT
+from refine_af.demo.settings import TinyJudge
+from refine_af.demo.solvable import Family
+from refine_af.demo.training import train
 from refine_af.judges import RewardModel, evaluator_logits
 from refine_af.randomness import derived_seed
 from refine_af.rewards import Triplet, answer_ids, evaluator_ids, padded, reward_model_ids
-from refine_af.settings import TinyJudge
-from refine_af.solvable import Family
-from refine_af.tiny_training import train
 
 MAX_LENGTH = 256
 HEADS = 4

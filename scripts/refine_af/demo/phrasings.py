@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from refine_af import words
+from refine_af.demo import words
 
 _LIST = (
     " {in the list|in this row|from a {shopping|score|price|team} sheet"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from refine_af.corpus import LAZY, draw_task
-from refine_af.families import FAMILIES
+from refine_af.demo.corpus import LAZY, draw_task
+from refine_af.demo.families import FAMILIES
+from refine_af.demo.phrasings import core
+from refine_af.demo.solvable import Family
 from refine_af.novelty import NoveltyPool
-from refine_af.phrasings import core
-from refine_af.solvable import Family
 
 SAMPLES = 50  # phrasings of each family that an instruction is compared with
 LONGEST_LOOP = 3  # words that a loop repeats at most

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from refine_af.checkpoint_files import (
+from refine_af.errors import InputError, shown
+from refine_af.fetch.checkpoint_files import (
     HubCheckpoint,
     expected_digests,
     measure_of,
     needed_files,
 )
-from refine_af.errors import InputError, shown
-from refine_af.pinned import check_digest, mirror_folder
+from refine_af.fetch.pinned import check_digest, mirror_folder
 from refine_af.progress import Progress
 from refine_af.records import whole_folder
 from refine_af.settings import Fetch

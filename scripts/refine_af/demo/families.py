@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from refine_af import words
-from refine_af.solvable import (
+from refine_af.demo import words
+from refine_af.demo.solvable import (
     SOLVABLE,
     Family,
     Values,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from refine_af import examples
-from refine_af.figures import Drawing
-from refine_af.finished_run import ModelRun, Truth
-from refine_af.pages import Html, details, figure, join, paragraph, section, table
 from refine_af.randomness import derived_seed
-from refine_af.settings import Report
-from refine_af.summaries import (
+from refine_af.report import examples
+from refine_af.report.figures import Drawing
+from refine_af.report.finished_run import ModelRun, Truth
+from refine_af.report.pages import Html, details, figure, join, paragraph, section, table
+from refine_af.report.summaries import (
     INSTANCE_COUNTS,
     POOL_COUNTS,
     Change,
@@ -19,7 +18,7 @@ from refine_af.summaries import (
     reasons,
     trend,
 )
-from refine_af.wording import (
+from refine_af.report.wording import (
     change_sentence,
     counted,
     digits_of,
@@ -29,6 +28,7 @@ from refine_af.wording import (
     verdict,
     words,
 )
+from refine_af.settings import Report
 
 
 def pool_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from refine_af.corpus import Example, Task, draw_example, draw_task
-from refine_af.families import CLASSIFYING, FAMILIES, HELD_OUT, TRAINING
+from refine_af.demo.corpus import Example, Task, draw_example, draw_task
+from refine_af.demo.families import CLASSIFYING, FAMILIES, HELD_OUT, TRAINING
+from refine_af.demo.settings import Demo
 from refine_af.randomness import derived_seed
-from refine_af.settings import Demo
 
 Row = dict[str, Any]
 

@@ -9,10 +9,10 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 
-from refine_af.finished_run import COMPONENTS, Answer, ModelRun
 from refine_af.intervals import bootstrap_difference
 from refine_af.randomness import derived_seed
 from refine_af.records import Instance
+from refine_af.report.finished_run import COMPONENTS, Answer, ModelRun
 from refine_af.settings import Report
 
 Cell = tuple[str, str]  # method and size; a baseline's size is empty

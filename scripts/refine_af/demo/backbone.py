@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from refine_af.corpus import (
+from refine_af.demo.corpus import (
     copying_document,
     draw_example,
     draw_task,
@@ -18,10 +18,10 @@ from refine_af.corpus import (
     examples_document,
     list_document,
 )
-from refine_af.families import FAMILIES, HELD_OUT
+from refine_af.demo.families import FAMILIES, HELD_OUT
+from refine_af.demo.settings import TinyBackbone
+from refine_af.demo.training import train
 from refine_af.randomness import derived_seed
-from refine_af.settings import TinyBackbone
-from refine_af.tiny_training import train
 
 LISTS = 0.12  # share of documents that are lists of tasks
 LIST_ITEMS = 12

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from refine_af.figures import Drawing
-from refine_af.finished_run import ModelRun
-from refine_af.pages import Html, figure, join, paragraph, section, table
-from refine_af.summaries import (
+from refine_af.report.figures import Drawing
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.pages import Html, figure, join, paragraph, section, table
+from refine_af.report.summaries import (
     Cell,
     Comparison,
     category_means,
@@ -17,7 +17,7 @@ from refine_af.summaries import (
     comparisons,
     sizes,
 )
-from refine_af.wording import counted, number, share, words
+from refine_af.report.wording import counted, number, share, words
 
 BASELINES = {
     "base": "base is the untuned model.",

@@ -6,7 +6,7 @@ import html
 import unicodedata
 from collections.abc import Sequence
 
-from refine_af.page_style import STYLE
+from refine_af.report.style import STYLE
 
 LONGEST, MOST_LINES = 400, 8  # of a text that a model wrote
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format, surrogate, unassigned

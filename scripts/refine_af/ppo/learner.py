@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from refine_af.advantages import (
+from refine_af.errors import InputError
+from refine_af.ppo.advantages import (
     clipped_tokens,
     explained_variance,
     generalized_advantages,
@@ -18,8 +19,7 @@ from refine_af.advantages import (
     value_losses,
     whitened,
 )
-from refine_af.errors import InputError
-from refine_af.policy import Policy, Predictions, Row
+from refine_af.ppo.policy import Policy, Predictions, Row
 from refine_af.randomness import derived_seed
 from refine_af.settings import Ppo
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from refine_af.finished_run import ModelRun
-from refine_af.pages import Html, paragraph, section, tag
-from refine_af.summaries import Change, cell_means, parsed_counts
-from refine_af.wording import interval, number, share
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.pages import Html, paragraph, section, tag
+from refine_af.report.summaries import Change, cell_means, parsed_counts
+from refine_af.report.wording import interval, number, share
 
 PARSED = 0.95  # the least share of answers that parse on the demo's tiny models
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from refine_af.errors import InputError, shown
-from refine_af.pinned import Pinned, listed
+from refine_af.fetch.pinned import Pinned, listed
 from refine_af.progress import Progress
 
 CONNECTIONS = 4

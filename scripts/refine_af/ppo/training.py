@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from refine_af.advantages import next_kl_coefficient
-from refine_af.learner import Learner
 from refine_af.models import encode
-from refine_af.policy import Policy, Row
+from refine_af.ppo.advantages import next_kl_coefficient
+from refine_af.ppo.learner import Learner
+from refine_af.ppo.policy import Policy, Row
+from refine_af.ppo.rollouts import Environment, Rollout
 from refine_af.progress import Progress
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction
 from refine_af.rewards import COMPONENTS
-from refine_af.rollouts import Environment, Rollout
 from refine_af.settings import Ppo
 from refine_af.stopwatch import Stopwatch
 

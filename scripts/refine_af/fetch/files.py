@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
-from refine_af.pinned import Pinned, in_mirror, mirror_folder, mirrored, names_in_mirror
+from refine_af.fetch.pinned import Pinned, in_mirror, mirror_folder, mirrored, names_in_mirror
+from refine_af.fetch.superni_tasks import TaskDigest, references_digest
 from refine_af.settings import Fetch, RemoteFile
-from refine_af.superni_tasks import TaskDigest, references_digest
 
 FILES = ("seed_tasks", "user_oriented_instructions")
 
@@ -59,7 +59,7 @@ def gathered(files: Sequence[Pinned], settings: Fetch, downloads: Path) -> list[
     """
     if settings.mirror is not None:
         return mirrored(files, settings.mirror)
-    from refine_af.downloads import download
+    from refine_af.fetch.downloads import download
 
     return download(files, downloads, attempts=settings.attempts, timeout_s=settings.timeout_s)
 

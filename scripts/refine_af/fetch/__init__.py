@@ -1,0 +1,1 @@
+"""What comes from outside: pinned addresses, digests, mirrors and the hub."""

@@ -1,0 +1,1 @@
+"""Stage 2: PPO of the instance generator from automated feedback."""
