@@ -55,7 +55,7 @@ def predictions(
     )
     model = load_backbone(backbone, quantization=settings.quantization, adapter=adapter)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
-    progress = Progress(len(asked), f"replies of {cell}")
+    progress = Progress(len(asked), "replies")
     replies = answers(model, tokenizer, tasks, settings, stop=stop, progress=progress)
     rows = [
         Prediction(instance.id, reply.text.strip(), finished=reply.finish != "length")

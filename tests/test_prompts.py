@@ -16,8 +16,8 @@ from refine_af.randomness import derived_seed
 
 def test_the_prefix_is_what_all_prompts_share() -> None:
     prompt = prompt_of("Do this.\nTask: {instruction}\n", {"instruction"}, "here")
-    assert prompt.prefix == "Do this.\nTask: "
-    assert prompt.tail(instruction="Sort.") == "Sort.\n"
+    assert prompt.prefix == "Do this.\nTask:"
+    assert prompt.tail(instruction="Sort.") == " Sort.\n"
     assert prompt.fill(instruction="Sort.") == "Do this.\nTask: Sort.\n"
 
 

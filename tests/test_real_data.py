@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tiny import ROOT, write_experiment
+from tiny import ROOT, make_llama, write_experiment
 from workflow import snakemake
 
 TASKS = [
@@ -36,17 +36,27 @@ def mirror() -> Path:
     return folder.absolute()
 
 
-def real_config(world: Path, mirror: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def backbone(mirror: Path, tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama that has learned to go on from Self-Instruct's instance prompt."""
+    folder = tmp_path_factory.mktemp("llama")
+    prompt = (mirror / "prompts" / "input_first_template_for_gen.txt").read_text()
+    before = prompt.removesuffix("Task:")
+    make_llama(folder, tiny_tokenizer, steps=200, cue="Task: ", before=before)
+    return folder
+
+
+def real_config(world: Path, backbone: Path, mirror: Path) -> dict[str, Any]:
     """The paper's configuration; only models, lengths and counts are made small."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
-    config["sizes"] = [4, 8]
+    config["models"] = {"tiny": {"checkpoint": str(backbone)}}
+    config["sizes"] = [12]
     config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
     stage1 = config["instructions"]
-    stage1 |= {"segment": 4, "requests": 16, "least_yield": 0.0}
+    stage1 |= {"segment": 12, "requests": 16, "least_yield": 0.0}
     stage1["sampling"] |= {"temperature": 1.0, "top_p": 0.95, "max_new_tokens": 48}
     config["ppo"] |= {"steps": 1, "rollouts": 4, "gradient_accumulation_steps": 1, "epochs": 1}
-    config["ppo"] |= {"quantization": "none", "evaluation_prompts": 2}
+    config["ppo"] |= {"quantization": "none", "evaluation_prompts": 2, "least_parsed": 0.0}
     config["ppo"]["sampling"]["max_new_tokens"] = 24
     config["ppo"]["reward"] |= {
         "model": str(world / "reward_model"),
@@ -54,7 +64,7 @@ def real_config(world: Path, mirror: Path) -> dict[str, Any]:
         "max_length": 256,
     }
     config["instances"] |= {"quantization": "none", "least_parsed": 0.0}
-    config["instances"]["sampling"]["max_new_tokens"] = 48
+    config["instances"]["sampling"] |= {"temperature": 1.0, "max_new_tokens": 48}
     config["sft"] |= {"epochs": 1, "quantization": "none"}
     config["superni"] |= {"max_source_tokens": 8192, "max_new_tokens": 4}
     for stage in ("instructions", "superni"):
@@ -62,8 +72,10 @@ def real_config(world: Path, mirror: Path) -> dict[str, Any]:
     return config
 
 
-def test_the_whole_chain_on_real_data(world: Path, mirror: Path, tmp_path: Path) -> None:
-    folder = write_experiment(tmp_path / "real", real_config(world, mirror))
+def test_the_whole_chain_on_real_data(
+    world: Path, backbone: Path, mirror: Path, tmp_path: Path
+) -> None:
+    folder = write_experiment(tmp_path / "real", real_config(world, backbone, mirror))
     done = snakemake("--directory", folder, "--cores", 2)
     assert "Traceback" not in done.stdout
     assert done.returncode == 0, done.stdout[-6000:]
@@ -72,9 +84,9 @@ def test_the_whole_chain_on_real_data(world: Path, mirror: Path, tmp_path: Path)
     users = results / "fetch" / "user_oriented_instructions.jsonl"
     assert len(users.read_text().splitlines()) == 252
     prompt = (results / "fetch" / "instance_prompt.txt").read_text()
-    assert prompt.count("\nTask: ") == 11 and prompt.endswith("\nTask: {instruction}\n")
+    assert prompt.count("\nTask: ") == 11 + 1 and prompt.endswith("\nTask: {instruction}\n")
     with open(results / "superni_tiny.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "base"]
     assert {row["task"]: int(row["instances"]) for row in rows} == dict.fromkeys(TASKS, 100)
-    replies = (results / "superni_tiny" / "refine-af_8.jsonl").read_text().splitlines()
+    replies = (results / "superni_tiny" / "refine-af_12.jsonl").read_text().splitlines()
     assert len({json.loads(line)["id"] for line in replies}) == 400

@@ -20,15 +20,18 @@ def sentence(rng: random.Random, length: int) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(length)).capitalize() + "."
 
 
-def documents(rng: random.Random, count: int) -> list[str]:
-    """Texts of the two kinds that the stages ask for: task lists, and tasks with an output."""
+def documents(rng: random.Random, count: int, cue: str = "Do\n") -> list[str]:
+    """Texts of the two kinds that the stages ask for: task lists, and tasks with an output.
+
+    `cue` stands before each of the latter.
+    """
     texts = []
     for index in range(count):
         if index % 2:
             lines = [f"Task {number}: {sentence(rng, 5)}" for number in range(6, 13)]
             texts.append("\n".join(lines) + "\n\n")
         else:
-            pairs = [f"Do\n{sentence(rng, 3)}\nOutput: {sentence(rng, 2)}\n" for _ in range(5)]
+            pairs = [f"{cue}{sentence(rng, 3)}\nOutput: {sentence(rng, 2)}\n" for _ in range(5)]
             texts.append("\n".join(pairs))
     return texts
 
@@ -57,8 +60,13 @@ def make_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def make_llama(folder: Path, tokenizer_folder: Path, *, steps: int = 0) -> None:
-    """A Llama of two layers as a checkpoint folder: random, or after some steps on `documents`."""
+def make_llama(
+    folder: Path, tokenizer_folder: Path, *, steps: int = 0, cue: str = "Do\n", before: str = ""
+) -> None:
+    """A Llama of two layers as a checkpoint folder: random, or after some steps on `documents`.
+
+    In the last quarter of the steps each document goes on from an end of `before`.
+    """
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -79,8 +87,13 @@ def make_llama(folder: Path, tokenizer_folder: Path, *, steps: int = 0) -> None:
     model = LlamaForCausalLM(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     rng = random.Random(1)
-    for _ in range(steps):
-        rows = [tokenizer(text)["input_ids"][:96] for text in documents(rng, 16)]
+    for step in range(steps):
+        late = before and step > 3 * steps // 4
+        texts = documents(rng, 4 if late else 16, cue)
+        starts = [before[rng.randrange(len(before)) :] if late else "" for _ in texts]
+        heads = [tokenizer(start)["input_ids"] for start in starts]
+        tails = [tokenizer(text)["input_ids"][1:97] for text in texts]
+        rows = [head + tail for head, tail in zip(heads, tails, strict=True)]
         width = max(map(len, rows))
         ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
         loss = model(input_ids=ids, labels=ids.masked_fill(ids == 0, -100)).loss

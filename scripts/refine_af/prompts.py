@@ -13,7 +13,7 @@ SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file: the text before its first slot, which all prompts share, and the rest."""
+    """A prompt file in two parts: what all its prompts begin with, and the rest, with the slots."""
 
     prefix: str
     rest: str
@@ -34,7 +34,8 @@ def prompt_of(text: str, slots: set[str], source: str) -> Prompt:
     for slot in sorted(slots - found):
         raise InputError(f"{source}: the slot {{{slot}}} is missing")
     first = SLOT.search(text)
-    start = first.start() if first else len(text)
+    # A space before a word is part of the word's token: it goes with the slot that it precedes.
+    start = len(text[: first.start()].rstrip(" ")) if first else len(text)
     return Prompt(prefix=text[:start], rest=text[start:])
 
 

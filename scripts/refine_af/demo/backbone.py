@@ -30,6 +30,7 @@ SPOILT = 0.35  # share of bad outputs: what reinforcement learning has to mend
 OTHER_WEIGHT = 0.15  # the loss of what is neither an output nor a copy, which counts 1
 ANSWERS = re.compile(r"(?:Output|Again):[^\n]*\n")
 POSITIONS = 1024
+ROPE_THETA = 500.0  # of the usual 10,000 many frequencies hardly turn within texts so short
 
 
 def new_backbone(settings: TinyBackbone, tokenizer: Any) -> Any:
@@ -44,6 +45,7 @@ def new_backbone(settings: TinyBackbone, tokenizer: Any) -> Any:
         "num_attention_heads": settings.heads,
         "num_key_value_heads": settings.key_value_heads,
         "max_position_embeddings": POSITIONS,
+        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
         "tie_word_embeddings": True,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
@@ -84,7 +86,7 @@ def train_backbone(
         loss_of,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
-        what=f"steps of training {name}",
+        what="steps",
     )
     return model
 

@@ -55,7 +55,7 @@ def train_reward_model(settings: TinyJudge, tokenizer: Any, *, seed: int) -> Rew
         loss_of,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
-        what="steps of training the reward model",
+        what="steps",
     )
     return model
 
@@ -92,7 +92,7 @@ def train_evaluator(settings: TinyJudge, tokenizer: Any, *, seed: int) -> Any:
         loss_of,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
-        what="steps of training the evaluator",
+        what="steps",
     )
     return model
 
