@@ -222,3 +222,13 @@ def test_the_licence_is_whole() -> None:
     assert "Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["license"] == "Apache-2.0"
+
+
+def test_the_readmes_tree_names_every_file() -> None:
+    tree = (ROOT / "README.md").read_text().split("## What stands where")[1].split("\n## ")[0]
+    for file in [*SCRIPTS.glob("*.py"), *MODULES.glob("[a-z]*.py"), *RULE_FILES]:
+        assert re.search(rf"(^|\s){re.escape(file.name)}\s", tree), file
+    for folder in [path.parent for path in MODULES.glob("*/__init__.py")]:
+        assert f"    {folder.name}/" in tree, folder
+    named = set(re.findall(r"([a-z_]+\.(?:py|smk))", tree))
+    assert named <= {path.name for path in [*CODE, *(ROOT / "rules").iterdir()]}

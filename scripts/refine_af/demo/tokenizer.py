@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from refine_af.demo.corpus import (
@@ -25,18 +25,15 @@ PAD, START, END = "<pad>", "<s>", "</s>"
 DOCUMENTS = 3000
 
 # A prompt's shared beginning is tokenised apart from what fills its first slot, so that no token
-# may reach across these borders: a line's end, and the space before an instruction.
-BORDERS = [
-    pre_tokenizers.Split("\n", "isolated"),
-    pre_tokenizers.Split(Regex("(?<=Task:) |(?<=Instruction:) "), "isolated"),
-]
+# may reach across a line's end. A space goes with the word after it, in prompts too.
+LINES = pre_tokenizers.Split("\n", "isolated")
 
 
 def train_tokenizer(seed: int, vocabulary: int) -> Any:
     """A tokenizer of `vocabulary` tokens, trained on the corpus; it begins a text with <s>."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [*BORDERS, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [LINES, pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
