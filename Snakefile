@@ -36,6 +36,9 @@ rule all:
     input:
         located(experiment.data.user_instructions),
         expand(rules.instructions.output.instructions, model=MODELS),
+        expand(rules.ppo.output.ppo, model=MODELS),
         expand(rules.instances.output.instances, model=MODELS, method=METHODS),
+        expand(rules.sft.output.adapter, model=MODELS, method=METHODS, size=SIZES),
+        expand(rules.superni_predictions.output.predictions, model=MODELS, cell=CELLS),
         expand(rules.superni.output.table, model=MODELS),
         rules.report.output.report,

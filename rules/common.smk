@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
 from refine_af.configuration import check_readable
+from refine_af.door import check_files
 from refine_af.errors import InputError
 from refine_af.experiment import (
     canonical,
@@ -14,7 +15,6 @@ from refine_af.experiment import (
     local_paths,
     read_experiment,
 )
-from refine_af.records import read_seeds
 from refine_af.sources import sources
 
 try:
@@ -56,7 +56,7 @@ wildcard_constraints:
 
 def located(path):
     """Where a path of config.yaml stands: results/ is the experiment's, others the project's."""
-    return path if path.startswith("results/") else str(ROOT / path)
+    return path if path.startswith("results/") else str(ROOT / os.path.expanduser(path))
 
 
 def section(name):
@@ -66,9 +66,10 @@ def section(name):
     return lambda wildcards: text
 
 
-def untracked(name):
-    """A section that reruns nothing: Snakemake does not compare what depends on `threads`."""
-    text = canonical(getattr(experiment, name))
+def untracked_fetch():
+    """Fetch's section, which reruns nothing: what depends on `threads` is not compared."""
+    mirror = experiment.fetch.mirror and located(experiment.fetch.mirror)
+    text = canonical(experiment.fetch.model_copy(update={"mirror": mirror}))
     return lambda wildcards, threads: text
 
 
@@ -159,9 +160,7 @@ def check_inputs():
                 f"error: config.yaml, {key}: {path}: there is nothing at {place.resolve()}, "
                 "and no rule makes it"
             )
-    seeds = Path(located(experiment.data.seeds))
     try:
-        if seeds.exists():
-            read_seeds(seeds)
+        check_files(experiment, located)
     except InputError as error:
-        sys.exit(f"error: config.yaml, data.seeds: {error}")
+        sys.exit(f"error: {error}")

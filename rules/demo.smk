@@ -18,8 +18,8 @@ rule demo_data:
     params:
         settings=section("demo"),
     shell:
-        "python {input.code[0]} data --settings {params.settings:q} --seeds {output.seeds}"
-        " --user-instructions {output.user_instructions} --superni {output.superni} > {log} 2>&1"
+        "python {input.code[0]:q} data --settings {params.settings:q} --seeds {output.seeds:q}"
+        " --user-instructions {output.user_instructions:q} --superni {output.superni:q} > {log:q} 2>&1"
 
 
 rule demo_tokenizer:
@@ -34,8 +34,8 @@ rule demo_tokenizer:
     params:
         settings=section("demo"),
     shell:
-        "python {input.code[0]} tokenizer --settings {params.settings:q}"
-        " --tokenizer {output.tokenizer} > {log} 2>&1"
+        "python {input.code[0]:q} tokenizer --settings {params.settings:q}"
+        " --tokenizer {output.tokenizer:q} > {log:q} 2>&1"
 
 
 rule demo_backbone:
@@ -58,8 +58,8 @@ rule demo_backbone:
     params:
         settings=section("demo"),
     shell:
-        "python {input.code[0]} backbone --settings {params.settings:q} --name {wildcards.name}"
-        " --tokenizer {input.tokenizer} --backbone {output.backbone} > {log} 2>&1"
+        "python {input.code[0]:q} backbone --settings {params.settings:q} --name {wildcards.name}"
+        " --tokenizer {input.tokenizer:q} --backbone {output.backbone:q} > {log:q} 2>&1"
 
 
 rule demo_reward_model:
@@ -81,8 +81,8 @@ rule demo_reward_model:
     params:
         settings=section("demo"),
     shell:
-        "python {input.code[0]} reward-model --settings {params.settings:q}"
-        " --tokenizer {input.tokenizer} --reward-model {output.reward_model} > {log} 2>&1"
+        "python {input.code[0]:q} reward-model --settings {params.settings:q}"
+        " --tokenizer {input.tokenizer:q} --reward-model {output.reward_model:q} > {log:q} 2>&1"
 
 
 rule demo_evaluator:
@@ -104,8 +104,8 @@ rule demo_evaluator:
     params:
         settings=section("demo"),
     shell:
-        "python {input.code[0]} evaluator --settings {params.settings:q}"
-        " --tokenizer {input.tokenizer} --evaluator {output.evaluator} > {log} 2>&1"
+        "python {input.code[0]:q} evaluator --settings {params.settings:q}"
+        " --tokenizer {input.tokenizer:q} --evaluator {output.evaluator:q} > {log:q} 2>&1"
 
 
 rule demo_truth:
@@ -121,5 +121,5 @@ rule demo_truth:
     params:
         settings=section("demo"),
     shell:
-        "python {input.code[0]} truth --settings {params.settings:q} --ppo {input.ppo}"
-        " --truth {output.truth} > {log} 2>&1"
+        "python {input.code[0]:q} truth --settings {params.settings:q} --ppo {input.ppo:q}"
+        " --truth {output.truth:q} > {log:q} 2>&1"

@@ -21,10 +21,10 @@ rule fetch_file:
         "../envs/tables.yaml"
     params:
         pins=pinned_file,
-        settings=untracked("fetch"),
+        settings=untracked_fetch(),
     shell:
-        "python {input.script} file --settings {params.settings:q} --name {wildcards.name}"
-        " --downloads results/scratch/fetch --file {output.file} > {log} 2>&1"
+        "python {input.script:q} file --settings {params.settings:q} --name {wildcards.name}"
+        " --downloads results/scratch/fetch --file {output.file:q} > {log:q} 2>&1"
 
 
 rule fetch_instance_prompt:
@@ -38,10 +38,10 @@ rule fetch_instance_prompt:
         "../envs/tables.yaml"
     params:
         pins=pins("instance_prompt", "instance_prompt_constant", "instance_prompt_sha256"),
-        settings=untracked("fetch"),
+        settings=untracked_fetch(),
     shell:
-        "python {input.script} instance-prompt --settings {params.settings:q}"
-        " --downloads results/scratch/fetch --prompt {output.prompt} > {log} 2>&1"
+        "python {input.script:q} instance-prompt --settings {params.settings:q}"
+        " --downloads results/scratch/fetch --prompt {output.prompt:q} > {log:q} 2>&1"
 
 
 rule fetch_superni:
@@ -56,10 +56,10 @@ rule fetch_superni:
         "../envs/tables.yaml"
     params:
         pins=pins("superni_task_url", "superni_tasks"),
-        settings=untracked("fetch"),
+        settings=untracked_fetch(),
     shell:
-        "python {input.script} superni --settings {params.settings:q} --digests {input.digests}"
-        " --downloads results/scratch/fetch --tasks {output.tasks} > {log} 2>&1"
+        "python {input.script:q} superni --settings {params.settings:q} --digests {input.digests:q}"
+        " --downloads results/scratch/fetch --tasks {output.tasks:q} > {log:q} 2>&1"
 
 
 rule fetch_checkpoint:
@@ -72,9 +72,9 @@ rule fetch_checkpoint:
     conda:
         "../envs/tables.yaml"
     params:
-        settings=untracked("fetch"),
+        settings=untracked_fetch(),
         checkpoint=fetched_checkpoint,
     shell:
-        "python {input.script} checkpoint --settings {params.settings:q}"
+        "python {input.script:q} checkpoint --settings {params.settings:q}"
         " --checkpoint {params.checkpoint:q} --downloads results/scratch/fetch"
-        " --folder {output.folder} > {log} 2>&1"
+        " --folder {output.folder:q} > {log:q} 2>&1"

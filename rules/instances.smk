@@ -28,10 +28,10 @@ rule instances_segment:
     params:
         settings=section("instances"),
     shell:
-        "python {input.code[0]} segment --settings {params.settings:q}"
-        " --method {wildcards.method} --prompt {input.prompt} --backbone {input.backbone}"
-        " --ppo {input.ppo} --instructions {input.instructions} --segment {output.segment}"
-        " > {log} 2>&1"
+        "python {input.code[0]:q} segment --settings {params.settings:q}"
+        " --method {wildcards.method} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+        " --ppo {input.ppo:q} --instructions {input.instructions:q} --segment {output.segment:q}"
+        " > {log:q} 2>&1"
 
 
 rule instances:
@@ -47,5 +47,5 @@ rule instances:
     conda:
         "../envs/tables.yaml"
     shell:
-        "python {input.code[0]} merge --segments {input.segments}"
-        " --instances {output.instances} > {log} 2>&1"
+        "python {input.code[0]:q} merge --segments {input.segments:q}"
+        " --instances {output.instances:q} > {log:q} 2>&1"

@@ -28,10 +28,10 @@ rule instructions_segment:
     params:
         settings=section("instructions"),
     shell:
-        "python {input.code[0]} segment --settings {params.settings:q}"
-        " --seeds {input.seeds} --prompt {input.prompt} --backbone {input.backbone}"
-        " --earlier {input.earlier} --number {wildcards.segment} --segment {output.segment}"
-        " > {log} 2>&1"
+        "python {input.code[0]:q} segment --settings {params.settings:q}"
+        " --seeds {input.seeds:q} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+        " --earlier {input.earlier:q} --number {wildcards.segment} --segment {output.segment:q}"
+        " > {log:q} 2>&1"
 
 
 rule instructions:
@@ -47,5 +47,5 @@ rule instructions:
     conda:
         "../envs/tables.yaml"
     shell:
-        "python {input.code[0]} merge --segments {input.segments}"
-        " --instructions {output.instructions} > {log} 2>&1"
+        "python {input.code[0]:q} merge --segments {input.segments:q}"
+        " --instructions {output.instructions:q} > {log:q} 2>&1"

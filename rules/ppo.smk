@@ -27,7 +27,7 @@ rule ppo:
     params:
         settings=section("ppo"),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --backbone {input.backbone}"
-        " --reward-model {input.reward_model} --evaluator {input.evaluator}"
-        " --instructions {input.instructions} --prompt {input.prompt} --ppo {output.ppo}"
-        " > {log} 2>&1"
+        "python {input.code[0]:q} --settings {params.settings:q} --backbone {input.backbone:q}"
+        " --reward-model {input.reward_model:q} --evaluator {input.evaluator:q}"
+        " --instructions {input.instructions:q} --prompt {input.prompt:q} --ppo {output.ppo:q}"
+        " > {log:q} 2>&1"

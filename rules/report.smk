@@ -30,7 +30,7 @@ rule report:
         models=MODELS,
         methods=METHODS,
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --models {params.models}"
-        " --methods {params.methods} --pools {input.pools} --ppo {input.ppo}"
-        " --instances {input.instances} --tables {input.tables} --truths {input.truths}"
-        " --report {output.report} --figures {output.figures} > {log} 2>&1"
+        "python {input.code[0]:q} --settings {params.settings:q} --models {params.models}"
+        " --methods {params.methods} --pools {input.pools:q} --ppo {input.ppo:q}"
+        " --instances {input.instances:q} --tables {input.tables:q} --truths {input.truths:q}"
+        " --report {output.report:q} --figures {output.figures:q} > {log:q} 2>&1"

@@ -23,6 +23,6 @@ rule sft:
     params:
         settings=section("sft"),
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --size {wildcards.size}"
-        " --encodings {input.encodings} --backbone {input.backbone} --instances {input.instances}"
-        " --adapter {output.adapter} > {log} 2>&1"
+        "python {input.code[0]:q} --settings {params.settings:q} --size {wildcards.size}"
+        " --encodings {input.encodings:q} --backbone {input.backbone:q} --instances {input.instances:q}"
+        " --adapter {output.adapter:q} > {log:q} 2>&1"

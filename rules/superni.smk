@@ -17,8 +17,8 @@ rule superni_instances:
     params:
         settings=section("superni"),
     shell:
-        "python {input.code[0]} instances --settings {params.settings:q}"
-        " --tasks {input.tasks} --instances {output.instances} > {log} 2>&1"
+        "python {input.code[0]:q} instances --settings {params.settings:q}"
+        " --tasks {input.tasks:q} --instances {output.instances:q} > {log:q} 2>&1"
 
 
 rule superni_predictions:
@@ -44,10 +44,10 @@ rule superni_predictions:
     params:
         settings=section("superni"),
     shell:
-        "python {input.code[0]} predictions --settings {params.settings:q}"
-        " --cell {wildcards.cell} --prompt {input.prompt} --backbone {input.backbone}"
-        " --adapter {input.adapter} --instances {input.instances}"
-        " --predictions {output.predictions} > {log} 2>&1"
+        "python {input.code[0]:q} predictions --settings {params.settings:q}"
+        " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+        " --adapter {input.adapter:q} --instances {input.instances:q}"
+        " --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
 rule superni:
@@ -64,5 +64,5 @@ rule superni:
     conda:
         "../envs/tables.yaml"
     shell:
-        "python {input.code[0]} table --instances {input.instances}"
-        " --predictions {input.predictions} --table {output.table} > {log} 2>&1"
+        "python {input.code[0]:q} table --instances {input.instances:q}"
+        " --predictions {input.predictions:q} --table {output.table:q} > {log:q} 2>&1"

@@ -9,7 +9,14 @@ from refine_af.errors import InputError, shown
 from refine_af.fields import Method
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
-from refine_af.records import Instance, Instruction, read_records, whole_folder, write_records
+from refine_af.records import (
+    Instance,
+    Instruction,
+    check_free,
+    read_records,
+    whole_folder,
+    write_records,
+)
 from refine_af.settings import Instances
 from refine_af.tables import write_table
 
@@ -25,6 +32,7 @@ def segment(
     segment: Path,
 ) -> None:
     """Write the instances of one segment of the pool: by the backbone, or with PPO's adapter."""
+    check_free(segment)
     if method not in get_args(Method):
         raise InputError(f"--method {shown(method)}: known are {', '.join(get_args(Method))}")
     if (method == "refine-af") != (ppo is not None):

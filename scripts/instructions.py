@@ -11,6 +11,7 @@ from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.records import (
     Instruction,
+    check_free,
     read_records,
     read_seeds,
     whole_folder,
@@ -32,6 +33,7 @@ def segment(
     segment: Path,
 ) -> None:
     """Write the pool's next segment, after all `earlier` ones."""
+    check_free(segment)
     if number != len(earlier):
         raise InputError(f"--number {number}: needs {number} earlier segments, got {len(earlier)}")
     tasks = read_seeds(seeds)
@@ -60,7 +62,6 @@ def segment(
         progress=Progress(settings.segment, "instructions"),
     )
     write_segment(segment, made)
-    print(f"{len(made.instructions)} instructions from {len(made.rounds)} rounds")
 
 
 def merge(*, segments: list[Path], instructions: Path) -> None:
@@ -81,6 +82,7 @@ def write_segment(segment: Path, made: stage.Segment) -> None:
         write_records(folder / "rejected.jsonl", made.rejected)
         write_table(folder / "rounds.csv", stage.COLUMNS, (row.row() for row in made.rounds))
         write_json(folder / "carry.json", asdict(made.carry))
+    print(f"{len(made.instructions)} instructions from {len(made.rounds)} rounds")
 
 
 if __name__ == "__main__":

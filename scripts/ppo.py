@@ -15,7 +15,7 @@ from refine_af.ppo.training import METRICS, PHASES, Step, Trainer, evaluation_ro
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, read_records, whole_folder, write_rows
+from refine_af.records import Instruction, check_free, read_records, whole_folder, write_rows
 from refine_af.rewards import Scorer
 from refine_af.settings import Ppo
 from refine_af.tables import write_table
@@ -32,6 +32,7 @@ def main(
     ppo: Path,
 ) -> None:
     """Write the folder `ppo`: adapter, value head, metrics, samples, and before and after."""
+    check_free(ppo)
     pool = instructions / "instructions.jsonl"
     asked = read_records(pool, Instruction)
     if not asked:
@@ -51,8 +52,7 @@ def main(
     )
     before = evaluation_rows("before", policy.model, environment, asked, settings)
     _check_parsed(before, settings.least_parsed, backbone, prompt)
-    steps = []
-    progress = Progress(settings.steps, "PPO steps")
+    steps, progress = [], Progress(settings.steps, "PPO steps")
     for step in Trainer(policy, environment, settings).train(asked):
         steps.append(step)
         progress.advance(note=f"reward {step.metrics['reward_mean']:.3f}")

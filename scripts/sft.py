@@ -6,7 +6,7 @@ from refine_af import sft
 from refine_af.command_line import run
 from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.records import Instance, read_records, whole_folder, write_json
+from refine_af.records import Instance, check_free, read_records, whole_folder, write_json
 from refine_af.settings import Sft
 from refine_af.tables import write_table
 
@@ -21,6 +21,7 @@ def main(
     adapter: Path,
 ) -> None:
     """Train on the instances, of all segments, that belong to the first `size` instructions."""
+    check_free(adapter)
     templates = sft.encodings_of(read_document(encodings), encodings)
     files = [folder / "instances.jsonl" for folder in instances]
     found = [row for path in files for row in sft.within(read_records(path, Instance), size, path)]
@@ -30,6 +31,7 @@ def main(
         raise InputError(f"{where} no instance is left to train on")
 
     from refine_af import fine_tuning
+    from refine_af.lora import with_lora
     from refine_af.models import load_backbone, load_tokenizer
 
     tokenizer = load_tokenizer(backbone)
@@ -40,17 +42,13 @@ def main(
         raise InputError(f"{where} all exceed sft.max_length {settings.max_length}")
     kept, rows = zip(*trained, strict=True)
     model = load_backbone(backbone, quantization=settings.quantization)
-    tuned = fine_tuning.with_lora(model, settings.lora, seed=settings.seed)
+    tuned = with_lora(model, settings.lora, seed=settings.seed, section="sft.lora")
     with whole_folder(adapter) as folder:
         history = fine_tuning.train(tuned, tokenizer, rows, settings, folder)
-        fine_tuning.save_adapter(tuned, backbone, folder)
+        fine_tuning.save_adapter(tuned, folder)
         write_table(folder / "history.csv", fine_tuning.HISTORY, history)
-        summary = {
-            "instructions": size,
-            **sft.figures(kept, dropped),
-            **fine_tuning.figures(rows, history),
-        }
-        write_json(folder / "summary.json", summary)
+        summary = sft.figures(kept, dropped) | fine_tuning.figures(rows, history)
+        write_json(folder / "summary.json", {"instructions": size, **summary})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,4 +215,5 @@ def test_an_offline_hub_stands_for_its_cache(
     assert landed(tmp_path) == BIN
     assert not any(path.is_symlink() for path in (tmp_path / "made").rglob("*"))
     (blobs / digests["pytorch_model.bin"]).write_bytes(b"changed")
+    shutil.rmtree(tmp_path / "made")
     refused(run_script("fetch", *command(tmp_path, "0a41f22")), digests["pytorch_model.bin"])

@@ -87,7 +87,33 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("superni.baselines", {"other": {"prompt": "demo/prompts/superni.txt", "stop": []}}),
         ["superni.baselines", "base"],
     ),
-    # a checkpoint or file that is not there
+    "a baseline named as a method": (
+        put("superni.baselines.self-instruct", {"prompt": "demo/prompts/superni.txt", "stop": []}),
+        ["superni.baselines", "'self-instruct'"],
+    ),
+    "more segments than can be planned": (
+        put("sizes", [10**9]),
+        ["sizes: 1000000000", "instructions.segment"],
+    ),
+    # a checkpoint or file that is not there, or is something else
+    "a checkpoint that is a file": (
+        put("models.tiny.checkpoint", "README.md"),
+        ["models.tiny.checkpoint", "README.md", "this is a file"],
+    ),
+    "a checkpoint without config.json": (
+        put("ppo.reward.evaluator", "resources"),
+        ["ppo.reward.evaluator", "resources", "config.json"],
+    ),
+    "a prompt without its slot": (
+        put("prompts.instances", "README.md"),
+        ["prompts.instances", "README.md", "{"],
+    ),
+    "encodings that are no JSON": (
+        put("prompts.sft", "README.md"),
+        ["prompts.sft", "README.md", "not JSON"],
+    ),
+    "seeds that are a folder": (put("data.seeds", "resources"), ["data.seeds", "resources"]),
+    "a path with a NUL": (put("data.seeds", "a\0b"), ["data.seeds", "NUL"]),
     "missing checkpoint folder": (
         put("models.tiny.checkpoint", "no/such/model"),
         ["models.tiny.checkpoint", "no/such/model"],
@@ -109,6 +135,7 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
 def assert_refused(output: str, status: int, wanted: list[str]) -> None:
     assert status != 0, output
     assert "Traceback" not in output
+    assert '  File "' not in output
     for text in wanted:
         assert text in output, output
 
@@ -166,6 +193,9 @@ def test_results_that_are_no_folder(world: Path, tmp_path: Path) -> None:
         ("sizes: [1]\nmethods: []\nsizes: [2]\n", ["config.yaml, line 3", "'sizes'", "line 1"]),
         ("ppo: {steps: 1, steps: 2}\n", ["config.yaml, line 1", "'steps'"]),
         ("just words\n", ["config.yaml", "no keys"]),
+        ("x: 2020-13-45\n", ["config.yaml", "month"]),
+        ("? [1, 2]\n: x\n", ["config.yaml", "list"]),
+        (f"x: {'9' * 5000}\n", ["config.yaml", "4300"]),
         ("", ["config.yaml", "no keys"]),
     ],
 )

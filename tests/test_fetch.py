@@ -98,8 +98,8 @@ def test_the_prompt_is_read_and_its_module_never_run(server: FakeServer, tmp_pat
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "prompt.txt").read_text() == PROMPT + " {instruction}\n"
     prompt = read_prompt(tmp_path / "prompt.txt", {"instruction"})
-    assert prompt.prefix == PROMPT + " "
-    assert prompt.tail(instruction="Sort.") == "Sort.\n"
+    assert prompt.prefix == PROMPT
+    assert prompt.tail(instruction="Sort.") == " Sort.\n"
     assert not trap.exists()
 
 

@@ -104,7 +104,7 @@ def test_prompts_and_seeds_depend_on_the_instruction_alone() -> None:
             ONE, method="self-instruct", instructions=part, prompt=PROMPT, generate=listening
         )
     assert asked[3:] == asked[1:3]
-    assert asked[1][0] == "Spell {instruction}\n", "what an instruction holds is no slot"
+    assert asked[1][0] == " Spell {instruction}\n", "what an instruction holds is no slot"
     assert len({seed for _, seed in asked}) == 3
 
 

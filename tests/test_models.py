@@ -11,7 +11,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from refine_af.errors import InputError
+from refine_af.lora import with_lora
 from refine_af.models import encode, load_backbone, load_tokenizer
+from refine_af.settings import Lora
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,7 @@ def broken(folder: Path, source: Path, name: str, content: bytes | None) -> Path
         ("config.json", None, r"no config\.json"),
         ("config.json", b"{", "not JSON"),
         ("config.json", b'{"model_type": "no-such"}', "no language model"),
+        ("config.json", b"[1]", "not a JSON object"),
         ("model.safetensors", None, "no language model"),
         ("model.safetensors", b"\x00" * 64, "no language model"),
     ],
@@ -73,6 +76,44 @@ def test_a_broken_checkpoint_is_named(
     with pytest.raises(InputError, match=wanted) as caught:
         load_backbone(folder, quantization="none")
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_weights_that_do_not_fit_are_refused(tiny_llama: Path, tmp_path: Path, layers: int) -> None:
+    config = json.loads((tiny_llama / "config.json").read_text()) | {"num_hidden_layers": layers}
+    text = json.dumps(config).encode()
+    folder = broken(tmp_path / "model", tiny_llama, "config.json", text)
+    with pytest.raises(InputError, match=r"model\.layers\.[12]") as caught:
+        load_backbone(folder, quantization="none")
+    assert "do not fit" in str(caught.value)
+
+
+def test_an_adapter_that_does_not_fit_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    lora = Lora(r=2, alpha=4, dropout=0.0, targets="all-linear")
+    model = load_backbone(tiny_llama, quantization="none")
+    with_lora(model, lora, seed=0, section="sft.lora").save_pretrained(tmp_path)
+    loaded = load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
+    assert loaded.peft_config
+    path = tmp_path / "adapter_model.safetensors"
+    save_file({f"x.{name}": value for name, value in load_file(path).items()}, path)
+    with pytest.raises(InputError, match=r"do not fit.* lack base_model"):
+        load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
+
+
+@pytest.mark.parametrize("targets", [["nope"], "(", ["lm_head"]])
+def test_targets_that_cannot_be_adapted(tiny_llama: Path, targets: str | list[str]) -> None:
+    lora = Lora.model_validate({"r": 2, "alpha": 4, "dropout": 0.0, "targets": targets})
+    with pytest.raises(InputError, match=r"ppo\.lora\.targets"):
+        with_lora(load_backbone(tiny_llama, quantization="none"), lora, seed=0, section="ppo.lora")
+
+
+def test_more_tokens_than_the_model_knows(tiny_llama: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_llama / "config.json").read_text()) | {"vocab_size": 20}
+    folder = broken(tmp_path / "model", tiny_llama, "config.json", json.dumps(config).encode())
+    with pytest.raises(InputError, match=r"the model 20 \(vocab_size\)"):
+        load_tokenizer(folder)
 
 
 def test_pickled_weights_are_not_loaded(tiny_llama: Path, tmp_path: Path) -> None:
@@ -96,5 +137,6 @@ def test_a_broken_adapter_is_named(tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
         load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
     (tmp_path / "adapter_config.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be loaded"):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="not JSON"):
         load_backbone(tiny_llama, quantization="none", adapter=tmp_path)

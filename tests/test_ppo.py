@@ -210,13 +210,13 @@ def test_adapter_loads_and_is_the_trained_policy(
     model = PeftModel.from_pretrained(backbone, runs[0] / "adapter").eval()
     tokenizer = AutoTokenizer.from_pretrained(answering_llama)
     rows = [json.loads(line) for line in (runs[0] / "evaluation.jsonl").open()][5:]
-    head, tail = PROMPT.split("{instruction}")
+    prompt = prompt_of(PROMPT, {"instruction"}, "here")
     settings = ppo_settings()
     again = generate(
         model,
         tokenizer,
-        prefix=head,
-        tails=[row["instruction"] + tail for row in rows],
+        prefix=prompt.prefix,
+        tails=[prompt.tail(instruction=row["instruction"]) for row in rows],
         sampling=settings.sampling,
         seeds=[derived_seed(0, "evaluation", index) for index in range(5)],
     )

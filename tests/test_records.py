@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from refine_af.errors import InputError
 from refine_af.records import (
     Instance,
     Prediction,
+    check_free,
     json_line,
     read_records,
     read_rows,
@@ -98,3 +100,28 @@ def test_lines_end_at_newlines_alone(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(json_line({"text": "one\u2028two\x85three"}) * 2)
     assert [where for where, _ in read_rows(path)] == [f"{path}, line 1", f"{path}, line 2"]
+
+
+def test_half_a_character_is_refused_in_a_seed(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.jsonl"
+    path.write_text('{"id": "a", "instruction": "Sort \\ud800."}\n')
+    with pytest.raises(InputError, match="line 1: half a character"):
+        read_seeds(path)
+
+
+def test_a_place_that_is_taken_or_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    check_free(tmp_path / "taken")
+    (tmp_path / "taken" / "file").write_text("")
+    with pytest.raises(InputError, match="taken: exists already"):
+        check_free(tmp_path / "taken")
+    with pytest.raises(InputError, match="cannot be written"):
+        check_free(tmp_path / "taken" / "file" / "deeper" / "folder")
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"rows: cannot be written: No space"),
+        whole_file(tmp_path / "rows"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -408,7 +408,8 @@ def test_tokenizers_that_cannot_serve_are_refused(
         (evaluator, judges[1], neox_tokenizer),
     ):
         tokenizer.save_pretrained(folder)
-        (folder / "config.json").write_bytes((source / "config.json").read_bytes())
+        config = json.loads((source / "config.json").read_text()) | {"vocab_size": 1000}
+        (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"has no token '<\|prompter\|>'"):
         Scorer(SETTINGS, model, judges[1])
     with pytest.raises(InputError, match="does not read '</s>' as its end of text"):

@@ -262,7 +262,7 @@ def test_predictions_and_their_table(run_script: Script, tiny_llama: Path, tmp_p
         *("--instances", tmp_path / "instances.jsonl", "--predictions", files[0]),
     )
     assert done.returncode == 0, done.stderr
-    assert "3/3 replies of base" in done.stdout
+    assert "3/3 replies" in done.stdout
     assert "0 of 3 inputs were cut to fit 1024 tokens, 0 to nothing" in done.stdout
     shutil.copy(files[0], files[1])
     replies = read_records(files[0], Prediction)

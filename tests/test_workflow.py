@@ -219,7 +219,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         POOLED,
     ),
     "section ppo": (
-        edit_config(lambda c: c["ppo"].update(learning_rate=2e-3)),
+        edit_config(lambda c: c["ppo"].update(learning_rate=1e-9)),
         {"ppo": 1} | REFINED,
     ),
     "section instances": (edit_config(lambda c: c["instances"].update(seed=7)), WRITTEN),

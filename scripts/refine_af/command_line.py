@@ -42,6 +42,7 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
     command = given.pop("command")
     # A terminated job unwinds like an interrupted one, so that half-written files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     try:
         command(**given)
     except InputError as error:

@@ -39,7 +39,9 @@ def check_readable(path: Path) -> None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}, line {line}: {error.problem or 'not YAML'}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path.absolute()}: cannot be read: {error.strerror}") from None
     if not isinstance(loaded, dict):
         raise InputError(f"{path}: holds no keys")

@@ -20,8 +20,8 @@ def read_document(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         line = error.doc.splitlines()[error.lineno - 1 : error.lineno]
         raise InputError(f"{path}: not JSON ({error}): {shown(''.join(line))}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not JSON that can be read: nested too deeply") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON that can be read: {error}") from None
     if not isinstance(document, dict):
         raise InputError(f"{path}: not a JSON object: {shown(document)}")
     return document

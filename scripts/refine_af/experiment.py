@@ -83,6 +83,11 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
+        if self.segments > 10_000:
+            raise ValueError(
+                f"sizes: {max(self.sizes)} needs {self.segments} segments of "
+                f"{self.instructions.segment} (instructions.segment), more than 10,000"
+            )
         if self.ppo.rollouts > self.instructions.segment:
             raise ValueError(
                 f"ppo.rollouts {self.ppo.rollouts} exceeds the {self.instructions.segment} "
@@ -147,6 +152,8 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
         paths.append((f"superni.baselines.{name}.prompt", baseline.prompt))
     if experiment.fetch:
         paths.append(("fetch.superni_digests", experiment.fetch.superni_digests))
+        if experiment.fetch.mirror:
+            paths.append(("fetch.mirror", experiment.fetch.mirror))
     checkpoints = {
         f"models.{name}.checkpoint": m.checkpoint for name, m in experiment.models.items()
     }

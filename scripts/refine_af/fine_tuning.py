@@ -9,15 +9,14 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from refine_af.errors import InputError
+from refine_af.lora import tidy_adapter
 from refine_af.models import encode
 from refine_af.progress import Progress
-from refine_af.settings import Lora, Sft
+from refine_af.settings import Sft
 
 IGNORED = -100  # the label that the loss leaves out
 HISTORY = ("step", "epoch", "loss", "learning_rate")
@@ -46,26 +45,6 @@ def figures(rows: Sequence[Row], history: Sequence[Any]) -> dict[str, int]:
     return {"tokens": tokens, "completion_tokens": learned, "updates": len(history)}
 
 
-def with_lora(model: Any, lora: Lora, *, seed: int) -> Any:
-    """The model with a fresh LoRA adapter (arXiv 2106.09685), the only weights that train."""
-    torch.manual_seed(seed)  # PEFT draws the adapter's first values from the global generator
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        task_type="CAUSAL_LM",
-    )
-    try:
-        tuned = get_peft_model(model, config)
-    except ValueError as error:
-        raise InputError(f"sft.lora.targets {targets!r}: {error}") from None
-    if isinstance(tuned.get_output_embeddings(), BaseTunerLayer):
-        raise InputError(f"sft.lora.targets {targets!r}: the output layer cannot have an adapter")
-    return tuned
-
-
 def train(
     model: Any, tokenizer: Any, rows: Sequence[Row], settings: Sft, scratch: Path
 ) -> list[dict[str, float]]:
@@ -89,13 +68,10 @@ def train(
     ]
 
 
-def save_adapter(model: Any, backbone: Path, folder: Path) -> None:
+def save_adapter(model: Any, folder: Path) -> None:
     """Write the adapter in PEFT's format: the same bytes wherever its backbone's folder stands."""
-    for config in model.peft_config.values():
-        config.base_model_name_or_path = backbone.name
-        config.target_modules = sorted(config.target_modules)  # a set, in no lasting order
     model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)
+    tidy_adapter(folder)
 
 
 def _check_room(model: Any, rows: Sequence[Row]) -> None:

@@ -53,8 +53,6 @@ def generate(
         for tail, seed in zip(tails, seeds, strict=True)
     ]
     with_room = _with_room(model, len(head), rows, sampling)
-    if progress:
-        progress.advance(len(rows) - len(with_room))
     stops = _Stops(model, tokenizer, sampling.stop)
     with torch.inference_mode():
         cache = _prefill(model, head)
@@ -71,7 +69,7 @@ def rows_that_fit(model: Any, length: int) -> int:
     """How many rows of `length` tokens fit in memory beside the model, at most 256.
 
     Counts keys, values and logits, against the machine's total memory: what else runs now must
-    not change how rows are batched, since batching changes the last bits of a result.
+    not change the batches, since these change the last bits of a result.
     """
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -218,6 +216,8 @@ def next_tokens(
     nucleus (arXiv 1904.09751); the row's uniform number in [0, 1) picks by the cumulated
     probabilities, likeliest first.
     """
+    if not bool(logits.isfinite().all()):
+        raise InputError("the model's logits are not finite: its weights are broken")
     scores = logits.double() - sampling.presence_penalty * seen
     if sampling.temperature == 0:
         return scores.argmax(-1, keepdim=True)

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from refine_af.checkpoints import check_checkpoint, check_weights
 from refine_af.errors import InputError, shown
-from refine_af.models import check_checkpoint
+from refine_af.models import LOAD_FAULTS
 
 # Buffers of older GPT-NeoX checkpoints, which today's class computes by itself.
 OLD_BUFFER = re.compile(
@@ -65,13 +66,15 @@ class RewardModel(nn.Module):
         """The model in `folder`, on the CPU in float32. InputError where it is no such model."""
         from transformers import GPTNeoXConfig
 
-        check_checkpoint(folder)
         path = folder / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = check_checkpoint(folder)
         for key, wanted in (("model_type", "gpt_neox_reward_model"), ("pooling", "last")):
             if config.get(key) != wanted:
                 raise InputError(f"{path}: {key} is {shown(config.get(key))}, not {wanted!r}")
-        model = cls(GPTNeoXConfig.from_dict(config | {"model_type": "gpt_neox"}))
+        try:
+            model = cls(GPTNeoXConfig.from_dict(config | {"model_type": "gpt_neox"}))
+        except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
+            raise InputError(f"{path}: no reward model can be made from it: {error}") from None
         _fill(model, *_read_weights(folder))
         return model
 
@@ -86,13 +89,11 @@ def load_evaluator(folder: Path) -> Any:
         model, report = T5ForConditionalGeneration.from_pretrained(
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
-    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
+    except (*LOAD_FAULTS, SafetensorError) as error:
         raise InputError(
             f"{folder}: no evaluator can be loaded: {shown(str(error), 300)}"
         ) from None
-    odd = sorted({*report["missing_keys"], *report["unexpected_keys"]})
-    if odd:
-        raise InputError(f"{folder}: its weights are not a T5's; missing or unknown: {odd[:5]}")
+    check_weights(folder, report)
     return model
 
 

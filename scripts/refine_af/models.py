@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from refine_af.checkpoints import check_checkpoint, check_weights
 from refine_af.errors import InputError, shown
+from refine_af.lora import load_lora
+
+# What the libraries raise at a file that is not what it should be.
+LOAD_FAULTS = (
+    *(ValueError, TypeError, AttributeError, LookupError),
+    *(OSError, RuntimeError, ArithmeticError),
+)
 
 
 def device() -> torch.device:
@@ -26,14 +33,19 @@ def load_tokenizer(folder: Path) -> Any:
     """The checkpoint's tokenizer; where it has no padding token, its end of text pads."""
     from transformers import AutoTokenizer
 
-    check_checkpoint(folder)
+    config = check_checkpoint(folder)
     quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (ValueError, OSError, KeyError, json.JSONDecodeError) as error:
+    except LOAD_FAULTS as error:
         raise InputError(f"{folder}: no tokenizer can be read: {shown(str(error), 300)}") from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer names no end-of-text token (eos_token)")
+    known = config.get("vocab_size")
+    if isinstance(known, int) and len(tokenizer) > known:
+        raise InputError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {known} (vocab_size)"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -54,15 +66,20 @@ def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = Non
     if quantization == "nf4":
         options["quantization_config"] = _nf4()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, **options
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
-    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
+    except (*LOAD_FAULTS, SafetensorError) as error:
         raise InputError(f"{folder}: no language model can be loaded: {error}") from None
+    check_weights(folder, report)
     if quantization == "nf4" and device().type == "cpu":
         _keep_weights_unpacked(model)
     if adapter is not None:
-        model = _with_adapter(model, adapter)
+        model = load_lora(model, adapter)
     return model.eval()
 
 
@@ -75,19 +92,6 @@ def quiet() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
-def check_checkpoint(folder: Path) -> None:
-    """InputError unless `folder` holds a readable config.json."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such checkpoint folder")
-    config = folder / "config.json"
-    try:
-        json.loads(config.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no config.json, so this is no checkpoint folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{config}: not JSON ({error})") from None
-
-
 def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
     """Token ids of plain `text`: from a text's start, with its begin token, or from its middle.
 
@@ -97,7 +101,8 @@ def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
     """
 
     def plain(piece: str) -> list[int]:
-        return list(tokenizer.encode(piece, add_special_tokens=False, split_special_tokens=True))
+        whole = piece.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
+        return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
 
     if start:
         begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -127,15 +132,3 @@ def _keep_weights_unpacked(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
-
-
-def _with_adapter(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-    from safetensors import SafetensorError
-
-    if not (adapter / "adapter_config.json").is_file():
-        raise InputError(f"{adapter}: no adapter_config.json, so this is no adapter folder")
-    try:
-        return PeftModel.from_pretrained(model, adapter)
-    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{adapter}: the adapter cannot be loaded: {error}") from None

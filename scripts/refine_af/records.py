@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,6 +80,8 @@ class Prediction:
     finished: bool
 
 
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer reads
+
 Record = TypeVar("Record")
 
 
@@ -116,7 +119,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise InputError(
                     f"{where}: not UTF-8 at byte {error.start}: {shown(byte)}"
                 ) from None
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{where}: not JSON ({error}): {shown(line)}") from None
             if not isinstance(row, dict):
                 raise InputError(f"{where}: not a JSON object: {shown(row)}")
@@ -130,6 +133,8 @@ def read_seeds(path: Path) -> list[Seed]:
         raise InputError(f"{path}: holds no seed task")
     first: dict[str, int] = {}
     for number, seed in enumerate(seeds, 1):
+        if SURROGATE.search(seed.id + seed.instruction):
+            raise InputError(f"{path}, line {number}: half a character in {shown(seed)}")
         if not seed.instruction.strip():
             raise InputError(f"{path}, line {number}: empty instruction in {shown(seed.id)}")
         if seed.id in first:
@@ -161,8 +166,11 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write one JSON document, complete or not at all."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if SURROGATE.search(text):
+        text = json.dumps(value, indent=2)
     with whole_file(path) as aside:
-        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(text + "\n", encoding="utf-8")
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
@@ -183,25 +191,39 @@ def whole_file(path: Path) -> Iterator[Path]:
         _to_disk(aside)
         os.replace(aside, path)
         _to_disk(path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         aside.unlink(missing_ok=True)
+
+
+def check_free(path: Path) -> None:
+    """InputError unless a folder can land at `path`; asked before hours are spent on it."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path}: exists already; delete it, or name another")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill, renamed to `path` and on disk once the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_free(path)
     aside = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
         yield aside
         for found in [*aside.rglob("*"), aside]:
             _to_disk(found)
-        if path.is_dir() and not any(path.iterdir()):
+        if path.is_dir():
             path.rmdir()  # Snakemake makes a declared folder's parents, and may make itself
         os.replace(aside, path)
         _to_disk(path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

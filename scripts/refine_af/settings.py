@@ -231,6 +231,8 @@ class Superni(Section):
     def has_base(cls, value: dict[str, Baseline]) -> dict[str, Baseline]:
         if "base" not in value:
             raise ValueError("the untuned model is evaluated as `base`, which is missing")
+        if taken := {"self-instruct", "refine-af"} & value.keys():
+            raise ValueError(f"{sorted(taken)[0]!r} is a method, and so no baseline's name")
         return value
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 # Modules that decide how a job is called and what it prints, and never what it computes: an edit
 # there reruns nothing.
 PLUMBING = {"command_line", "configuration", "errors", "experiment", "fields", "progress"}
-PLUMBING |= {"settings", "sources"}
+PLUMBING |= {"door", "settings", "sources"}
 
 
 def sources(script: Path) -> list[Path]:

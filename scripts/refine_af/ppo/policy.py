@@ -5,7 +5,6 @@ The reference model is the same trunk with the adapter switched off.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from refine_af.lora import tidy_adapter, with_lora
 from refine_af.models import load_backbone
 from refine_af.settings import Lora
 
@@ -96,8 +96,7 @@ class Policy(nn.Module):
 
         adapter = folder / "adapter"
         self.model.save_pretrained(adapter, save_embedding_layers=False)
-        (adapter / "README.md").unlink(missing_ok=True)  # a template, of which nothing is filled
-        _sort_targets(adapter / "adapter_config.json")
+        tidy_adapter(adapter)
         weights = {name: entry.cpu() for name, entry in self.value_head.state_dict().items()}
         save_file(weights, folder / "value_head.safetensors")
 
@@ -116,20 +115,10 @@ class Policy(nn.Module):
 
 def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> Policy:
     """A policy that still equals the backbone: LoRA's B and the value head are zero."""
-    from peft import LoraConfig, get_peft_model
-
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-    )
     model = load_backbone(backbone, quantization=quantization)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Policy(get_peft_model(model, config))
+    adapted = with_lora(model, lora, seed=seed, section="ppo.lora")
+    with torch.random.fork_rng():  # the value head's first values are drawn, then set to zero
+        return Policy(adapted)
 
 
 def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,12 +136,3 @@ def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tens
     asked = (place >= first) & (place < first + size)
     mask = torch.arange(width) < size
     return ids.to(device), asked.to(device), mask.to(device)
-
-
-def _sort_targets(path: Path) -> None:
-    # PEFT writes a set, in whatever order it comes.
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()
-    text = json.dumps(config, indent=2, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")

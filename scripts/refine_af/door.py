@@ -1,0 +1,54 @@
+"""The files that config.yaml names, looked into before any job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from refine_af.checkpoints import check_checkpoint
+from refine_af.documents import read_document
+from refine_af.errors import InputError
+from refine_af.experiment import Experiment, checkpoint_folder
+from refine_af.prompts import read_prompt
+from refine_af.records import read_seeds
+
+EVALUATED = {"definition", "input"}
+
+
+def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
+    """InputError, with the key, at the first file that stands there and is not what it must be.
+
+    `located` tells where a path of config.yaml stands. A file that is still to be made is the
+    affair of the job that reads it.
+    """
+    prompts, superni = experiment.prompts, experiment.superni
+    _check("prompts.instructions", located(prompts.instructions), _prompt({"tasks"}))
+    _check("prompts.instances", located(prompts.instances), _prompt({"instruction"}))
+    _check("prompts.sft", located(prompts.sft), read_document)
+    _check("superni.prompt", located(superni.prompt), _prompt(EVALUATED))
+    for name, baseline in superni.baselines.items():
+        key = f"superni.baselines.{name}.prompt"
+        _check(key, located(baseline.prompt), _prompt(EVALUATED))
+    for name, model in experiment.models.items():
+        folder = located(checkpoint_folder(model.checkpoint))
+        _check(f"models.{name}.checkpoint", folder, check_checkpoint)
+    for key in ("model", "evaluator"):
+        folder = located(checkpoint_folder(getattr(experiment.ppo.reward, key)))
+        _check(f"ppo.reward.{key}", folder, check_checkpoint)
+    _check("data.seeds", located(experiment.data.seeds), read_seeds)
+
+
+def _prompt(slots: set[str]) -> Callable[[Path], object]:
+    return lambda path: read_prompt(path, slots)
+
+
+def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
+    path = Path(place)
+    if not path.exists():
+        return
+    try:
+        read(path)
+    except InputError as error:
+        raise InputError(f"config.yaml, {key}: {error}") from None
+    except OSError as error:
+        raise InputError(f"config.yaml, {key}: {path}: {error.strerror}") from None
