@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from tiny import ROOT, make_llama, write_experiment
-from workflow import snakemake
+from workflow import plan, snakemake
 
 TASKS = [
     "task1344_glue_entailment_classification",
@@ -90,3 +91,13 @@ def test_the_whole_chain_on_real_data(
     assert {row["task"]: int(row["instances"]) for row in rows} == dict.fromkeys(TASKS, 100)
     replies = (results / "superni_tiny" / "refine-af_12.jsonl").read_text().splitlines()
     assert len({json.loads(line)["id"] for line in replies}) == 400
+
+    # Fetch's section is no trigger but for its pins.
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["fetch"] |= {"timeout_s": 99.0, "attempts": 9}
+    write_experiment(folder, config)
+    assert plan("--directory", folder) == Counter()
+    config["fetch"]["superni_tasks"] = TASKS[:3]
+    write_experiment(folder, config)
+    predicted = {"superni_instances": 1, "superni_predictions": 3, "superni": 1, "report": 1}
+    assert plan("--directory", folder) == Counter({"fetch_superni": 1} | predicted)
