@@ -194,10 +194,9 @@ def _ids(tokenizer: Any, pieces: Sequence[_Piece]) -> list[int]:
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:
     """`text` as token ids of which none is special, whatever it holds."""
-    whole = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
     special = set(tokenizer.all_special_ids) - ({tokenizer.unk_token_id} - {tokenizer.eos_token_id})
     ids: list[int] = []
-    for token in encode(tokenizer, whole, start=False):
+    for token in encode(tokenizer, text, start=False):
         if token not in special:
             ids.append(token)
             continue

@@ -81,13 +81,7 @@ def train_backbone(
         )
         return (losses * weight).sum() / weight.sum()
 
-    train(
-        model,
-        loss_of,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        what="steps",
-    )
+    train(model, loss_of, steps=settings.steps, learning_rate=settings.learning_rate)
     return model
 
 

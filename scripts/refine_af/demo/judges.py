@@ -50,13 +50,7 @@ def train_reward_model(settings: TinyJudge, tokenizer: Any, *, seed: int) -> Rew
         size = better.square().mean() + worse.square().mean()
         return ranking + 0.5 * _yes_and_no(better, worse) + 0.001 * size
 
-    train(
-        model,
-        loss_of,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        what="steps",
-    )
+    train(model, loss_of, steps=settings.steps, learning_rate=settings.learning_rate)
     return model
 
 
@@ -87,13 +81,7 @@ def train_evaluator(settings: TinyJudge, tokenizer: Any, *, seed: int) -> Any:
             loss = loss + share / parts * _yes_and_no(*_answers(model, tokenizer, question, pairs))
         return loss
 
-    train(
-        model,
-        loss_of,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        what="steps",
-    )
+    train(model, loss_of, steps=settings.steps, learning_rate=settings.learning_rate)
     return model
 
 

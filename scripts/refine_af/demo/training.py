@@ -84,7 +84,6 @@ def train(
     *,
     steps: int,
     learning_rate: float,
-    what: str,
 ) -> None:
     """Minimise `loss_of(step)` over the model's parameters, with warm-up and cosine decay."""
     embeddings = {
@@ -99,7 +98,7 @@ def train(
         Muon(matrices, learning_rate),
         torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
-    progress = Progress(steps, what)
+    progress = Progress(steps, "steps")
     model.train()
     for step in range(steps):
         loss = loss_of(step)
