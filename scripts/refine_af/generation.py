@@ -1,19 +1,25 @@
-"""Text from a causal language model, in batches that share a prompt's prefix."""
+"""Text from a causal language model: many prompts at once, which share a prefix.
+
+A finished text's place in the batch is given to the next prompt, so that one long text holds up
+nobody.
+"""
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 
+from refine_af.batch import Batch, Prompts, Row
+from refine_af.decoding import Stops
 from refine_af.errors import InputError
 from refine_af.models import encode
 from refine_af.progress import Progress
+from refine_af.replies import Finish
 from refine_af.settings import Sampling
 
 
@@ -27,7 +33,8 @@ class Completion:
 
     text: str
     tokens: tuple[int, ...]
-    finish: Literal["stop", "eos", "length"]
+    finish: Finish
+    prompt_tokens: int
 
 
 def generate(
@@ -40,29 +47,86 @@ def generate(
     seeds: Sequence[int],
     progress: Progress | None = None,
 ) -> list[Completion]:
-    """One completion of `prefix` + tail for every tail, in order.
+    """One completion of `prefix` + tail for every tail, in order, as `completions` gives them."""
+    found: dict[int, Completion] = {}
+    for place, completion in completions(
+        model, tokenizer, prefix=prefix, tails=tails, sampling=sampling, seeds=seeds
+    ):
+        found[place] = completion
+        if progress:
+            progress.advance()
+    return [found[place] for place in range(len(tails))]
+
+
+def completions(
+    model: Any,
+    tokenizer: Any,
+    *,
+    prefix: str,
+    tails: Sequence[str],
+    sampling: Sampling,
+    seeds: Sequence[int],
+) -> Iterator[tuple[int, Completion]]:
+    """Completions of `prefix` + tail as they end, each with its tail's place.
 
     The prefix is computed once; it and each tail are tokenised apart. Row i draws its numbers
     from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest token.
     A prompt that leaves no room in the model's context is completed with nothing, cut by length;
-    InputError where none leaves room.
+    InputError where none leaves room. Where memory does not hold the batch it is halved.
     """
     head = encode(tokenizer, prefix, start=True)
     rows = [
-        _Row(encode(tokenizer, tail, start=False), seed)
-        for tail, seed in zip(tails, seeds, strict=True)
+        Row(place, encode(tokenizer, tail, start=False), seed)
+        for place, (tail, seed) in enumerate(zip(tails, seeds, strict=True))
     ]
-    with_room = _with_room(model, len(head), rows, sampling)
-    stops = _Stops(model, tokenizer, sampling.stop)
+    fitting = _with_room(model, len(head), rows, sampling)
+    chosen = {row.place for row in fitting}
+    for row in rows:
+        if row.place not in chosen:
+            yield row.place, Completion("", (), "length", len(head) + len(row.tail))
+    if not fitting:
+        return
+    longest = len(head) + len(fitting[-1].tail) + sampling.max_new_tokens
     with torch.inference_mode():
-        cache = _prefill(model, head)
-        size = rows_that_fit(model, _longest(len(head), with_room, sampling))
-        for start in range(0, len(with_room), size):
-            batch = with_room[start : start + size]
-            _complete(model, cache, batch, sampling, stops)
-            if progress:
-                progress.advance(len(batch))
-    return [Completion(row.text, tuple(row.tokens), row.finish) for row in rows]
+        prompts = Prompts(
+            prefix=_prefill(model, head),
+            head=len(head),
+            longest=longest,
+            window=_window(model.config, longest),
+            padding=tokenizer.pad_token_id,
+        )
+    for row, text, finish in _written(
+        model, prompts, fitting, sampling, Stops(model, tokenizer, sampling)
+    ):
+        prompt = len(head) + len(row.tail)
+        yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
+
+
+def _written(
+    model: Any, prompts: Prompts, rows: Sequence[Row], sampling: Sampling, stops: Stops
+) -> Iterator[tuple[Row, str, Finish]]:
+    """Each row with its text and what ended it, as they end."""
+    waiting = deque(rows)
+    size = min(len(rows), rows_that_fit(model, prompts.longest))
+    while True:
+        batch = Batch(model, prompts, sampling, stops, size)
+        try:
+            yield from batch.run(waiting)
+            return
+        except torch.AcceleratorError as error:
+            raise InputError(f"the GPU failed: {str(error).partition(chr(10))[0]}") from None
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            if size == 1:
+                raise InputError(f"out of memory with one text at a time: {error}") from None
+        # The unfinished texts are written anew; their numbers are drawn from their seeds again.
+        waiting.extendleft(reversed(batch.unfinished()))
+        del batch
+        if model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        print(f"out of memory with {size} texts at a time: going on with {size // 2}", flush=True)
+        size //= 2
 
 
 def rows_that_fit(model: Any, length: int) -> int:
@@ -84,68 +148,14 @@ def rows_that_fit(model: Any, length: int) -> int:
     return max(1, min(256, int(budget / (cached + drawn))))
 
 
-@dataclass
-class _Row:
-    tail: list[int]
-    seed: int
-    tokens: list[int] = field(default_factory=list)
-    text: str = ""
-    finish: Literal["stop", "eos", "length"] = "length"
-
-
-class _Stops:
-    """Decides where a row ends; looks at a row's text only after a token that can end it."""
-
-    def __init__(self, model: Any, tokenizer: Any, strings: Sequence[str]) -> None:
-        self._tokenizer = tokenizer
-        self.padding: int = tokenizer.pad_token_id
-        self._strings = tuple(strings)
-        ends = getattr(model.generation_config, "eos_token_id", None)
-        self._eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
-        last = {string[-1] for string in strings}
-        # A space may be decoded away and a character may come in byte-sized tokens: then any
-        # token can complete a stop string.
-        if any(not char.isascii() or char == " " for char in last):
-            self._completing = None
-        else:
-            pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))]) if last else []
-            self._completing = {i for i, piece in enumerate(pieces) if last & set(piece)}
-
-    def take(self, row: _Row, token: int, limit: int) -> bool:
-        """Give `row` its next token; True where the row has ended."""
-        row.tokens.append(token)
-        if token in self._eos:
-            row.finish, row.text = "eos", self._decoded(row)
-            return True
-        if self._strings and (self._completing is None or token in self._completing):
-            text = self._decoded(row)
-            found = [place for string in self._strings if (place := text.find(string)) >= 0]
-            if found:
-                row.finish, row.text = "stop", text[: min(found)]
-                return True
-        if len(row.tokens) < limit:
-            return False
-        row.text = self._decoded(row)
-        return True
-
-    def _decoded(self, row: _Row) -> str:
-        text = self._tokenizer.decode(
-            row.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text)
-
-
-def _longest(head: int, rows: Sequence[_Row], sampling: Sampling) -> int:
-    return head + max((len(row.tail) for row in rows), default=0) + sampling.max_new_tokens
-
-
-def _with_room(model: Any, head: int, rows: Sequence[_Row], sampling: Sampling) -> list[_Row]:
+def _with_room(model: Any, head: int, rows: Sequence[Row], sampling: Sampling) -> list[Row]:
     """The rows whose prompt and reply the model's context holds, shortest first."""
     if any(not row.tail for row in rows):
         raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
     room = getattr(model.config, "max_position_embeddings", None)
     ordered = sorted(rows, key=lambda row: len(row.tail))
-    fitting = [row for row in ordered if not room or _longest(head, [row], sampling) <= room]
+    most = head + sampling.max_new_tokens
+    fitting = [row for row in ordered if not room or most + len(row.tail) <= room]
     if rows and not fitting:
         raise InputError(
             f"the shortest prompt has {head + len(ordered[0].tail)} tokens, which with "
@@ -154,96 +164,35 @@ def _with_room(model: Any, head: int, rows: Sequence[_Row], sampling: Sampling) 
     return fitting
 
 
+def _window(config: Any, longest: int) -> int | None:
+    """How far back the model's tokens attend, where that is less than the `longest` text."""
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
+    if unknown := kinds - {"full_attention", "sliding_attention"}:
+        raise InputError(f"layers of the kind {sorted(unknown)[0]!r} cannot be generated with yet")
+    if not window or window >= longest or kinds == {"full_attention"}:
+        return None
+    if len(kinds) > 1:
+        raise InputError(
+            f"texts of {longest} tokens exceed the window of {window} tokens that some of the "
+            "model's layers have; lower max_new_tokens or shorten the prompt"
+        )
+    return int(window)
+
+
 def _prefill(model: Any, head: list[int]) -> Any:
     from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config)
-    if head:
-        ids = torch.tensor([head], device=model.device)
-        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        if cache.get_seq_length() != len(head):
-            raise RuntimeError("the model did not fill the prefix cache")
+    if not head:
+        return None
+    cache = DynamicCache()
+    ids = torch.tensor([head], device=model.device)
+    model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    if cache.get_seq_length() != len(head):
+        raise RuntimeError("the model did not fill the prefix cache")
     return cache
 
 
-def _complete(
-    model: Any, prefix: Any, rows: Sequence[_Row], sampling: Sampling, stops: _Stops
-) -> None:
-    """Draw tokens for all rows, laid out as [prefix][padding][tail], until each has ended."""
-    head = prefix.get_seq_length()
-    cache = copy.deepcopy(prefix)
-    if head:
-        cache.batch_repeat_interleave(len(rows))
-    ids, mask = _padded(rows, head, stops.padding, model.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, head:]
-    uniforms = _uniforms(rows, sampling).to(model.device)
-    seen = torch.zeros(len(rows), model.config.vocab_size, dtype=torch.bool, device=model.device)
-    active = list(rows)
-    while active:
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        drawn = len(active[0].tokens)
-        ids = next_tokens(logits, seen, uniforms[:, drawn], sampling)
-        seen.scatter_(1, ids, True)
-        going = [
-            index
-            for index, (row, token) in enumerate(zip(active, ids[:, 0].tolist(), strict=True))
-            if not stops.take(row, token, sampling.max_new_tokens)
-        ]
-        mask = torch.nn.functional.pad(mask, (0, 1), value=1)
-        positions = positions[:, -1:] + 1
-        if len(going) < len(active):
-            keep = torch.tensor(going, dtype=torch.long, device=model.device)
-            active = [active[index] for index in going]
-            ids, mask, positions = ids[keep], mask[keep], positions[keep]
-            uniforms, seen = uniforms[keep], seen[keep]
-            if active:
-                cache.batch_select_indices(keep)
-
-
-def next_tokens(
-    logits: torch.Tensor, seen: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling
-) -> torch.Tensor:
-    """The next token of each row, (rows, 1), from logits (rows, vocabulary).
-
-    The presence penalty lowers the logits of tokens the row has `seen`; then temperature and
-    nucleus (arXiv 1904.09751); the row's uniform number in [0, 1) picks by the cumulated
-    probabilities, likeliest first.
-    """
-    if not bool(logits.isfinite().all()):
-        raise InputError("the model's logits are not finite: its weights are broken")
-    scores = logits.double() - sampling.presence_penalty * seen
-    if sampling.temperature == 0:
-        return scores.argmax(-1, keepdim=True)
-    likeliest, tokens = (scores / sampling.temperature).softmax(-1).sort(-1, descending=True)
-    below = likeliest.cumsum(-1) - likeliest
-    likeliest = likeliest.masked_fill(below >= sampling.top_p, 0.0)
-    cumulated = likeliest.cumsum(-1)
-    target = uniforms[:, None] * cumulated[:, -1:]
-    picked = torch.searchsorted(cumulated, target, right=True)
-    last = (likeliest > 0).sum(-1, keepdim=True) - 1
-    return tokens.gather(-1, torch.minimum(picked, last))
-
-
-def _padded(
-    rows: Sequence[_Row], head: int, padding: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(len(row.tail) for row in rows)
-    gaps = [width - len(row.tail) for row in rows]
-    ids = [[padding] * gap + row.tail for row, gap in zip(rows, gaps, strict=True)]
-    mask = [[1] * head + [0] * gap + [1] * (width - gap) for gap in gaps]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
-
-
-def _uniforms(rows: Sequence[_Row], sampling: Sampling) -> torch.Tensor:
-    drawn = [
-        np.random.Generator(np.random.Philox(row.seed)).random(sampling.max_new_tokens)
-        for row in rows
-    ]
-    return torch.from_numpy(np.stack(drawn))
+def _out_of_memory(error: Exception) -> bool:
+    on_cpu = "DefaultCPUAllocator" in str(error)
+    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

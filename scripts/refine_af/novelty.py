@@ -6,23 +6,30 @@ import re
 import sys
 import unicodedata
 from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import LCSseq
 
+from refine_af.errors import shown
+
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 NOT_WORD = re.compile(r"[^a-z0-9]+")
 # Thai and Lao, Burmese, Khmer, kana, Han: scripts that put no space between words.
 WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 LARGEST_CHARACTER = sys.maxunicode
-FIRST_LOOK = 0.85  # of the highest bound: the nearest text is most often among these
+FIRST_LOOK = 0.8  # of the highest bound: the nearest text is most often among these
+ROOM = 256  # texts that a new index has room for
+COMMON = 1 / 32  # of the texts: above it, a byte for every text is faster than a list of some
+
+Item = str | tuple[str, int]
+"""A token with how often it occurred before: a, b, (a, 1), (a, 2) for a b a a."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,8 @@ class Verdict:
 class NoveltyPool:
     """Texts that only grow, each new one compared with all.
 
-    Exact: an index from each (token, occurrence) to the texts that hold it counts the tokens
-    that two texts share, no common subsequence is longer than that, and every text that this
-    bound leaves as a candidate for the nearest is scored.
+    Exact: no common subsequence of two texts is longer than the number of items that they share,
+    and every text that this bound leaves as a candidate for the nearest is scored.
     """
 
     def __init__(
@@ -59,48 +65,55 @@ class NoveltyPool:
 
         `threshold` is an exact decimal; `tie` is what becomes of a text exactly at it. `tokens`
         "rouge" are rouge_score's without stemmer: runs of a-z and 0-9; "unicode" are words of
-        every script.
+        every script. ValueError where one of them is none of these.
         """
-        self._threshold = Fraction(threshold)
+        if tie not in ("reject", "accept"):
+            raise ValueError(f"tie {shown(tie)}: neither 'reject' nor 'accept'")
+        if tokens not in TOKENIZERS:
+            raise ValueError(f"tokens {shown(tokens)}: neither 'rouge' nor 'unicode'")
+        self._threshold = _exact(threshold)
         self._tie_accepted = tie == "accept"
         self._tokenize = TOKENIZERS[tokens]
         self._codes: dict[str, int] = {}
-        self._holders: dict[tuple[int, int], array[int]] = {}
         self._sequences: list[str | list[int]] = []
-        self._lengths = np.zeros(1024, np.float32)
+        self._index = _Index()
         for text in texts:
-            self._add(self._tokenize(text))
+            words = self._tokenize(text)
+            self._add(words, _items(words))
 
     def __len__(self) -> int:
         return len(self._sequences)
 
     def nearest(self, text: str) -> Verdict:
         """The verdict on `text`, which does not enter."""
-        return self._judge(self._tokenize(text))
+        tokens = self._tokenize(text)
+        return self._judge(tokens, _items(tokens))
 
     def offer(self, text: str) -> Verdict:
         """The verdict on `text`, which enters where it is accepted."""
         tokens = self._tokenize(text)
-        verdict = self._judge(tokens)
+        items = _items(tokens)
+        verdict = self._judge(tokens, items)
         if verdict.accepted:
-            self._add(tokens)
+            self._add(tokens, items)
         return verdict
 
-    def _judge(self, tokens: Sequence[str]) -> Verdict:
+    def _judge(self, tokens: Sequence[str], items: Sequence[Item]) -> Verdict:
         if not tokens:
             return Verdict(accepted=False, reason="no tokens", rouge_l=0.0, nearest=None)
         if not self._sequences:
             return Verdict(accepted=True, reason=None, rouge_l=0.0, nearest=None)
         # A token that the pool lacks is in no common subsequence: it counts in the length alone.
         known = [code for token in tokens if (code := self._codes.get(token)) is not None]
-        nearest, subsequence = self._closest(known, len(tokens))
-        score = Fraction(2 * subsequence, len(tokens) + int(self._lengths[nearest]))
-        accepted = score < self._threshold or (self._tie_accepted and score == self._threshold)
-        return Verdict(accepted, None if accepted else "similar", float(score), nearest)
+        nearest, subsequence = self._closest(items, known, len(tokens))
+        both = len(tokens) + int(self._index.lengths[nearest])
+        over = 2 * subsequence * self._threshold.denominator - both * self._threshold.numerator
+        accepted = over < 0 or (over == 0 and self._tie_accepted)
+        return Verdict(accepted, None if accepted else "similar", 2 * subsequence / both, nearest)
 
-    def _closest(self, known: list[int], length: int) -> tuple[int, int]:
+    def _closest(self, items: Sequence[Item], known: list[int], length: int) -> tuple[int, int]:
         """The nearest text's index, and its longest common subsequence with `known`."""
-        bounds = self._bounds(known, length)
+        bounds = self._index.bounds(items, length)
         highest = float(bounds.max())
         if not highest:
             return 0, 0
@@ -108,47 +121,95 @@ class NoveltyPool:
         least = FIRST_LOOK * highest
         while True:
             # What a bound lost by rounding must not rule out a text that ties with the best.
-            index = np.flatnonzero(bounds >= least * (1 - 1e-6))
-            texts = [self._sequences[place] for place in index.tolist()]
+            (places,) = (bounds >= least * (1 - 1e-6)).nonzero()
+            texts = [self._sequences[place] for place in places.tolist()]
             found = process.cdist([sequence], texts, scorer=LCSseq.similarity, dtype=np.int64)[0]
             # A quotient of integers is rounded correctly, so that equal scores stay equal.
-            scores = 2 * found / (length + self._lengths[index].astype(np.int64))
+            scores = found / (length + self._index.lengths[places].astype(np.int64))
             best = int(scores.argmax())
             if scores[best] >= least:
-                return int(index[best]), int(found[best])
+                return int(places[best]), int(found[best])
             least = float(scores[best])
 
-    def _bounds(self, known: list[int], length: int) -> NDArray[np.float32]:
-        """No less than the ROUGE-L F1 with each text of the pool, up to rounding; (pool,)."""
-        holders = [
-            np.frombuffer(texts, np.int64)
-            for item in _items(known)
-            if (texts := self._holders.get(item)) is not None
-        ]
-        size = len(self._sequences)
-        if not holders:
-            return np.zeros(size, np.float32)
-        shared = np.bincount(np.concatenate(holders), minlength=size).astype(np.float32)
-        bounds: NDArray[np.float32] = 2 * shared / (self._lengths[:size] + np.float32(length))
+    def _add(self, tokens: Sequence[str], items: Sequence[Item]) -> None:
+        codes = [self._codes.setdefault(token, len(self._codes)) for token in tokens]
+        self._sequences.append(_sequence(codes))
+        self._index.add(items)
+
+
+class _Index:
+    """From each item to the texts that hold it, and how many items each text has.
+
+    A text is a place 0, 1, ... The texts of an item are a list of places, or where they are many
+    a row with a 1 at each.
+    """
+
+    def __init__(self) -> None:
+        self.lengths = np.zeros(ROOM, np.float32)
+        self._size = 0
+        self._lists: dict[Item, array[int]] = {}
+        self._rows: dict[Item, NDArray[np.uint8]] = {}
+
+    def add(self, items: Sequence[Item]) -> None:
+        if self._size == len(self.lengths):
+            self._grow()
+        for item in items:
+            if (row := self._rows.get(item)) is not None:
+                row[self._size] = 1
+            elif (places := self._lists.get(item)) is not None:
+                places.append(self._size)
+            else:
+                self._lists[item] = array("i", [self._size])
+        self.lengths[self._size] = len(items)
+        self._size += 1
+
+    def bounds(self, items: Sequence[Item], length: int) -> NDArray[np.float32]:
+        """No less than half the ROUGE-L F1 with each text, up to rounding; (texts,)."""
+        kind = np.uint8 if len(items) < 256 else np.int32
+        shared: NDArray[Any] = np.zeros(self._size, kind)
+        lists = []
+        for item in items:
+            if (row := self._rows.get(item)) is not None:
+                shared += row[: self._size]
+            elif (places := self._lists.get(item)) is not None:
+                lists.append(np.frombuffer(places, np.intc))
+        if lists:
+            np.add.at(shared, np.concatenate(lists), shared.dtype.type(1))
+        bounds: NDArray[np.float32] = self.lengths[: self._size] + np.float32(length)
+        np.divide(shared, bounds, out=bounds)
         return bounds
 
-    def _add(self, tokens: Sequence[str]) -> None:
-        codes = [self._codes.setdefault(token, len(self._codes)) for token in tokens]
-        size = len(self._sequences)
-        for item in _items(codes):
-            self._holders.setdefault(item, array("q")).append(size)
-        if size == len(self._lengths):
-            self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
-        self._lengths[size] = len(codes)
-        self._sequences.append(_sequence(codes))
+    def _grow(self) -> None:
+        """Room for as many texts again; what has become common gets a row."""
+        self.lengths = _doubled(self.lengths)
+        self._rows = {item: _doubled(row) for item, row in self._rows.items()}
+        for item, places in list(self._lists.items()):
+            if len(places) > COMMON * self._size:
+                self._rows[item] = np.zeros(2 * self._size, np.uint8)
+                self._rows[item][self._lists.pop(item)] = 1
 
 
-def _items(codes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Each token with how often it occurred before: (a, 0), (b, 0), (a, 1) for a b a."""
-    seen: Counter[int] = Counter()
-    for code in codes:
-        yield code, seen[code]
-        seen[code] += 1
+def _doubled(values: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([values, np.zeros_like(values)])
+
+
+def _exact(threshold: str) -> Fraction:
+    if not (isinstance(threshold, str) and DECIMAL.fullmatch(threshold)):
+        raise ValueError(f"threshold {shown(threshold)}: not a decimal in quotes, such as '0.7'")
+    value = Fraction(threshold)
+    if not 0 < value <= 1:
+        raise ValueError(f"threshold {shown(threshold)}: not above 0 and at most 1")
+    return value
+
+
+def _items(tokens: Sequence[str]) -> list[Item]:
+    seen: dict[str, int] = {}
+    items: list[Item] = []
+    for token in tokens:
+        before = seen.get(token, 0)
+        seen[token] = before + 1
+        items.append((token, before) if before else token)
+    return items
 
 
 def _sequence(codes: list[int]) -> str | list[int]:

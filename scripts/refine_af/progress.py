@@ -10,9 +10,10 @@ class Progress:
     """Counts to `total` of `what`; in a log every line begins with `progress:`."""
 
     def __init__(self, total: int, what: str) -> None:
-        self._total = total
+        self.total = total
         self._what = what
         self._done = 0
+        self._skipped = 0
         self._start = time.monotonic()
         self._shown = 0.0
         self._terminal = sys.stdout.isatty()
@@ -22,23 +23,39 @@ class Progress:
         """Count `n` more; `note` is a figure of the moment, such as `reward 0.41`."""
         self._done += n
         every = 0.1 if self._terminal else 2.0
-        if self._done >= self._total or time.monotonic() - self._shown >= every:
+        if self._done >= self.total or time.monotonic() - self._shown >= every:
+            self._show(note)
+
+    def skip(self, n: int) -> None:
+        """Count `n` that an earlier run did: the time left is estimated without them."""
+        self._done += n
+        self._skipped += n
+        self._start = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """A line that stays, above the bar of a terminal."""
+        print(f"\r\x1b[K{text}" if self._terminal else text, flush=True)
+
+    def show(self, note: str) -> None:
+        """Show a figure of the moment between two counts, where the last one is old."""
+        if time.monotonic() - self._shown >= (0.1 if self._terminal else 10.0):
             self._show(note)
 
     def _show(self, note: str) -> None:
         self._shown = time.monotonic()
-        parts = [f"{self._done}/{self._total} {self._what}"]
+        parts = [f"{self._done}/{self.total} {self._what}"]
         if note:
             parts.append(note)
-        if 0 < self._done < self._total:
+        done = self._done - self._skipped
+        if done and self._done < self.total:
             passed = self._shown - self._start
-            parts.append(f"{duration(passed / self._done * (self._total - self._done))} left")
+            parts.append(f"{duration(passed / done * (self.total - self._done))} left")
         line = " · ".join(parts)
         if not self._terminal:
             print(f"progress: {line}", flush=True)
             return
-        filled = 20 * self._done // max(1, self._total)
-        end = "\n" if self._done >= self._total else ""
+        filled = 20 * self._done // max(1, self.total)
+        end = "\n" if self._done >= self.total else ""
         print(f"\r\x1b[K[{'█' * filled}{'░' * (20 - filled)}] {line}", end=end, flush=True)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from refine_af.generation import Completion, generate
+from refine_af.generation import completions
 from refine_af.models import load_backbone, load_tokenizer
-from refine_af.progress import Progress
+from refine_af.replies import Engine, Reply
 from refine_af.settings import Sampling
-
-Writer = Callable[[Sequence[str], Sequence[int]], list[Completion]]
 
 
 def load_writer(
@@ -20,21 +18,21 @@ def load_writer(
     prefix: str,
     sampling: Sampling,
     adapter: Path | None = None,
-    progress: Progress | None = None,
-) -> Writer:
-    """A function from prompts' tails and seeds, one a tail, to their completions, in order."""
+) -> Engine:
+    """The engine `transformers`: replies depend on the backbone, the prompts and the seeds alone.
+
+    All replies of a call are written side by side, which decides their last bits: with some of
+    them `answered`, all are written again, and come out the same.
+    """
     tokenizer = load_tokenizer(backbone)
     model = load_backbone(backbone, quantization=quantization, adapter=adapter)
 
-    def write(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
-        return generate(
-            model,
-            tokenizer,
-            prefix=prefix,
-            tails=tails,
-            sampling=sampling,
-            seeds=seeds,
-            progress=progress,
-        )
+    def write(
+        tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+    ) -> Iterator[tuple[int, Reply]]:
+        for place, made in completions(
+            model, tokenizer, prefix=prefix, tails=tails, sampling=sampling, seeds=seeds
+        ):
+            yield place, Reply(made.text, made.finish, made.prompt_tokens, len(made.tokens))
 
     return write

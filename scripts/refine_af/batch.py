@@ -1,0 +1,149 @@
+"""Texts that a model writes side by side, each at a step of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from refine_af.decoding import Stops, next_tokens, uniforms
+from refine_af.replies import Finish
+from refine_af.settings import Sampling
+from refine_af.slots import Slots
+
+MARGIN = 128  # columns beyond the longest text: how seldom all texts are moved to the left
+ADMITTED = 8  # new prompts wait until an eighth of the places is free, and are read together
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What all prompts share: the keys and values of a prefix of `head` tokens, None for none.
+
+    `longest` is the most tokens that a prompt and its reply have, `window` how far back a token
+    attends where that is less, `padding` a token that stands where there is none.
+    """
+
+    prefix: Any
+    head: int
+    longest: int
+    window: int | None
+    padding: int
+
+
+@dataclass(eq=False)
+class Row:
+    """A prompt after its prefix, with its place among the prompts, and the tokens of the reply."""
+
+    place: int
+    tail: list[int]
+    seed: int
+    tokens: list[int] = field(default_factory=list)
+
+
+class Batch:
+    """Up to `size` texts at once: a finished one leaves its place to the next prompt."""
+
+    def __init__(
+        self, model: Any, prompts: Prompts, sampling: Sampling, stops: Stops, size: int
+    ) -> None:
+        self._model, self._prompts, self._size = model, prompts, size
+        self._sampling, self._stops = sampling, stops
+        self._rows: list[Row] = []
+        device = model.device
+        self._slots = Slots(
+            layers=model.config.num_hidden_layers,
+            slots=size,
+            columns=prompts.longest + MARGIN,
+            device=device,
+        )
+        tokens = sampling.max_new_tokens
+        self._uniforms = torch.zeros(size, tokens, dtype=torch.float64, device=device)
+        penalised = model.config.vocab_size if sampling.presence_penalty else 0
+        self._seen = torch.zeros(size, penalised, dtype=torch.bool, device=device)
+
+    def run(self, waiting: deque[Row]) -> Iterator[tuple[Row, str, Finish]]:
+        """Each row of `waiting` with its text and what ended it, as they end."""
+        while waiting or self._rows:
+            with torch.inference_mode():
+                new = self._next(waiting)
+                logits = self._read(new) if new else self._step()
+                ended = self._draw(logits, len(new) or len(self._rows))
+            yield from ended
+
+    def unfinished(self) -> list[Row]:
+        """The rows that have not ended, with nothing written."""
+        for row in self._rows:
+            row.tokens.clear()
+        return self._rows
+
+    def _next(self, waiting: deque[Row]) -> list[Row]:
+        free = self._size - len(self._rows)
+        if free < max(1, min(self._size // ADMITTED, len(waiting))):
+            return []
+        return [waiting.popleft() for _ in range(min(free, len(waiting)))]
+
+    def _read(self, new: list[Row]) -> torch.Tensor:
+        """Give new prompts places behind the others; the logits of their first tokens."""
+        start, head, device = len(self._rows), self._prompts.head, self._model.device
+        self._rows += new
+        width = max(len(row.tail) for row in new)
+        gaps = [width - len(row.tail) for row in new]
+        self._slots.admit(self._prompts.prefix, head, [row.tail for row in new])
+        for place, row in enumerate(new, start):
+            drawn = uniforms(row.seed, self._sampling.max_new_tokens)
+            self._uniforms[place] = torch.from_numpy(drawn).to(device)
+        self._seen[start : len(self._rows)] = False
+        ids = [[self._prompts.padding] * gap + row.tail for row, gap in zip(new, gaps, strict=True)]
+        places = [[head + max(0, i - gap) for i in range(width)] for gap in gaps]
+        logits = self._forward(
+            torch.tensor(ids, device=device), torch.tensor(places, device=device)
+        )
+        self._slots.admitted(width)
+        return logits
+
+    def _step(self) -> torch.Tensor:
+        """Read every text's last token; the logits of the next ones."""
+        ids = torch.tensor([[row.tokens[-1]] for row in self._rows], device=self._model.device)
+        logits = self._forward(ids, self._slots.step())
+        self._slots.stepped()
+        return logits
+
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._model(
+            input_ids=ids,
+            attention_mask=self._slots.mask(ids.shape[1], self._model.dtype, self._prompts.window),
+            position_ids=positions,
+            past_key_values=self._slots,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        return logits
+
+    def _draw(self, logits: torch.Tensor, count: int) -> list[tuple[Row, str, Finish]]:
+        """Give the last `count` rows their next tokens; those that end leave their places."""
+        own = slice(len(self._rows) - count, len(self._rows))
+        rows, seen = self._rows[own], self._seen[own]
+        steps = torch.tensor([[len(row.tokens)] for row in rows], device=logits.device)
+        numbers = self._uniforms[own].gather(1, steps)[:, 0]
+        tokens = next_tokens(logits, seen, numbers, self._sampling)
+        if self._sampling.presence_penalty:
+            seen.scatter_(1, tokens, True)
+        ended: dict[int, tuple[Row, str, Finish]] = {}
+        for place, (row, token) in enumerate(
+            zip(rows, tokens[:, 0].tolist(), strict=True), own.start
+        ):
+            row.tokens.append(token)
+            if end := self._stops.ended(row.tokens):
+                ended[place] = (row, *end)
+        if ended:
+            self._leave(list(ended))
+        return list(ended.values())
+
+    def _leave(self, ended: Sequence[int]) -> None:
+        order = self._slots.release(ended)
+        self._rows = [self._rows[place] for place in order]
+        self._uniforms[: len(order)] = self._uniforms[order]
+        self._seen[: len(order)] = self._seen[order]

@@ -1,0 +1,81 @@
+"""From logits to tokens, and from tokens to a text's end: the rules of drawing and of stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from refine_af.errors import InputError
+from refine_af.replies import Finish
+from refine_af.settings import Sampling
+
+
+def next_tokens(
+    logits: torch.Tensor, seen: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling
+) -> torch.Tensor:
+    """The next token of each row, (rows, 1), from logits (rows, vocabulary).
+
+    The presence penalty lowers the logits of tokens the row has `seen`; then temperature and
+    nucleus (arXiv 1904.09751); the row's uniform number in [0, 1) picks by the cumulated
+    probabilities, likeliest first.
+    """
+    if not bool(logits.isfinite().all()):
+        raise InputError("the model's logits are not finite: its weights are broken")
+    scores = logits.double()
+    if sampling.presence_penalty:
+        scores = scores - sampling.presence_penalty * seen
+    if sampling.temperature == 0:
+        return scores.argmax(-1, keepdim=True)
+    likeliest, tokens = (scores / sampling.temperature).softmax(-1).sort(-1, descending=True)
+    below = likeliest.cumsum(-1) - likeliest
+    likeliest = likeliest.masked_fill(below >= sampling.top_p, 0.0)
+    cumulated = likeliest.cumsum(-1)
+    target = uniforms[:, None] * cumulated[:, -1:]
+    picked = torch.searchsorted(cumulated, target, right=True)
+    last = (likeliest > 0).sum(-1, keepdim=True) - 1
+    return tokens.gather(-1, torch.minimum(picked, last))
+
+
+def uniforms(seed: int, count: int) -> NDArray[np.float64]:
+    """The numbers in [0, 1) that one text's tokens are drawn with, (count,)."""
+    return np.random.Generator(np.random.Philox(seed)).random(count)
+
+
+class Stops:
+    """Decides where a text ends; decodes it only after a token that can end it."""
+
+    def __init__(self, model: Any, tokenizer: Any, sampling: Sampling) -> None:
+        self._tokenizer = tokenizer
+        self._limit = sampling.max_new_tokens
+        self._strings = sampling.stop
+        ends = getattr(model.generation_config, "eos_token_id", None)
+        self._eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+        last = {string[-1] for string in self._strings}
+        # A space may be decoded away and a character may come in byte-sized tokens: then any
+        # token can complete a stop string.
+        if any(not char.isascii() or char == " " for char in last):
+            self._completing = None
+        else:
+            pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))]) if last else []
+            self._completing = {i for i, piece in enumerate(pieces) if last & set(piece)}
+
+    def ended(self, tokens: Sequence[int]) -> tuple[str, Finish] | None:
+        """The text and what ended it, where the last of `tokens` did; None where it goes on."""
+        if tokens[-1] in self._eos:
+            return self._decoded(tokens), "eos"
+        if self._strings and (self._completing is None or tokens[-1] in self._completing):
+            text = self._decoded(tokens)
+            found = [place for string in self._strings if (place := text.find(string)) >= 0]
+            if found:
+                return text[: min(found)], "stop"
+        return (self._decoded(tokens), "length") if len(tokens) >= self._limit else None
+
+    def _decoded(self, tokens: Sequence[int]) -> str:
+        text = self._tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return str(text)

@@ -1,0 +1,159 @@
+"""The rounds of stage 1: what each gave, how long it took, and what is kept of it on the way."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from refine_af.journal import Journal
+from refine_af.progress import Progress, duration
+from refine_af.records import as_records
+from refine_af.replies import Engine, Reply
+from refine_af.reply_log import ReplyLog
+from refine_af.task_lists import ITEM_REASONS
+
+REASONS = (*ITEM_REASONS, "no tokens", "similar")
+RECENT = 10  # rounds that an estimate looks back on
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round's figures: prompts, accepted items, rejections by reason, generated tokens."""
+
+    number: int
+    requested: int
+    accepted: int
+    reasons: Counter[str]
+    tokens: int
+
+    @property
+    def parsed(self) -> int:
+        return self.accepted + self.reasons.total()
+
+    def row(self) -> dict[str, int]:
+        return {
+            "round": self.number,
+            "requested": self.requested,
+            "parsed": self.parsed,
+            "accepted": self.accepted,
+            "rejected": self.reasons.total(),
+            **{reason: self.reasons[reason] for reason in REASONS},
+            "tokens": self.tokens,
+        }
+
+
+COLUMNS = tuple(Round(0, 0, 0, Counter(), 0).row())
+
+
+@dataclass(frozen=True)
+class RoundTime:
+    """How long a round took, in the run that ended it.
+
+    `seconds` of it all and `engine_seconds` of waiting for replies; `tokens` that were generated
+    in that time; `pool` after it; `seconds_left` until the segment is full, None where unknown.
+    """
+
+    round: int
+    seconds: float
+    engine_seconds: float
+    tokens: int
+    tokens_per_second: float
+    accepted: int
+    instructions_per_hour: float
+    pool: int
+    seconds_left: float | None
+
+
+class RoundLog:
+    """Keeps every reply as it comes and every round's time, so that a killed run goes on.
+
+    What is in the log is not asked for again: the same prompts must be put in every run.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        progress: Progress,
+        *,
+        start: int,
+        target: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`folder` is kept from run to run; the pool is to grow from `start` to `target`."""
+        self._log = ReplyLog(folder / "replies.jsonl", engine)
+        self._timing = Journal(folder / "timing.jsonl")
+        self.times = as_records(self._timing.rows, RoundTime)
+        self._timed = {row.round for row in self.times}
+        self._progress, self._clock = progress, clock
+        self._counted, self._target = min(start, target), target
+        if known := self._counted - (target - progress.total):
+            progress.skip(known)
+        self._recent: list[tuple[int, float]] = []
+        self._mark = clock()
+
+    def __enter__(self) -> RoundLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._log.close()
+        self._timing.close()
+
+    def replies(self, number: int, tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
+        """A round's replies in the order of its prompts, on disk before this returns."""
+        began = self._clock()
+        self._fresh_tokens = 0
+        known = self._log.known(number)
+
+        def came(count: int, reply: Reply) -> None:
+            self._fresh_tokens += reply.tokens
+            self._progress.show(f"round {number}: {count + known} of {len(tails)} replies")
+
+        replies = self._log.replies(number, tails, seeds, came)
+        self._engine_seconds = self._clock() - began
+        return replies
+
+    def ended(self, row: Round, pool: int) -> None:
+        """A round is over, after which the pool holds `pool` instructions."""
+        now = self._clock()
+        seconds, self._mark = now - self._mark, now
+        counted, self._counted = min(pool, self._target) - self._counted, min(pool, self._target)
+        if row.number in self._timed:
+            self._progress.skip(counted)
+            return
+        self._recent = [*self._recent, (row.accepted, seconds)][-RECENT:]
+        taken = self._time(row, pool, seconds)
+        self._timing.append([vars(taken)])
+        self._timing.sync()
+        self.times.append(taken)
+        left = "" if taken.seconds_left is None else f" · {duration(taken.seconds_left)} left"
+        self._progress.line(
+            f"round {row.number}: {row.accepted} of {row.parsed} accepted, {pool} in the pool · "
+            f"{taken.tokens_per_second:,.0f} tokens/s · "
+            f"{taken.instructions_per_hour:,.0f} instructions/h{left}"
+        )
+        self._progress.advance(counted)
+
+    def _time(self, row: Round, pool: int, seconds: float) -> RoundTime:
+        accepted, spent = map(sum, zip(*self._recent, strict=True))
+        missing = max(0, self._target - pool)
+        return RoundTime(
+            round=row.number,
+            seconds=round(seconds, 3),
+            engine_seconds=round(self._engine_seconds, 3),
+            tokens=self._fresh_tokens,
+            tokens_per_second=round(self._fresh_tokens / max(self._engine_seconds, 1e-9), 1),
+            accepted=row.accepted,
+            instructions_per_hour=round(3600 * accepted / max(spent, 1e-9), 1),
+            pool=pool,
+            seconds_left=round(missing * spent / accepted, 1) if accepted else None,
+        )

@@ -1,0 +1,117 @@
+"""The benchmarks run through, and what they compare agrees; nothing here is timed."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tiny import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "novelty.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("novelty_benchmark", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up what their annotations name
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), "--quick", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "REFINE_AF_MIRROR"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def results(tmp_path: Path, *arguments: object) -> dict[str, Any]:
+    done = run("--json", tmp_path / "found.json", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "| this filter |" in done.stdout
+    found: dict[str, Any] = json.loads((tmp_path / "found.json").read_text())
+    return found
+
+
+def test_the_three_ways_of_the_novelty_benchmark_agree(tmp_path: Path) -> None:
+    found = results(tmp_path)
+    assert (found["seeds"], found["accepted"], found["sample"]) == (175, 300, 12)
+    assert 300 < found["candidates"] < 600, "some candidates are near-duplicates, most are not"
+    slow, pretokenized, ours = found["ways"]
+    assert slow["nearest"] == pytest.approx(pretokenized["nearest"], abs=1e-12)
+    assert slow["nearest"] == pytest.approx(ours["nearest"], abs=1e-12)
+    assert slow["accepted"] == pretokenized["accepted"]
+    differ = [a != b for a, b in zip(slow["accepted"], ours["accepted"], strict=True)]
+    assert sum(differ) <= found["exact_ties"]
+    assert set(ours["accepted"]) == {True, False}, "both decisions are compared"
+    assert all(way["microseconds"] > 0 for way in found["ways"])
+    assert all(cost > 0 for cost in found["candidate_us"].values())
+    # From a pool of 175 to one of 475: each candidate meets between 175 and 474 texts.
+    assert 175 * found["candidates"] < found["pairs"] < 475 * found["candidates"]
+
+
+def test_own_instructions_are_measured(benchmark: ModuleType, tmp_path: Path) -> None:
+    _, texts = benchmark.source_texts()
+    lines = list(itertools.islice(benchmark.synthetic(texts, 5), 450))
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps({"instruction": text}) + "\n" for text in lines))
+    found = results(tmp_path, "--instructions", file)
+    assert found["source"] == str(file)
+    assert found["candidates"] == 450 - 175 - 12, "all but the seeds and the sample"
+    assert found["candidate_us"]["200"] > 0
+    assert found["candidate_us"]["400"] is None, "275 candidates make no pool of 400"
+
+
+def test_faulty_instructions_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    for content, message in [
+        ('{"instruction": "Name a river"}\n' * 198, "198 instructions are too few"),
+        ('{"instruction": "Name a river"}\n{"text": 1}\n', "line 2: no text 'instruction'"),
+        ("Name a river\n", "line 1: not JSON"),
+    ]:
+        file.write_text(content)
+        done = run("--instructions", file)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    assert "No such file" in run("--instructions", tmp_path / "none").stderr
+
+
+def test_made_up_instructions_resemble_their_source(benchmark: ModuleType) -> None:
+    _, texts = benchmark.source_texts()
+    made = list(itertools.islice(benchmark.synthetic(texts, 3), 4000))
+    assert made == list(itertools.islice(benchmark.synthetic(texts, 3), 4000))
+    assert made != list(itertools.islice(benchmark.synthetic(texts, 4), 4000))
+    assert all(3 < len(text.split()) <= 150 for text in made)
+    for word in ("the", "a"):
+        share = occurrences(word, texts)
+        assert occurrences(word, made) == pytest.approx(share, rel=0.25)
+    new = {word for text in made for word in text.split()} - {w for t in texts for w in t.split()}
+    assert len(new) > 100 and all(word.startswith("rare") for word in new)
+
+
+def occurrences(word: str, texts: list[str]) -> float:
+    words = [found for text in texts for found in text.split()]
+    return words.count(word) / len(words)
+
+
+def test_a_disagreement_ends_the_benchmark(benchmark: ModuleType) -> None:
+    def way(score: float, accepted: bool) -> Any:
+        return benchmark.Way("a way", 1.0, [0.2, score], [True, accepted])
+
+    sample = ["first", "second"]
+    assert benchmark.exact_ties(sample, [way(0.71, False), way(0.71, False)]) == 0
+    assert benchmark.exact_ties(sample, [way(0.7 + 1e-16, False), way(0.7, True)]) == 1
+    for other in (way(0.71, True), way(0.72, False)):
+        with pytest.raises(SystemExit, match="disagree on 'second'"):
+            benchmark.exact_ties(sample, [way(0.71, False), other])
