@@ -10,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
+from refine_af.landing import check_free, whole_file, whole_folder
 from refine_af.records import (
     Instance,
     Prediction,
-    check_free,
     json_line,
     read_records,
     read_rows,
     read_seeds,
-    whole_file,
-    whole_folder,
     write_records,
 )
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import shutil
+import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from refine_af.errors import InputError, shown
+from refine_af.landing import whole_file
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,12 @@ class Seed:
 
 @dataclass(frozen=True)
 class Instruction:
-    """A machine-made instruction of the pool, with where it came from and its nearest neighbour."""
+    """A machine-made instruction of the pool, with where it came from.
+
+    `round` and `request` name the reply that held it, the tokens are that request's; `rouge_l` is
+    the ROUGE-L F1 with the `nearest` text of the pool that it entered, `seed_rouge_l` with the
+    nearest seed.
+    """
 
     id: str
     instruction: str
@@ -36,11 +40,27 @@ class Instruction:
     demonstrations: list[str]
     nearest: str
     rouge_l: float
+    nearest_seed: str
+    seed_rouge_l: float
+    prompt_tokens: int
+    reply_tokens: int
+
+
+@dataclass(frozen=True)
+class RejectedInstruction:
+    """An item of a reply that did not enter the pool; the nearest text of those it was held to."""
+
+    round: int
+    request: int
+    reason: str
+    text: str
+    nearest: str | None
+    rouge_l: float | None
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A text that a stage refused: `source` is a round and request, or an instruction's id."""
+    """A text that a stage refused: `source` is an instruction's id."""
 
     source: str
     reason: str
@@ -90,9 +110,16 @@ def read_records(path: Path, kind: type[Record], *, extra: bool = False) -> list
 
     Raises InputError naming file, line and value at the first row that is not a `kind`.
     """
+    return as_records(read_rows(path), kind, extra=extra)
+
+
+def as_records(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], kind: type[Record], *, extra: bool = False
+) -> list[Record]:
+    """Rows, each with its place, as `kind`; faults as in `read_records`."""
     hints = typing.get_type_hints(kind)
-    rows = []
-    for where, row in read_rows(path):
+    records = []
+    for where, row in rows:
         missing = [name for name in hints if name not in row]
         unknown = [name for name in row if name not in hints]
         if missing:
@@ -103,8 +130,8 @@ def read_records(path: Path, kind: type[Record], *, extra: bool = False) -> list
             if not _fits(row[name], hint):
                 wanted = getattr(hint, "__name__", str(hint))
                 raise InputError(f"{where}: {name!r} is no {wanted}: {shown(row[name])}")
-        rows.append(kind(**{name: row[name] for name in hints}))
-    return rows
+        records.append(kind(**{name: row[name] for name in hints}))
+    return records
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -148,6 +175,10 @@ def _fits(value: object, hint: Any) -> bool:
     if typing.get_origin(hint) is list:
         inner = typing.get_args(hint)[0]
         return isinstance(value, list) and all(_fits(entry, inner) for entry in value)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if typing.get_origin(hint) is typing.Literal:
+        return value in typing.get_args(hint)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
@@ -179,58 +210,3 @@ def json_line(row: Mapping[str, Any]) -> bytes:
         return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")
     except UnicodeEncodeError:
         return (json.dumps(row) + "\n").encode("ascii")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to, renamed to `path` and on disk once the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        yield aside
-        _to_disk(aside)
-        os.replace(aside, path)
-        _to_disk(path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def check_free(path: Path) -> None:
-    """InputError unless a folder can land at `path`; asked before hours are spent on it."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise InputError(f"{path}: exists already; delete it, or name another")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill, renamed to `path` and on disk once the block ends well."""
-    check_free(path)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        yield aside
-        for found in [*aside.rglob("*"), aside]:
-            _to_disk(found)
-        if path.is_dir():
-            path.rmdir()  # Snakemake makes a declared folder's parents, and may make itself
-        os.replace(aside, path)
-        _to_disk(path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

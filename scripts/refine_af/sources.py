@@ -6,10 +6,10 @@ import ast
 from functools import cache
 from pathlib import Path
 
-# Modules that decide how a job is called and what it prints, and never what it computes: an edit
-# there reruns nothing.
+# Modules that decide how a job is called, what it prints and where it keeps its progress, and never
+# what it computes: an edit there reruns nothing.
 PLUMBING = {"command_line", "configuration", "errors", "experiment", "fields", "progress"}
-PLUMBING |= {"door", "settings", "sources"}
+PLUMBING |= {"door", "journal", "landing", "scratch", "settings", "sources"}
 
 
 def sources(script: Path) -> list[Path]:

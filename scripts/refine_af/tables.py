@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from refine_af.records import whole_file
+from refine_af.landing import whole_file
 
 
 def write_table(

@@ -1,0 +1,102 @@
+"""What a long stage has done so far: rows at the end of a file that kill -9 cannot spoil."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from refine_af.errors import InputError
+from refine_af.landing import to_disk
+from refine_af.records import Record, as_records, json_line, read_rows
+
+
+class Journal:
+    """A JSON Lines file that only grows, open in one process at a time.
+
+    `rows` are those that stood in it when it was opened, each with its place, `file, line n`. What
+    a kill or a power cut left of an unfinished append is cut off, and said. InputError names the
+    line of any other damage, and a file that cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with write_faults(path):
+            path.touch()
+            to_disk(path.parent)
+            _cut_off_unfinished(path)
+        self.rows: list[tuple[str, dict[str, Any]]] = list(read_rows(path))
+        with write_faults(path):
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def records(self, kind: type[Record]) -> list[Record]:
+        """`rows` as `kind`. InputError names file, line and value of the first that is none."""
+        return as_records(self.rows, kind)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows at the end: safe from kill -9 on return, from a power cut after `sync`.
+
+        InputError where the disk is full, say; the journal is closed then, after its last whole
+        line.
+        """
+        data = memoryview(b"".join(map(json_line, rows)))
+        written = 0
+        with write_faults(self._path):
+            start = os.fstat(self._descriptor).st_size
+            try:
+                while written < len(data):
+                    written += os.write(self._descriptor, data[written:])
+            except OSError:
+                self._end_at(start + bytes(data[:written]).rfind(b"\n") + 1)
+                raise
+
+    def sync(self) -> None:
+        """Return once every row is on disk."""
+        with write_faults(self._path):
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _end_at(self, size: int) -> None:
+        with suppress(OSError):  # what stays of the torn line, the next opening cuts off
+            os.ftruncate(self._descriptor, size)
+        self.close()
+
+
+def _cut_off_unfinished(path: Path) -> None:
+    # No line of JSON holds a NUL byte: where one stands, a power cut came before the bytes that
+    # belong there had reached the disk, though later ones may have.
+    content = path.read_bytes()
+    lost = content.find(b"\0")
+    whole = content.rfind(b"\n", 0, len(content) if lost < 0 else lost) + 1
+    if whole < len(content):
+        print(f"{path}: cut off {len(content) - whole} bytes of an unfinished append", flush=True)
+        os.truncate(path, whole)
+        to_disk(path)
+
+
+@contextmanager
+def write_faults(path: Path) -> Iterator[None]:
+    """Make the system's refusals in the block InputErrors that name `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
