@@ -43,6 +43,7 @@ METHODS = list(experiment.methods)
 SIZES = list(experiment.sizes)
 SEGMENTS = list(range(experiment.segments))
 BASELINES = list(experiment.superni.baselines)
+SERVED = experiment.instructions.engine == "server"
 CELLS = BASELINES + [f"{method}_{size}" for method in METHODS for size in SIZES]
 
 
@@ -83,6 +84,27 @@ def pinned_file(wildcards):
     return pins(wildcards.name)(wildcards)
 
 
+def untracked(name, part):
+    """A part of a section that decides no result, as one string; a change of it reruns nothing."""
+    text = canonical(getattr(getattr(experiment, name), part))
+    return lambda wildcards, threads: text
+
+
+def server(wildcards, threads):
+    """Where stage 1 asks another process for the model's replies: its address reruns nothing."""
+    return canonical(experiment.servers[wildcards.model]) if SERVED else []
+
+
+def served(wildcards):
+    """What that process calls the model, which decides the replies."""
+    return experiment.servers[wildcards.model].model if SERVED else ""
+
+
+def gpus_of_instructions():
+    """Stage 1 needs a GPU of its own unless another process serves the backbone."""
+    return 0 if SERVED else 1
+
+
 def machine(stage):
     """What a job of a stage asks of the machine."""
     return experiment.compute[stage]
@@ -96,6 +118,11 @@ def code(script):
 
 def backbone(wildcards):
     return located(checkpoint_folder(experiment.models[wildcards.model].checkpoint))
+
+
+def backbone_here(wildcards):
+    """The backbone of stage 1, unless another process serves it."""
+    return [] if SERVED else backbone(wildcards)
 
 
 def fetched_checkpoint(wildcards):

@@ -8,7 +8,7 @@ rule instructions_segment:
     input:
         seeds=located(experiment.data.seeds),
         prompt=located(experiment.prompts.instructions),
-        backbone=backbone,
+        backbone=backbone_here,
         earlier=earlier_segments,
         code=code("instructions"),
     output:
@@ -22,13 +22,18 @@ rule instructions_segment:
         "../envs/models.yaml"
     threads: machine("instructions").threads
     resources:
-        gpu=1,
+        gpu=gpus_of_instructions(),
         mem_mb=machine("instructions").mem_mb,
         runtime=machine("instructions").runtime,
     params:
         settings=section("instructions"),
+        served=served,
+        watch=untracked("watch", "instructions"),
+        server=server,
+        progress="results/scratch/instructions_{model}/{segment}",
     shell:
         "python {input.code[0]:q} segment --settings {params.settings:q}"
+        " --watch {params.watch:q} --server {params.server:q} --progress {params.progress:q}"
         " --seeds {input.seeds:q} --prompt {input.prompt:q} --backbone {input.backbone:q}"
         " --earlier {input.earlier:q} --number {wildcards.segment} --segment {output.segment:q}"
         " > {log:q} 2>&1"

@@ -8,7 +8,8 @@ from refine_af.demo.settings import Demo
 from refine_af.demo.truth import Evaluated
 from refine_af.demo.truth import truth as checked
 from refine_af.errors import InputError, shown
-from refine_af.records import read_records, whole_folder, write_json, write_rows
+from refine_af.landing import whole_folder
+from refine_af.records import read_records, write_json, write_rows
 
 
 def data(*, settings: Demo, seeds: Path, user_instructions: Path, superni: Path) -> None:

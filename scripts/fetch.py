@@ -28,9 +28,9 @@ from refine_af.fetch.local_checkpoints import (
     mirrored_checkpoint,
 )
 from refine_af.fetch.pinned import Pinned
+from refine_af.fetch.settings import Fetch
 from refine_af.fetch.superni_tasks import read_task_digests, select_tasks
-from refine_af.records import whole_file, whole_folder
-from refine_af.settings import Fetch
+from refine_af.landing import whole_file, whole_folder
 
 
 def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:

@@ -7,16 +7,11 @@ from refine_af import instances as stage
 from refine_af.command_line import run
 from refine_af.errors import InputError, shown
 from refine_af.fields import Method
+from refine_af.landing import check_free, whole_folder
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
-from refine_af.records import (
-    Instance,
-    Instruction,
-    check_free,
-    read_records,
-    whole_folder,
-    write_records,
-)
+from refine_af.records import Instance, Instruction, read_records, write_records
+from refine_af.replies import in_order
 from refine_af.settings import Instances
 from refine_af.tables import write_table
 
@@ -42,19 +37,20 @@ def segment(
 
     from refine_af.writer import load_writer
 
+    engine = load_writer(
+        backbone,
+        quantization=settings.quantization,
+        prefix=asked.prefix,
+        sampling=settings.sampling,
+        adapter=ppo / "adapter" if ppo else None,
+    )
+    progress = Progress(len(rows), "instructions answered")
     written = stage.write_instances(
         settings,
         method=method,
         instructions=rows,
         prompt=asked,
-        generate=load_writer(
-            backbone,
-            quantization=settings.quantization,
-            prefix=asked.prefix,
-            sampling=settings.sampling,
-            adapter=ppo / "adapter" if ppo else None,
-            progress=Progress(len(rows), "instructions answered"),
-        ),
+        generate=lambda tails, seeds: in_order(engine, tails, seeds, progress.advance),
     )
     stage.check_parsed(written, settings, segment)
     write_segment(segment, written)

@@ -1,67 +1,104 @@
 """Stage 1, instructions: the backbone writes new instructions after the seeds' example."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 
 from refine_af import instructions as stage
 from refine_af.command_line import run
 from refine_af.errors import InputError
+from refine_af.landing import check_free, whole_folder
 from refine_af.pool import run_on
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
-from refine_af.records import (
-    Instruction,
-    check_free,
-    read_records,
-    read_seeds,
-    whole_folder,
-    write_json,
-    write_records,
-)
-from refine_af.settings import Instructions
+from refine_af.records import Instruction, read_records, read_seeds, write_json, write_records
+from refine_af.replies import Engine, loaded_late
+from refine_af.rounds import COLUMNS, RoundLog, RoundTime
+from refine_af.scratch import fingerprint, scratch
+from refine_af.settings import Instructions, Sampling, Server, YieldWatch
+from refine_af.sources import sources
 from refine_af.tables import write_table
 
 
 def segment(
     *,
     settings: Instructions,
+    watch: YieldWatch,
+    server: Server | None,
     seeds: Path,
     prompt: Path,
-    backbone: Path,
+    backbone: Path | None,
     earlier: list[Path],
     number: int,
+    progress: Path,
     segment: Path,
 ) -> None:
-    """Write the pool's next segment, after all `earlier` ones."""
+    """Write the pool's next segment, after all `earlier` ones.
+
+    What is done so far is kept in the folder `progress`: killed and called again, it goes on.
+    """
     check_free(segment)
-    if number != len(earlier):
-        raise InputError(f"--number {number}: needs {number} earlier segments, got {len(earlier)}")
     tasks = read_seeds(seeds)
     stage.check_seeds(tasks, settings, seeds)
     asked = read_prompt(prompt, {"tasks"})
-    pool = read_segments(earlier)
-    carry = stage.Carry(next_round=0, surplus=[])
-    if earlier:
-        handed_on = earlier[-1] / "carry.json"
-        carry = stage.carry_of(handed_on.read_bytes(), handed_on, pool=len(pool))
+    pool, carry = standing(earlier, number)
+    engine = chosen_engine(settings, server, backbone, asked.prefix)
+    served = server.model if server else None
+    inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": earlier}
+    stamp = fingerprint(
+        {"settings": settings.model_dump_json(), "served": served, **inputs},
+        code=sources(Path(__file__)),
+    )
+    with scratch(progress, stamp) as place:
+        if place.waited_for == stamp and segment.exists():
+            print(f"{segment}: written by the process that this one waited for")
+            return
+        target, start = len(pool) + settings.segment, len(pool) + len(carry.surplus)
+        shown = Progress(settings.segment, "instructions")
+        with RoundLog(place.folder, engine, shown, start=start, target=target) as log:
+            made = stage.bootstrap(
+                settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log
+            )
+        write_segment(segment, made, log.times)
 
+
+def standing(earlier: list[Path], number: int) -> tuple[list[Instruction], stage.Carry]:
+    """The pool before segment `number`, and what the last segment hands on."""
+    if number != len(earlier):
+        raise InputError(f"--number {number}: needs {number} earlier segments, got {len(earlier)}")
+    pool = read_segments(earlier)
+    if not earlier:
+        return pool, stage.Carry(next_round=0, surplus=[])
+    handed_on = earlier[-1] / "carry.json"
+    return pool, stage.carry_of(handed_on.read_bytes(), handed_on, pool=len(pool))
+
+
+def chosen_engine(
+    settings: Instructions, server: Server | None, backbone: Path | None, prefix: str
+) -> Engine:
+    """The engine of the settings, which needs a backbone or a server and takes no other."""
+    if settings.engine == "server" and server and not backbone:
+        return loaded_late(partial(_served, server, prefix, settings.decoding))
+    if settings.engine == "transformers" and backbone and not server:
+        writer = partial(_written, backbone, settings.quantization, prefix, settings.decoding)
+        return loaded_late(writer)
+    raise InputError(
+        f"instructions.engine {settings.engine}: got --server {server} and --backbone {backbone}; "
+        "transformers needs a backbone alone, server a server alone"
+    )
+
+
+def _served(server: Server, prefix: str, sampling: Sampling) -> Engine:
+    from refine_af.server import load_server
+
+    return load_server(server, prefix=prefix, sampling=sampling)
+
+
+def _written(backbone: Path, quantization: str, prefix: str, sampling: Sampling) -> Engine:
     from refine_af.writer import load_writer
 
-    made = stage.bootstrap(
-        settings,
-        seeds=tasks,
-        prompt=asked,
-        earlier=pool,
-        carry=carry,
-        generate=load_writer(
-            backbone,
-            quantization=settings.quantization,
-            prefix=asked.prefix,
-            sampling=settings.sampling,
-        ),
-        progress=Progress(settings.segment, "instructions"),
-    )
-    write_segment(segment, made)
+    return load_writer(backbone, quantization=quantization, prefix=prefix, sampling=sampling)
 
 
 def merge(*, segments: list[Path], instructions: Path) -> None:
@@ -75,12 +112,14 @@ def read_segments(segments: list[Path]) -> list[Instruction]:
     return run_on([(path, read_records(path, Instruction)) for path in files])
 
 
-def write_segment(segment: Path, made: stage.Segment) -> None:
+def write_segment(segment: Path, made: stage.Segment, times: Sequence[RoundTime]) -> None:
     """Land a segment's folder, complete or not at all."""
     with whole_folder(segment) as folder:
         write_records(folder / "instructions.jsonl", made.instructions)
         write_records(folder / "rejected.jsonl", made.rejected)
-        write_table(folder / "rounds.csv", stage.COLUMNS, (row.row() for row in made.rounds))
+        write_table(folder / "rounds.csv", COLUMNS, (row.row() for row in made.rounds))
+        columns = [field.name for field in fields(RoundTime)]
+        write_table(folder / "timing.csv", columns, map(asdict, times))
         write_json(folder / "carry.json", asdict(made.carry))
     print(f"{len(made.instructions)} instructions from {len(made.rounds)} rounds")
 

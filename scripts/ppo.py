@@ -8,16 +8,17 @@ from typing import Any
 
 from refine_af.command_line import run
 from refine_af.errors import InputError
+from refine_af.landing import check_free, whole_folder
 from refine_af.models import load_tokenizer
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
+from refine_af.ppo.settings import Ppo
 from refine_af.ppo.training import METRICS, PHASES, Step, Trainer, evaluation_rows
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, check_free, read_records, whole_folder, write_rows
+from refine_af.records import Instruction, read_records, write_rows
 from refine_af.rewards import Scorer
-from refine_af.settings import Ppo
 from refine_af.tables import write_table
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.records import whole_file, whole_folder
+from refine_af.landing import whole_file, whole_folder
 from refine_af.report.contents import drawings
 from refine_af.report.contents import report as report_page
 from refine_af.report.finished_run import (
@@ -17,7 +17,7 @@ from refine_af.report.finished_run import (
     read_steps,
     read_truth,
 )
-from refine_af.settings import Report
+from refine_af.report.settings import Report
 
 
 def main(

@@ -6,7 +6,8 @@ from refine_af import sft
 from refine_af.command_line import run
 from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.records import Instance, check_free, read_records, whole_folder, write_json
+from refine_af.landing import check_free, whole_folder
+from refine_af.records import Instance, read_records, write_json
 from refine_af.settings import Sft
 from refine_af.tables import write_table
 

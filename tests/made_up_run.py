@@ -49,8 +49,10 @@ def make_pool(folder: Path, model: str) -> None:
         segment = folder / f"pool_{model}_{k}"
         rows = [instruction(3 * k + place) for place in range(3)]
         write_rows(segment / "instructions.jsonl", rows)
-        rejected = [{"source": f"{k}.0", "reason": "similar", "text": "Say it again, please."}]
-        rejected += [{"source": f"{k}.1", "reason": "too short", "text": "Go."}] * k
+        similar = {"reason": "similar", "text": "Say it again, please."}
+        rejected = [{"round": k, "request": 0, **similar, "nearest": "seed_0", "rouge_l": 0.75}]
+        short = {"reason": "too short", "text": "Go.", "nearest": None, "rouge_l": None}
+        rejected += [{"round": k, "request": 1, **short}] * k
         write_rows(segment / "rejected.jsonl", rejected)
         write_csv(
             segment / "rounds.csv",
@@ -122,6 +124,10 @@ def instruction(place: int, text: str | None = None) -> dict[str, Any]:
         "request": 0,
         "demonstrations": [],
         "nearest": "seed_task_1",
+        "nearest_seed": "seed_task_1",
+        "seed_rouge_l": 0.25,
+        "prompt_tokens": 90,
+        "reply_tokens": 40,
         "rouge_l": 0.5,
     }
 

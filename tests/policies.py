@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from refine_af.ppo.policy import Policy, Row, new_policy
-from refine_af.settings import Lora, Ppo
+from refine_af.ppo.settings import Ppo
+from refine_af.settings import Lora
 
 SETTINGS: dict[str, Any] = {
     "seed": 0,

@@ -9,7 +9,7 @@ import pytest
 
 from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.settings import Kl
+from refine_af.ppo.settings import Kl
 
 KL = '{"coefficient": 0.2, "adaptive": true, "target": 6.0, "horizon": 10000.0}'
 

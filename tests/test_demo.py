@@ -163,7 +163,7 @@ def test_a_prompt_tokenised_in_two_parts_reads_as_one(tokenizer: Path) -> None:
         instruction = draw_task(random).instruction
         values = {"definition": instruction, "input": "cat, owl"}
         for name, slots in [
-            ("instructions.txt", {"tasks": task_list([instruction] * 8)}),
+            ("instructions.txt", {"tasks": task_list([instruction] * 8, "Task {number}:")}),
             ("instances.txt", {"instruction": instruction}),
             ("superni.txt", values),
             ("superni_few_shot.txt", values),
@@ -226,8 +226,8 @@ def test_a_backbone_is_a_checkpoint_and_the_same_every_time(
 def test_the_judges_are_checkpoints_and_the_same_every_time(
     script: ModuleType, tokenizer: Path, tmp_path: Path
 ) -> None:
+    from refine_af.ppo.settings import Reward
     from refine_af.rewards import COMPONENTS, Scorer, Triplet
-    from refine_af.settings import Reward
 
     folders = {}
     for turn in ("first", "second"):

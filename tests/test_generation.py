@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from refine_af import batch, generation
+from refine_af.decoding import next_tokens
 from refine_af.errors import InputError
-from refine_af.generation import Completion, generate, next_tokens, rows_that_fit
+from refine_af.generation import Completion, generate, rows_that_fit
 from refine_af.models import encode, load_backbone, load_tokenizer
 from refine_af.settings import Sampling
 
@@ -111,7 +113,10 @@ def test_draws_follow_the_probabilities() -> None:
 
 def test_a_prompt_beyond_the_context_is_completed_with_nothing(loaded: tuple[Any, Any]) -> None:
     rows = complete(loaded, GREEDY, tails=[TAILS[0], "a " * 20_000], seeds=[0, 1])
-    assert rows == [complete(loaded, GREEDY)[0], Completion("", (), "length")]
+    assert rows == [
+        complete(loaded, GREEDY)[0],
+        Completion("", (), "length", rows[1].prompt_tokens),
+    ]
     with pytest.raises(InputError, match=r"max_new_tokens 12 exceeds the model's context of 16384"):
         complete(loaded, GREEDY, tails=["a " * 20_000], seeds=[0])
 
@@ -120,3 +125,133 @@ def test_rows_that_fit_shrink_with_length(loaded: tuple[Any, Any]) -> None:
     model, _ = loaded
     assert rows_that_fit(model, 100) == 256
     assert 1 <= rows_that_fit(model, 10**8) < 256
+
+
+MANY = [f"Task {i}: {'sort the list ' * (i % 5)}number {i}" for i in range(23)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 23])
+def test_places_are_given_on_and_change_nothing(
+    loaded: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Stop strings end the texts at different steps; few columns make all move to the left."""
+    sampling = DRAWN.model_copy(update={"stop": ("e", "1"), "max_new_tokens": 20})
+    alone = [
+        complete(loaded, sampling, tails=[tail], seeds=[seed])[0] for seed, tail in enumerate(MANY)
+    ]
+    assert len({len(row.tokens) for row in alone}) > 4
+    monkeypatch.setattr(generation, "rows_that_fit", lambda *_: size)
+    monkeypatch.setattr(batch, "MARGIN", 2)
+    together = complete(loaded, sampling, tails=MANY, seeds=range(len(MANY)))
+    assert together == alone
+
+
+def test_the_prefix_may_be_empty(loaded: tuple[Any, Any]) -> None:
+    _, tokenizer = loaded
+    begin = tokenizer.bos_token_id
+    tokenizer.bos_token_id = None
+    try:
+        whole = complete(loaded, GREEDY)
+        split = complete(loaded, GREEDY, prefix="", tails=[PREFIX + tail for tail in TAILS])
+    finally:
+        tokenizer.bos_token_id = begin
+    assert split == whole != complete(loaded, GREEDY)
+
+
+def test_a_sliding_window_equals_transformers(tiny_tokenizer: Path) -> None:
+    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer)
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=7,
+        max_position_embeddings=256,
+        eos_token_id=2,
+    )
+    model = MistralForCausalLM(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)  # sharper attention, so that what is seen matters
+    greedy = GREEDY.model_copy(update={"max_new_tokens": 20})
+    ours = complete((model, tokenizer), greedy)
+    for tail, row in zip(TAILS, ours, strict=True):
+        prompt = encode(tokenizer, PREFIX, start=True) + encode(tokenizer, tail, start=False)
+        assert len(prompt) > 7
+        ids = torch.tensor([prompt])
+        for token in row.tokens:
+            assert int(model(input_ids=ids, use_cache=False).logits[0, -1].argmax()) == token
+            ids = torch.cat([ids, torch.tensor([[token]])], 1)
+    config.sliding_window = 1000
+    assert complete((model, tokenizer), greedy) != ours, "the window mattered"
+
+
+def test_layers_of_several_kinds_are_refused_past_their_window(loaded: tuple[Any, Any]) -> None:
+    model, _ = loaded
+    model.config.sliding_window = 4
+    model.config.layer_types = ["full_attention", "sliding_attention"]
+    try:
+        with pytest.raises(InputError, match="exceed the window of 4 tokens"):
+            complete(loaded, GREEDY)
+        model.config.layer_types = ["linear_attention", "full_attention"]
+        with pytest.raises(InputError, match="'linear_attention' cannot be generated with"):
+            complete(loaded, GREEDY)
+    finally:
+        del model.config.layer_types, model.config.sliding_window
+
+
+class Scarce:
+    """The model on a machine whose memory holds `rows` texts; a batch of more ends in the fault."""
+
+    def __init__(self, model: Any, rows: int, fault: Exception) -> None:
+        self._model, self._rows, self._fault = model, rows, fault
+        self.largest = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, *, input_ids: torch.Tensor, **rest: Any) -> Any:
+        # Later in the text, when some rows have been written half.
+        if len(input_ids) > self._rows and input_ids.shape[1] == 1:
+            raise self._fault
+        self.largest = max(self.largest, len(input_ids))
+        return self._model(input_ids=input_ids, **rest)
+
+
+MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("fault", MEMORY, ids=lambda fault: type(fault).__name__)
+def test_a_batch_beyond_memory_is_halved(
+    loaded: tuple[Any, Any], fault: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, tokenizer = loaded
+    wanted = complete(loaded, DRAWN, tails=MANY, seeds=range(len(MANY)))
+    capsys.readouterr()
+    scarce = Scarce(model, 6, fault)
+    found = complete((scarce, tokenizer), DRAWN, tails=MANY, seeds=range(len(MANY)))
+    assert found == wanted
+    assert capsys.readouterr().out.splitlines() == [
+        "out of memory with 23 texts at a time: going on with 11",
+        "out of memory with 11 texts at a time: going on with 5",
+    ]
+    with pytest.raises(InputError, match="out of memory with one text at a time"):
+        complete((Scarce(model, 0, fault), tokenizer), DRAWN)
+
+
+def test_a_vanished_gpu_and_other_faults(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    gone = torch.AcceleratorError("CUDA error: device lost\nlong advice")
+    with pytest.raises(InputError, match=r"the GPU failed: CUDA error: device lost$"):
+        complete((Scarce(model, 0, gone), tokenizer), DRAWN)
+    with pytest.raises(RuntimeError, match="shape"):
+        complete((Scarce(model, 0, RuntimeError("shape")), tokenizer), DRAWN)

@@ -14,10 +14,10 @@ import instances as script
 from conftest import Script
 from refine_af.errors import InputError
 from refine_af.experiment import canonical, read_experiment
-from refine_af.generation import Completion
 from refine_af.instances import REASONS, Written, check_parsed, run_on, write_instances
 from refine_af.prompts import prompt_of
 from refine_af.records import Instance, Instruction, Rejected
+from refine_af.replies import Reply
 from refine_af.settings import Instances, Sampling
 from tiny import tiny_config
 
@@ -28,12 +28,12 @@ THREE = ONE.model_copy(update={"per_instruction": 3})
 
 
 def instruction(index: int, text: str = "Name a river") -> Instruction:
-    return Instruction(f"i{index:06d}", text, 0, 0, [], "seed_0", 0.5)
+    return Instruction(f"i{index:06d}", text, 0, 0, [], "seed_0", 0.5, "seed_0", 0.5, 9, 9)
 
 
 def written(settings: Instances, *replies: str, finish: str = "stop") -> Written:
-    def scripted(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
-        return [Completion(reply, (), finish) for reply in replies]  # type: ignore[arg-type]
+    def scripted(tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
+        return [Reply(reply, finish, 1, 0) for reply in replies]  # type: ignore[arg-type]
 
     rows = [instruction(index) for index in range(len(replies))]
     return write_instances(
@@ -94,9 +94,9 @@ def test_a_reply_that_the_length_limit_cut_loses_its_last_pair() -> None:
 def test_prompts_and_seeds_depend_on_the_instruction_alone() -> None:
     asked: list[tuple[str, int]] = []
 
-    def listening(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
+    def listening(tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
         asked.extend(zip(tails, seeds, strict=True))
-        return [Completion("Output: yes", (), "stop")] * len(tails)
+        return [Reply("Output: yes", "stop", 1, 2)] * len(tails)
 
     rows = [instruction(0), instruction(1, "Spell {instruction} "), instruction(2)]
     for part in (rows, rows[1:]):

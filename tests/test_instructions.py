@@ -5,33 +5,31 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 import instructions as script
 from conftest import Script
 from refine_af.errors import InputError
 from refine_af.experiment import canonical, read_experiment
-from refine_af.generation import Completion
-from refine_af.instructions import (
-    COLUMNS,
-    REASONS,
-    Carry,
-    Segment,
-    bootstrap,
-    carry_of,
-)
+from refine_af.fields import Section
+from refine_af.instructions import Carry, Segment, bootstrap, carry_of
 from refine_af.pool import Pool, run_on
 from refine_af.progress import Progress
-from refine_af.prompts import prompt_of
+from refine_af.prompts import Prompt, prompt_of
 from refine_af.records import Instruction, Seed
-from refine_af.settings import Instructions
+from refine_af.replies import Engine, Reply
+from refine_af.rounds import COLUMNS, REASONS, RoundLog
+from refine_af.settings import Instructions, YieldWatch
 from refine_af.task_lists import items, refusal, task_list
 from tiny import ROOT, tiny_config
 
@@ -54,41 +52,62 @@ def with_(settings: Instructions, **changes: object) -> Instructions:
     return Instructions.model_validate(values)
 
 
-def completion(text: str, finish: str = "stop") -> Completion:
-    return Completion(text, tuple(range(len(text.split()))), finish)  # type: ignore[arg-type]
+def reply(text: str, finish: str = "stop") -> Reply:
+    return Reply(text, finish, 50, len(text.split()))  # type: ignore[arg-type]
 
 
-def scripted(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
+def scripted(
+    tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+) -> Iterator[tuple[int, Reply]]:
     """Two to four items a reply, drawn by the reply's seed, of words that seldom repeat."""
-    replies = []
-    for seed in seeds:
-        rng = random.Random(seed)
+    for place in random.Random(len(answered)).sample(range(len(seeds)), len(seeds)):
+        rng = random.Random(seeds[place])
         lines = [
             " " + " ".join(f"word{rng.randrange(60)}" for _ in range(rng.randint(3, 8))) + "."
             for _ in range(rng.randint(2, 4))
         ]
         text = "".join(f"{line}\nTask {10 + i}:" for i, line in enumerate(lines))
-        replies.append(completion(text, rng.choice(["stop", "length", "eos"])))
-    return replies
+        yield place, reply(text, rng.choice(["stop", "length", "eos"]))
 
 
-def grown(settings: Instructions, segments: int) -> list[Segment]:
+NOTHING = Carry(next_round=0, surplus=[])
+PATIENT = YieldWatch(least_yield=0.0, patience=20)
+
+
+def bootstrapped(
+    settings: Instructions,
+    engine: Engine = scripted,
+    *,
+    watch: YieldWatch = PATIENT,
+    prompt: Prompt = PROMPT,
+    earlier: Sequence[Instruction] = (),
+    carry: Carry = NOTHING,
+    folder: Path | None = None,
+) -> Segment:
+    """A segment; what is logged on the way is kept in `folder`, or nowhere."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        progress = Progress(settings.segment, "instructions")
+        target, start = len(earlier) + settings.segment, len(earlier) + len(carry.surplus)
+        place = folder or Path(nowhere)
+        with RoundLog(place, engine, progress, start=start, target=target) as log:
+            return bootstrap(
+                settings,
+                watch,
+                seeds=SEEDS,
+                prompt=prompt,
+                earlier=earlier,
+                carry=carry,
+                log=log,
+            )
+
+
+def grown(settings: Instructions, segments: int, watch: YieldWatch = PATIENT) -> list[Segment]:
     """Segments one after another, each from what the ones before left in their files."""
     made: list[Segment] = []
     pool: list[Instruction] = []
     for _ in range(segments):
         carry = made[-1].carry if made else Carry(0, [])
-        made.append(
-            bootstrap(
-                settings,
-                seeds=SEEDS,
-                prompt=PROMPT,
-                earlier=pool,
-                carry=carry,
-                generate=scripted,
-                progress=Progress(settings.segment, "instructions"),
-            )
-        )
+        made.append(bootstrapped(settings, watch=watch, earlier=pool, carry=carry))
         pool = pool + made[-1].instructions
     return made
 
@@ -126,7 +145,10 @@ def test_lineage_and_figures(demo_settings: Instructions) -> None:
         machine = sum(name.startswith("i") for name in row.demonstrations)
         assert machine == min(2, len(ids) - len(SEEDS))
         assert row.nearest in known
-        assert 0 <= row.rouge_l < 0.7
+        assert 0 <= row.seed_rouge_l <= row.rouge_l < 0.7
+        assert row.nearest_seed in {seed.id for seed in SEEDS}
+        assert row.prompt_tokens == 50
+        assert row.reply_tokens >= len(row.instruction.split())
         known.add(row.id)
     assert Counter(row.reason for row in made.rejected) == sum(
         (row.reasons for row in made.rounds), Counter[str]()
@@ -134,36 +156,42 @@ def test_lineage_and_figures(demo_settings: Instructions) -> None:
     assert sum(row.accepted for row in made.rounds) == 40 + len(made.carry.surplus)
     assert made.rounds[0].row().keys() == set(COLUMNS)
     assert {row.reason for row in made.rejected} <= set(REASONS)
+    for refused in made.rejected:
+        judged = refused.reason == "similar"
+        assert (refused.nearest is not None, refused.rouge_l is not None) == (judged, judged)
+        assert not judged or (refused.nearest in known and (refused.rouge_l or 0) >= 0.7)
 
 
 def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
     demo_settings: Instructions,
 ) -> None:
-    assert task_list(["Sort  the\nlist::", "What is it?"]) == (
+    assert task_list(["Sort  the\nlist::", "What is it?"], "Task {number}:") == (
         "Task 1: Sort the list\nTask 2: What is it?\nTask 3:"
     )
+    assert task_list(["Sort it"], "{number}.") == "1. Sort it\n2."
     asked: list[str] = []
 
-    def listening(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
+    def listening(
+        tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+    ) -> Iterator[tuple[int, Reply]]:
         asked.extend(tails)
         return scripted(tails, seeds)
 
     settings = with_(demo_settings, segment=1, requests=2)
-    bootstrap(
-        settings,
-        seeds=SEEDS,
-        prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt"),
-        earlier=[],
-        carry=Carry(0, []),
-        generate=listening,
-        progress=Progress(1, "instructions"),
-    )
+    bootstrapped(settings, listening, prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt"))
     assert asked[0] != asked[1]
     for tail in asked:
         lines = tail.split("\n")
         assert len(lines) == 9
         assert lines[-1] == "Task 9:", "no newline of the file's end after it"
         assert all(line.startswith(f"Task {i}: Seed") for i, line in enumerate(lines[:-1], 1))
+
+
+def test_the_end_of_the_list_is_a_stop_string(demo_settings: Instructions) -> None:
+    assert with_(demo_settings, last_item=15).decoding.stop == ("\n\n", "Task 16")
+    counted = with_(demo_settings, last_item=15, numbering="{number}.")
+    assert counted.decoding.stop == ("\n\n", "\n16.")
+    assert counted.decoding.max_new_tokens == demo_settings.sampling.max_new_tokens
 
 
 def texts(text: str, settings: Instructions, *, truncated: bool = False) -> list[str]:
@@ -183,6 +211,27 @@ def test_items_of_a_reply(demo_settings: Instructions) -> None:
     assert texts(" name an NBA team", lowered) == ["Name an nba team"]
     # The cut falls past the last item that counts: that one is whole.
     assert texts(reply, with_(settings, last_item=11), truncated=True)[-1] == "Sing"
+
+
+def test_items_in_another_numbering(demo_settings: Instructions) -> None:
+    settings = with_(demo_settings, numbering="{number}.", last_item=15)
+    # As Self-Instruct numbers: within a line 3.5 and "in 2010." begin nothing.
+    reply = " Add 3.5 to it in 2010. Then\n10. Name a river.\n 11 . Sing\n12.5 is a number"
+    assert texts(reply, settings) == [
+        "Add 3.5 to it in 2010. Then",
+        "Name a river.",
+        "Sing 12.5 is a number",
+    ]
+    brackets = with_(demo_settings, numbering="({number})")
+    assert texts(" Sort\n(10) Sing ( 11 )Hum", brackets) == ["Sort", "Sing", "Hum"]
+
+
+@pytest.mark.parametrize(
+    "numbering", ["Task:", "{number}", "{n}.", "{number}{number}.", "a\n{number}."]
+)
+def test_a_numbering_needs_a_number_and_a_sign(demo_settings: Instructions, numbering: str) -> None:
+    with pytest.raises(ValidationError, match="numbering"):
+        with_(demo_settings, numbering=numbering)
 
 
 @pytest.mark.parametrize(
@@ -212,49 +261,49 @@ def test_no_keywords_and_no_prefixes_refuse_nothing(demo_settings: Instructions)
     assert refusal("Write a program that draws a picture", rules) is None
 
 
+def test_what_self_instruct_refuses_may_be_let_in(demo_settings: Instructions) -> None:
+    rules = with_(demo_settings, filter={"punctuation": True, "non_ascii": True}).filter
+    assert refusal("- name four big rivers", rules) is None
+    assert refusal("Élan: name four rivers", rules) is None
+
+
 @given(st.text(max_size=200), st.sampled_from(["stop", "eos", "length"]))
 def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None:
     settings = Instructions.model_validate(
         {
-            "seed": 0, "segment": 1, "requests": 1, "human_demonstrations": 1,
-            "machine_demonstrations": 0, "last_item": 9, "quantization": "none",
+            "seed": 0, "engine": "transformers", "segment": 1, "requests": 1,
+            "human_demonstrations": 1, "machine_demonstrations": 0, "numbering": "Task {number}:",
+            "last_item": 9, "quantization": "none",
             "sampling": {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0,
                          "max_new_tokens": 8, "stop": ["\n\n"]},
             "filter": {"min_words": 1, "max_words": 9, "keywords": ["file"], "prefixes": ["x"],
-                       "capitalize": False, "truncated": "drop item"},
+                       "punctuation": False, "non_ascii": False, "capitalize": False,
+                       "truncated": "drop item"},
             "novelty": {"threshold": "0.7", "tie": "reject", "tokens": "rouge"},
-            "least_yield": 0.0, "patience": 1,
         }
     )  # fmt: skip
     pool = Pool(settings, SEEDS, [])
     for item, whole in items(text, settings, truncated=finish == "length"):
         if whole and not refusal(item, settings.filter):
-            assert pool.enter(item, pool.request(0, 0)) in (None, "no tokens", "similar")
+            refused = pool.enter(item, pool.request(0, 0), reply(text))
+            assert refused is None or refused.reason in ("no tokens", "similar")
 
 
-def garbage(tails: Sequence[str], seeds: Sequence[int]) -> list[Completion]:
-    return [completion(" \x00\ufffd!!", "length")] + [completion("")] * (len(tails) - 1)
-
-
-def run_garbage(settings: Instructions) -> None:
-    bootstrap(
-        settings,
-        seeds=SEEDS,
-        prompt=PROMPT,
-        earlier=[],
-        carry=Carry(0, []),
-        generate=garbage,
-        progress=Progress(settings.segment, "instructions"),
-    )
+def garbage(
+    tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+) -> Iterator[tuple[int, Reply]]:
+    yield 0, reply(" \x00\ufffd!!", "length")
+    for place in range(1, len(tails)):
+        yield place, reply("")
 
 
 @pytest.mark.parametrize("least", [0.0, 0.2])
 def test_a_model_that_writes_garbage_ends_in_figures(
     demo_settings: Instructions, least: float
 ) -> None:
-    settings = with_(demo_settings, segment=5, requests=4, patience=3, least_yield=least)
+    settings = with_(demo_settings, segment=5, requests=4)
     with pytest.raises(InputError) as error:
-        run_garbage(settings)
+        bootstrapped(settings, garbage, watch=YieldWatch(least_yield=least, patience=3))
     message = str(error.value)
     assert "of the 12 items of the last 3 rounds 0 (0.0%) entered the pool" in message
     assert "holds 0 instructions" in message
@@ -262,15 +311,16 @@ def test_a_model_that_writes_garbage_ends_in_figures(
 
 
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:
-    low = with_(demo_settings, segment=500, requests=4, patience=4, least_yield=0.99)
+    settings, watch = with_(demo_settings, segment=30, requests=4), {"patience": 4}
     with pytest.raises(InputError, match=r"of the last 4 rounds .* asks for 99.0%"):
-        grown(low, 1)
-    assert len(grown(with_(low, segment=30, least_yield=0.05), 1)[0].instructions) == 30
+        grown(with_(settings, segment=500), 1, YieldWatch(least_yield=0.99, **watch))
+    low = YieldWatch(least_yield=0.05, **watch)
+    assert len(grown(settings, 1, low)[0].instructions) == 30
 
 
 def test_ids_must_run_on() -> None:
     def row(index: int) -> Instruction:
-        return Instruction(f"i{index:06d}", "x", 0, 0, [], "", 0.0)
+        return Instruction(f"i{index:06d}", "x", 0, 0, [], "", 0.0, "", 0.0, 9, 9)
 
     parts = [(Path("a"), [row(0), row(1)]), (Path("b"), [row(2)])]
     assert [entry.id for entry in run_on(parts)] == ["i000000", "i000001", "i000002"]
@@ -289,7 +339,8 @@ def test_ids_must_run_on() -> None:
         (b'{"next_round": 3, "surplus": [{"id": 7}]}', "surplus.0.id"),
         (
             b'{"next_round": 3, "surplus": [{"id": "i000009", "instruction": "x", "round": 0,'
-            b' "request": 0, "demonstrations": [], "nearest": "", "rouge_l": 0.5}]}',
+            b' "request": 0, "demonstrations": [], "nearest": "", "rouge_l": 0.5,'
+            b' "nearest_seed": "", "seed_rouge_l": 0.5, "prompt_tokens": 9, "reply_tokens": 9}]}',
             "surplus.0.id: 'i000009', where i000004 follows",
         ),
     ],
@@ -300,50 +351,74 @@ def test_a_broken_carry_is_named(content: bytes, wrong: str) -> None:
 
 
 def inputs(world: Path) -> dict[str, Any]:
+    experiment = read_experiment(tiny_config(world))
     return {
-        "settings": read_experiment(tiny_config(world)).instructions,
+        "settings": experiment.instructions,
+        "watch": experiment.watch.instructions,
+        "server": None,
         "seeds": world / "seeds.jsonl",
         "prompt": ROOT / "demo" / "prompts" / "instructions.txt",
         "backbone": world / "llama",
     }
 
 
+def flags(given: dict[str, Any]) -> list[object]:
+    """The command line of a segment."""
+    words: list[object] = ["segment"]
+    for name, value in given.items():
+        words.append(f"--{name}")
+        if isinstance(value, list):
+            words += value
+        elif value is not None:
+            words.append(canonical(value) if isinstance(value, Section) else value)
+    return words
+
+
+RESULTS = ["carry.json", "instructions.jsonl", "rejected.jsonl", "rounds.csv"]
+
+
 def test_command_line(run_script: Script, world: Path, tmp_path: Path) -> None:
     given = inputs(world)
-    flags = given | {"settings": canonical(given["settings"]), "number": 0}
-    pairs = [part for name, value in flags.items() for part in (f"--{name}", value)]
-    folders = [tmp_path / name for name in ("first", "again", "second")]
-    done = run_script("instructions", "segment", *pairs, "--earlier", "--segment", folders[0])
+    first, again, second = (tmp_path / name for name in ("first", "again", "second"))
+    called = given | {"earlier": [], "number": 0, "progress": tmp_path / "kept", "segment": first}
+    done = run_script("instructions", *flags(called))
     assert done.returncode == 0, done.stderr
     assert "progress: 4/4 instructions" in done.stdout
+    assert re.search(r"^round 0: \d+ of \d+ accepted, \d+ in the pool · [\d,]+ tokens/s · [\d,]+ "
+                     r"instructions/h", done.stdout, re.M)  # fmt: skip
 
-    script.segment(**given, earlier=[], number=0, segment=folders[1])
-    names = ["carry.json", "instructions.jsonl", "rejected.jsonl", "rounds.csv"]
-    assert sorted(path.name for path in folders[0].iterdir()) == names
-    for name in names:
-        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
-    with open(folders[0] / "rounds.csv", newline="") as file:
+    script.segment(**called | {"progress": tmp_path / "other", "segment": again})
+    assert sorted(path.name for path in first.iterdir()) == sorted([*RESULTS, "timing.csv"])
+    for name in RESULTS:
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    with open(first / "rounds.csv", newline="") as file:
         assert tuple(next(csv.reader(file))) == COLUMNS
 
-    script.segment(**given, earlier=[folders[0]], number=1, segment=folders[2])
+    grown = {"earlier": [first], "number": 1, "progress": tmp_path / "more", "segment": second}
+    script.segment(**given | grown)
     merged = tmp_path / "pool.jsonl"
-    segments = [folders[0], folders[2]]
-    done = run_script("instructions", "merge", "--segments", *segments, "--instructions", merged)
+    done = run_script(
+        "instructions", "merge", "--segments", first, second, "--instructions", merged
+    )
     assert done.returncode == 0, done.stderr
     ids = [json.loads(line)["id"] for line in merged.read_text().splitlines()]
     assert ids == [f"i{index:06d}" for index in range(8)]
     with pytest.raises(InputError, match=r"again/instructions.jsonl, line 1: id 'i000000'"):
-        script.merge(segments=folders[:2], instructions=merged)
+        script.merge(segments=[first, again], instructions=merged)
 
 
 def test_faults_end_the_stage_before_it_writes(
     world: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     given = inputs(world) | {"earlier": [], "number": 0, "segment": tmp_path / "segment"}
-    long_ones = given["settings"].filter.model_copy(update={"min_words": 40})
-    impatient = with_(given["settings"], patience=2, filter=long_ones)
+    given["progress"] = tmp_path / "kept"
+    hopeless = {
+        "backbone": tiny_llama,
+        "settings": with_(given["settings"], filter={"min_words": 40}),
+        "watch": YieldWatch(least_yield=0.0, patience=2),
+    }
     with pytest.raises(InputError, match=r"of the last 2 rounds 0 \(0.0%\) entered the pool"):
-        script.segment(**given | {"backbone": tiny_llama, "settings": impatient})
+        script.segment(**given | hopeless)
     assert not given["segment"].exists()
 
     seeds = tmp_path / "seeds.jsonl"

@@ -20,12 +20,12 @@ from refine_af.errors import InputError
 from refine_af.generation import Completion, generate
 from refine_af.judges import RewardModel
 from refine_af.ppo.rollouts import Environment, Rollout
+from refine_af.ppo.settings import Weights
 from refine_af.ppo.training import METRICS, PHASES, score_figures, step_instructions
 from refine_af.prompts import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, MARKERS
-from refine_af.settings import Weights
 from refine_af.stopwatch import Stopwatch
 
 
@@ -109,7 +109,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "prompt.txt").write_text(PROMPT)
     rows = [
-        Instruction(f"i{number:06}", text, 1, 0, [], "", 0.0)
+        Instruction(f"i{number:06}", text, 1, 0, [], "", 0.0, "", 0.0, 9, 9)
         for number, text in enumerate([*INSTRUCTIONS, "Add 3", "Sort 2, 1"])
     ]
     write_records(folder / "segment" / "instructions.jsonl", rows)
@@ -228,7 +228,7 @@ def test_adapter_loads_and_is_the_trained_policy(
 
 
 def test_prompts_are_permutations_epoch_by_epoch() -> None:
-    pool = [Instruction(f"i{n}", f"Do {n}.", 1, 0, [], "", 0.0) for n in range(6)]
+    pool = [Instruction(f"i{n}", f"Do {n}.", 1, 0, [], "", 0.0, "", 0.0, 9, 9) for n in range(6)]
     settings = ppo_settings()
     drawn = [e.id for step in (1, 2, 3) for e in step_instructions(pool, step, settings)]
     assert sorted(drawn[:6]) == sorted(drawn[6:]) == sorted(entry.id for entry in pool)
@@ -236,8 +236,8 @@ def test_prompts_are_permutations_epoch_by_epoch() -> None:
 
 
 def test_score_figures_by_hand() -> None:
-    one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0)
-    done = Completion("Output: x", (5,), "eos")
+    one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
+    done = Completion("Output: x", (5,), "eos", 9)
     scores = [dict.fromkeys(COMPONENTS, value) for value in (0.25, 0.75)]
     rollouts = [
         Rollout(one, done, Pair("", "x"), scores[0], 1.0),
@@ -271,7 +271,7 @@ def test_what_is_no_instance_gets_the_floor(
 ) -> None:
     settings = ppo_settings()
     monkeypatch.setattr(
-        "refine_af.ppo.rollouts.generate", lambda *_, **__: [Completion(text, (5,), finish)]
+        "refine_af.ppo.rollouts.generate", lambda *_, **__: [Completion(text, (5,), finish, 9)]
     )
     weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -0.6}
     environment = Environment(
@@ -281,7 +281,7 @@ def test_what_is_no_instance_gets_the_floor(
         judge=lambda triplets: [dict.fromkeys(COMPONENTS, 1.0) for _ in triplets],
         weights=Weights.model_validate(weights),
     )
-    one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0)
+    one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
     (rollout,) = environment.rollouts(None, [one], seeds=[1], stopwatch=Stopwatch())
     assert rollout.reward == reward
     assert (rollout.pair is None) == (rollout.components is None) == (reward < 0)

@@ -54,7 +54,8 @@ def real_config(world: Path, backbone: Path, mirror: Path) -> dict[str, Any]:
     config["sizes"] = [12]
     config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
     stage1 = config["instructions"]
-    stage1 |= {"segment": 12, "requests": 16, "least_yield": 0.0}
+    stage1 |= {"segment": 12, "requests": 16}
+    config["watch"]["instructions"]["least_yield"] = 0.0
     stage1["sampling"] |= {"temperature": 1.0, "top_p": 0.95, "max_new_tokens": 48}
     config["ppo"] |= {"steps": 1, "rollouts": 4, "gradient_accumulation_steps": 1, "epochs": 1}
     config["ppo"] |= {"quantization": "none", "evaluation_prompts": 2, "least_parsed": 0.0}

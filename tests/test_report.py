@@ -198,7 +198,8 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     for k in (0, 1):
         rows = [instruction(3 * k + place, text) for place in range(3)]
         write_rows(tmp_path / f"pool_tiny_{k}" / "instructions.jsonl", rows)
-        rejected = [{"source": text, "reason": text, "text": text}]
+        named = {"reason": text, "text": text, "nearest": text, "rouge_l": 0.9}
+        rejected = [{"round": 0, "request": 0, **named}]
         write_rows(tmp_path / f"pool_tiny_{k}" / "rejected.jsonl", rejected)
         for method in METHODS:
             made = {**instance(method, k, text=text), "instruction": text, "output": text}

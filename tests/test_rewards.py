@@ -11,6 +11,7 @@ import torch
 
 from refine_af.errors import InputError
 from refine_af.judges import RewardModel
+from refine_af.ppo.settings import Reward, Weights
 from refine_af.rewards import (
     COMPONENTS,
     Scorer,
@@ -21,7 +22,6 @@ from refine_af.rewards import (
     reward_model_ids,
     reward_model_text,
 )
-from refine_af.settings import Reward, Weights
 
 PAPER = Weights(
     reward_model=0.0078,

@@ -6,11 +6,15 @@ import itertools
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -194,6 +198,21 @@ def add_model(config: dict[str, Any]) -> None:
     config["models"]["second"] = config["models"]["tiny"]
 
 
+SERVER = {
+    "url": "http://localhost:1/v1",
+    "model": "tiny",
+    "key_variable": None,
+    "concurrency": 2,
+    "timeout_s": 1.0,
+    "attempts": 1,
+}
+
+
+def ask_a_server(config: dict[str, Any]) -> None:
+    config["instructions"]["engine"] = "server"
+    config["servers"]["tiny"] = SERVER
+
+
 CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a touched script": (touch("scripts/ppo.py"), {}),
     "a touched rule file": (touch("rules/ppo.smk"), {}),
@@ -218,6 +237,12 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         edit_config(lambda c: c["instructions"].update(requests=9)),
         POOLED,
     ),
+    "the floor of the yield": (
+        edit_config(lambda c: c["watch"]["instructions"].update(patience=3)),
+        {},
+    ),
+    "a server that nobody asks": (edit_config(lambda c: c["servers"].update(tiny=SERVER)), {}),
+    "replies from a server": (edit_config(ask_a_server), POOLED),
     "section ppo": (
         edit_config(lambda c: c["ppo"].update(learning_rate=1e-9)),
         {"ppo": 1} | REFINED,
@@ -261,6 +286,53 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {"instructions": 1, "instances": 2} | TABLES,
     ),
 }
+
+
+def test_more_instructions_are_the_same_and_further_ones(finished: Run, tmp_path: Path) -> None:
+    """Finished segments are not touched, and what was kept on their way is not needed."""
+    folder = tmp_path / "experiment"
+    shutil.copytree(finished.folder, folder)
+    shutil.rmtree(folder / "results" / "scratch")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    write_experiment(folder, config | {"sizes": [4, 8, 16]})
+    pool = folder / "results" / "instructions_tiny.jsonl"
+    before = pool.read_bytes()
+    target = ("results/instructions_tiny.jsonl", "--directory", folder)
+    done = snakemake(*target, "--cores", 2, project=finished.project)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "instructions_segment        2" in done.stdout
+    grown = pool.read_bytes()
+    assert grown.startswith(before)
+    assert len(grown.splitlines()) == 16
+
+
+def test_a_killed_run_goes_on(world: Path, clone: Path, tmp_path: Path) -> None:
+    """kill -9 of Snakemake and its job; the next run asks only for the replies that are missing."""
+    config = tiny_config(world)
+    config["instructions"] |= {"segment": 150, "requests": 2}
+    config["sizes"] = [150]
+    folder = write_experiment(tmp_path / "experiment", config)
+    pool = "results/instructions_tiny.jsonl"
+    command = [sys.executable, "-m", "snakemake", pool, "--directory", str(folder), "--cores", "1"]
+    with subprocess.Popen(command, cwd=clone, start_new_session=True, stderr=PIPE) as run:
+        deadline = time.monotonic() + 60
+        while not (logs := list(folder.glob("results/scratch/*/0/*/replies.jsonl"))) or (
+            logs[0].stat().st_size < 2000
+        ):
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGKILL)
+    logged = logs[0].read_bytes()
+    assert not (folder / "results" / "segments" / "instructions_tiny" / "0").exists()
+    rest = ("--directory", folder, "--cores", 1)
+    assert snakemake("--unlock", *rest, project=clone).returncode == 0
+    done = snakemake(pool, *rest, project=clone)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert len((folder / pool).read_text().splitlines()) == 150
+    whole = logs[0].read_bytes()
+    assert whole.startswith(logged[: logged.rfind(b"\n") + 1])
+    asked = [(row["round"], row["request"]) for row in map(json.loads, whole.splitlines())]
+    assert len(asked) == len(set(asked))
 
 
 @pytest.mark.parametrize("name", CHANGES)

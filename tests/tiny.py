@@ -181,7 +181,8 @@ def tiny_config(world: Path) -> dict[str, Any]:
     for stage in ("ppo", "instances"):
         config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do"]}
     config["demo"] = None
-    config["instructions"] |= {"segment": 4, "requests": 8, "least_yield": 0.0}
+    config["instructions"] |= {"segment": 4, "requests": 8}
+    config["watch"]["instructions"]["least_yield"] = 0.0
     config["instructions"]["novelty"]["threshold"] = "1.0"
     config["ppo"] |= {"steps": 1, "rollouts": 4, "batch_size": 4, "epochs": 1}
     config["ppo"] |= {"evaluation_prompts": 4, "samples_every": 1}

@@ -21,7 +21,7 @@ Command = Callable[..., None]
 def run(*commands: Command, arguments: list[str] | None = None) -> None:
     """Run one command with the flags given, or, of several, the one that is named first.
 
-    Every flag must be given. `Path | None` may stand without a value, `list[Path]` takes any
+    Every flag must be given. What may be None may stand without a value, `list[Path]` takes any
     number of them, a Section takes its JSON. A wrong input ends the process with one message and
     status 1.
     """
@@ -59,15 +59,18 @@ def _add_flags(parser: argparse.ArgumentParser, command: Command) -> None:
         flag = "--" + name.replace("_", "-")
         if typing.get_origin(hint) in (types.UnionType, typing.Union):
             inner = next(part for part in typing.get_args(hint) if part is not type(None))
-            parser.add_argument(flag, required=True, nargs="?", type=inner, dest=name)
+            parser.add_argument(flag, required=True, nargs="?", type=_reader(inner), dest=name)
         elif typing.get_origin(hint) is list:
             inner = typing.get_args(hint)[0]
             parser.add_argument(flag, required=True, nargs="*", type=inner, dest=name)
-        elif isinstance(hint, type) and issubclass(hint, Section):
-            parser.add_argument(flag, required=True, type=_section(hint), dest=name, metavar="JSON")
         else:
-            parser.add_argument(flag, required=True, type=hint, dest=name)
+            metavar = "JSON" if issubclass(hint, Section) else None
+            parser.add_argument(flag, required=True, type=_reader(hint), dest=name, metavar=metavar)
     parser.set_defaults(command=command)
+
+
+def _reader(hint: type) -> Callable[[str], object]:
+    return _section(hint) if issubclass(hint, Section) else hint
 
 
 def _section(kind: type[Section]) -> Callable[[str], Section]:

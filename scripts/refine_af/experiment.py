@@ -11,8 +11,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from refine_af.demo.settings import Demo
 from refine_af.errors import InputError, shown
+from refine_af.fetch.settings import Fetch
 from refine_af.fields import Count, Method, Name, Section, Text
-from refine_af.settings import Fetch, Instances, Instructions, Ppo, Report, Sft, Superni
+from refine_af.ppo.settings import Ppo
+from refine_af.report.settings import Report
+from refine_af.settings import Instances, Instructions, Server, Sft, Superni, Watch
 
 HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
 
@@ -61,6 +64,8 @@ class Experiment(Section):
     sft: Sft
     superni: Superni
     report: Report
+    watch: Watch
+    servers: dict[Name, Server]
     demo: Demo | None
     compute: dict[str, Machine]
 
@@ -80,6 +85,17 @@ class Experiment(Section):
             odd = sorted(set(value) ^ stages)
             raise ValueError(f"needs one entry for each of {sorted(stages)}; differs in {odd}")
         return value
+
+    @model_validator(mode="after")
+    def has_a_server_for_each_model(self) -> Experiment:
+        if unknown := self.servers.keys() - self.models.keys():
+            raise ValueError(f"servers: {sorted(unknown)[0]!r} is none of the models")
+        lacking = sorted(self.models.keys() - self.servers.keys())
+        if self.instructions.engine == "server" and lacking:
+            raise ValueError(
+                f"instructions.engine is server, and servers names none for {lacking[0]!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:

@@ -79,27 +79,15 @@ def completions(
         Row(place, encode(tokenizer, tail, start=False), seed)
         for place, (tail, seed) in enumerate(zip(tails, seeds, strict=True))
     ]
-    fitting = _with_room(model, len(head), rows, sampling)
-    chosen = {row.place for row in fitting}
-    for row in rows:
-        if row.place not in chosen:
-            yield row.place, Completion("", (), "length", len(head) + len(row.tail))
-    if not fitting:
-        return
-    longest = len(head) + len(fitting[-1].tail) + sampling.max_new_tokens
-    with torch.inference_mode():
-        prompts = Prompts(
-            prefix=_prefill(model, head),
-            head=len(head),
-            longest=longest,
-            window=_window(model.config, longest),
-            padding=tokenizer.pad_token_id,
-        )
-    for row, text, finish in _written(
-        model, prompts, fitting, sampling, Stops(model, tokenizer, sampling)
-    ):
-        prompt = len(head) + len(row.tail)
-        yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
+    fitting, without_room = _with_room(model, len(head), rows, sampling)
+    for row in without_room:
+        yield row.place, Completion("", (), "length", len(head) + len(row.tail))
+    if fitting:
+        prompts = _prompts(model, tokenizer, head, fitting, sampling)
+        stops = Stops(model, tokenizer, sampling)
+        for row, text, finish in _written(model, prompts, fitting, sampling, stops):
+            prompt = len(head) + len(row.tail)
+            yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
 
 
 def _written(
@@ -148,8 +136,10 @@ def rows_that_fit(model: Any, length: int) -> int:
     return max(1, min(256, int(budget / (cached + drawn))))
 
 
-def _with_room(model: Any, head: int, rows: Sequence[Row], sampling: Sampling) -> list[Row]:
-    """The rows whose prompt and reply the model's context holds, shortest first."""
+def _with_room(
+    model: Any, head: int, rows: Sequence[Row], sampling: Sampling
+) -> tuple[list[Row], list[Row]]:
+    """The rows whose prompt and reply the model's context holds, shortest first; the others."""
     if any(not row.tail for row in rows):
         raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
     room = getattr(model.config, "max_position_embeddings", None)
@@ -161,7 +151,7 @@ def _with_room(model: Any, head: int, rows: Sequence[Row], sampling: Sampling) -
             f"the shortest prompt has {head + len(ordered[0].tail)} tokens, which with "
             f"max_new_tokens {sampling.max_new_tokens} exceeds the model's context of {room}"
         )
-    return fitting
+    return fitting, ordered[len(fitting) :]
 
 
 def _window(config: Any, longest: int) -> int | None:
@@ -178,6 +168,16 @@ def _window(config: Any, longest: int) -> int | None:
             "model's layers have; lower max_new_tokens or shorten the prompt"
         )
     return int(window)
+
+
+def _prompts(
+    model: Any, tokenizer: Any, head: list[int], rows: Sequence[Row], sampling: Sampling
+) -> Prompts:
+    longest = len(head) + max(len(row.tail) for row in rows) + sampling.max_new_tokens
+    window = _window(model.config, longest)
+    with torch.inference_mode():
+        prefix = _prefill(model, head)
+    return Prompts(prefix, len(head), longest, window, tokenizer.pad_token_id)
 
 
 def _prefill(model: Any, head: list[int]) -> Any:

@@ -7,22 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from refine_af import completions
 from refine_af.errors import InputError, shown
 from refine_af.prompts import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records import Instance, Instruction, Rejected
+from refine_af.replies import Reply
 from refine_af.settings import Instances
-
-if TYPE_CHECKING:
-    from refine_af.generation import Completion
 
 REASONS = ("no output", *completions.REASONS, "surplus")
 
 # Replies to the ends of prompts, each with the seed of its random numbers.
-Generate = Callable[[Sequence[str], Sequence[int]], Sequence["Completion"]]
+Generate = Callable[[Sequence[str], Sequence[int]], Sequence[Reply]]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from refine_af.errors import InputError, shown
 from refine_af.novelty import NoveltyPool
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, Seed
+from refine_af.records import Instruction, RejectedInstruction, Seed
+from refine_af.replies import Reply
 from refine_af.settings import Instructions
 from refine_af.task_lists import task_list
 
@@ -23,12 +24,8 @@ class Request:
     number: int
     demonstrations: list[Seed | Instruction]
 
-    @property
-    def source(self) -> str:
-        return f"round {self.round}, request {self.number}"
-
-    def tasks(self) -> str:
-        return task_list([row.instruction for row in self.demonstrations])
+    def tasks(self, numbering: str) -> str:
+        return task_list([row.instruction for row in self.demonstrations], numbering)
 
 
 class Pool:
@@ -40,12 +37,12 @@ class Pool:
         self.machine = list(machine)
         self._settings = settings
         self._seeds = seeds
-        texts = [row.instruction for row in seeds] + [row.instruction for row in self.machine]
+        texts = [row.instruction for row in seeds]
+        rules = settings.novelty
+        self._among_seeds = NoveltyPool(texts, tokens=rules.tokens)
+        texts += [row.instruction for row in self.machine]
         self._novelty = NoveltyPool(
-            texts,
-            threshold=settings.novelty.threshold,
-            tie=settings.novelty.tie,
-            tokens=settings.novelty.tokens,
+            texts, threshold=rules.threshold, tie=rules.tie, tokens=rules.tokens
         )
 
     def request(self, round_number: int, number: int) -> Request:
@@ -60,26 +57,34 @@ class Pool:
         drawn.shuffle(rows)
         return Request(round_number, number, rows)
 
-    def enter(self, text: str, request: Request) -> str | None:
+    def enter(self, text: str, request: Request, reply: Reply) -> RejectedInstruction | None:
         """Why `text` is not new, or None where it is, and is in the pool now."""
         verdict = self._novelty.offer(text)
-        if verdict.accepted:
-            self.machine.append(
-                Instruction(
-                    id=instruction_id(len(self.machine)),
-                    instruction=text,
-                    round=request.round,
-                    request=request.number,
-                    demonstrations=[row.id for row in request.demonstrations],
-                    nearest=self._id(verdict.nearest),
-                    rouge_l=verdict.rouge_l,
-                )
+        nearest = None if verdict.nearest is None else self._id(verdict.nearest)
+        if verdict.reason:
+            score = None if nearest is None else verdict.rouge_l
+            return RejectedInstruction(
+                request.round, request.number, verdict.reason, text, nearest, score
             )
-        return verdict.reason
+        seed = self._among_seeds.nearest(text)
+        self.machine.append(
+            Instruction(
+                id=instruction_id(len(self.machine)),
+                instruction=text,
+                round=request.round,
+                request=request.number,
+                demonstrations=[row.id for row in request.demonstrations],
+                nearest=nearest or "",
+                rouge_l=verdict.rouge_l,
+                nearest_seed=self._id(seed.nearest or 0),
+                seed_rouge_l=seed.rouge_l,
+                prompt_tokens=reply.prompt_tokens,
+                reply_tokens=reply.tokens,
+            )
+        )
+        return None
 
-    def _id(self, index: int | None) -> str:
-        if index is None:
-            return ""
+    def _id(self, index: int) -> str:
         seeds = len(self._seeds)
         return self._seeds[index].id if index < seeds else self.machine[index - seeds].id
 

@@ -13,7 +13,7 @@ from refine_af.errors import InputError
 from refine_af.judges import RewardModel as RewardModel
 from refine_af.judges import evaluator_logits, load_evaluator
 from refine_af.models import device, encode, load_tokenizer
-from refine_af.settings import Reward, Weights
+from refine_af.ppo.settings import Reward, Weights
 
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 MARKERS = ("<|prompter|>", "<|assistant|>", "<|endoftext|>")

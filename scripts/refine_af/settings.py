@@ -9,7 +9,6 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from refine_af.fields import (
     Count,
-    Digest,
     Name,
     NotNegative,
     Positive,
@@ -22,32 +21,21 @@ from refine_af.fields import (
 )
 
 
-class RemoteFile(Section):
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")]
-    sha256: Digest
-
-
-class Fetch(Section):
-    mirror: Text | None
-    seed_tasks: RemoteFile
-    user_oriented_instructions: RemoteFile
-    instance_prompt: RemoteFile
-    instance_prompt_constant: Annotated[str, StringConstraints(pattern=r"^\w+$")]
-    instance_prompt_sha256: Digest
-    superni_task_url: Annotated[str, StringConstraints(pattern=r"^https?://.*\{task\}")]
-    superni_digests: Text
-    superni_tasks: Annotated[Texts, Field(min_length=1)] | None
-    weights_sha256: dict[Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")], Digest]
-    timeout_s: Positive
-    attempts: Count
-
-
 class Sampling(Section):
     temperature: NotNegative
     top_p: Annotated[Real, Field(gt=0, le=1)]
     presence_penalty: Real
     max_new_tokens: Count
     stop: Texts
+
+
+class Server(Section):
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+    model: Text
+    key_variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None
+    concurrency: Annotated[int, Field(ge=1, le=1024)]
+    timeout_s: Positive
+    attempts: Count
 
 
 class Novelty(Section):
@@ -68,6 +56,8 @@ class InstructionFilter(Section):
     max_words: Count
     keywords: Texts
     prefixes: Texts
+    punctuation: bool
+    non_ascii: bool
     capitalize: bool
     truncated: Literal["drop item", "drop reply"]
 
@@ -82,21 +72,36 @@ class InstructionFilter(Section):
 
 class Instructions(Section):
     seed: Seed
+    engine: Literal["transformers", "server"]
     segment: Count
     requests: Count
     human_demonstrations: Count
     machine_demonstrations: Annotated[int, Field(ge=0)]
+    numbering: Annotated[str, StringConstraints(pattern=r"^[^{}\n]*\{number\}[^{}\n]*$")]
     last_item: Count
     quantization: Literal["nf4", "none"]
     sampling: Sampling
     filter: InstructionFilter
     novelty: Novelty
-    least_yield: Share
-    patience: Count
 
     @property
     def demonstrations(self) -> int:
         return self.human_demonstrations + self.machine_demonstrations
+
+    @property
+    def decoding(self) -> Sampling:
+        """The sampling, with the end of the list among its stop strings: `Task 16`, for one."""
+        before, _, after = self.numbering.partition("{number}")
+        number = f"{before}{self.last_item + 1}"
+        end = number if before.strip() else f"\n{number}{after}"
+        return self.sampling.model_copy(update={"stop": (*self.sampling.stop, end)})
+
+    @field_validator("numbering")
+    @classmethod
+    def is_more_than_a_number(cls, value: str) -> str:
+        if not value.replace("{number}", "").strip():
+            raise ValueError("a number alone does not tell an item's beginning from its text")
+        return value
 
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
@@ -108,27 +113,13 @@ class Instructions(Section):
         return self
 
 
-class Weights(Section):
-    reward_model: Real
-    naturalness: Real
-    coherence: Real
-    understandability: Real
-    constant: Real
-    unparseable: Real
+class YieldWatch(Section):
+    least_yield: Share
+    patience: Count
 
 
-class Reward(Section):
-    model: Text
-    evaluator: Text
-    weights: Weights
-    max_length: Count
-
-
-class Kl(Section):
-    coefficient: NotNegative
-    adaptive: bool
-    target: Positive
-    horizon: Positive
+class Watch(Section):
+    instructions: YieldWatch
 
 
 class Lora(Section):
@@ -136,56 +127,6 @@ class Lora(Section):
     alpha: Count
     dropout: Annotated[Real, Field(ge=0, lt=1)]
     targets: Text | Texts
-
-
-class Ppo(Section):
-    seed: Seed
-    steps: Count
-    rollouts: Count
-    batch_size: Count
-    gradient_accumulation_steps: Count
-    epochs: Count
-    learning_rate: Positive
-    value_learning_rate: Positive
-    max_grad_norm: Positive
-    gamma: Share
-    lam: Share
-    clip: Positive
-    value_clip: Positive
-    value_coefficient: NotNegative
-    kl: Kl
-    lora: Lora
-    quantization: Literal["nf4", "none"]
-    sampling: Sampling
-    reward: Reward
-    evaluation_prompts: Count
-    least_parsed: Share
-    samples_every: Count
-
-    @model_validator(mode="after")
-    def batches_fill_a_step(self) -> Ppo:
-        batch = self.batch_size * self.gradient_accumulation_steps
-        if self.rollouts % batch:
-            raise ValueError(
-                f"rollouts {self.rollouts} is no multiple of batch_size × "
-                f"gradient_accumulation_steps = {batch}"
-            )
-        if self.lora.dropout:
-            raise ValueError(
-                f"lora.dropout {self.lora.dropout}: in PPO it must be 0, or the "
-                "probability ratio differs from 1 before any update"
-            )
-        return self
-
-    @field_validator("sampling")
-    @classmethod
-    def draws_from_the_policy(cls, value: Sampling) -> Sampling:
-        if not value.temperature or value.top_p < 1 or value.presence_penalty:
-            raise ValueError(
-                "PPO must draw from the very distribution that it improves: "
-                "temperature above 0, top_p 1, presence_penalty 0"
-            )
-        return value
 
 
 class Instances(Section):
@@ -234,11 +175,3 @@ class Superni(Section):
         if taken := {"self-instruct", "refine-af"} & value.keys():
             raise ValueError(f"{sorted(taken)[0]!r} is a method, and so no baseline's name")
         return value
-
-
-class Report(Section):
-    seed: Seed
-    confidence: Annotated[Real, Field(gt=0, lt=1)]
-    resamples: Count
-    span: Count
-    examples: Count

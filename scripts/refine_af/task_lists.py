@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from refine_af.settings import InstructionFilter, Instructions
 
-NUMBER = re.compile(r"\n?Task\s*\d+\s*:")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 ITEM_REASONS = (
@@ -29,11 +28,12 @@ ITEM_REASONS = (
 )
 
 
-def task_list(instructions: Sequence[str]) -> str:
+def task_list(instructions: Sequence[str], numbering: str) -> str:
     """The demonstrations as a numbered list that the model is to continue (appendix IX-C)."""
     texts = [" ".join(text.split()).rstrip(":") for text in instructions]
-    lines = [f"Task {number}: {text}\n" for number, text in enumerate(texts, 1)]
-    return "".join(lines) + f"Task {len(texts) + 1}:"
+    numbers = [numbering.replace("{number}", str(place + 1)) for place in range(len(texts) + 1)]
+    lines = [f"{number} {text}\n" for number, text in zip(numbers, texts, strict=False)]
+    return "".join(lines) + numbers[-1]
 
 
 def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[str, bool]]:
@@ -43,7 +43,7 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
     out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
     all, as `filter.truncated` says.
     """
-    parts = NUMBER.split(text)
+    parts = _beginning(settings.numbering).split(text)
     whole = len(parts)
     if truncated:
         whole = len(parts) - 1 if settings.filter.truncated == "drop item" else 0
@@ -64,10 +64,19 @@ def refusal(text: str, rules: InstructionFilter) -> str | None:
         "too long": words > rules.max_words,
         "keyword": _keywords(rules.keywords).search(text),
         "prefix": text.startswith(rules.prefixes),
-        "punctuation": text[:1] in string.punctuation,
-        "not ascii": not text[:1].isascii(),
+        "punctuation": not rules.punctuation and text[:1] in string.punctuation,
+        "not ascii": not rules.non_ascii and not text[:1].isascii(),
     }
     return next((reason for reason, holds in checks.items() if holds), None)
+
+
+@lru_cache
+def _beginning(numbering: str) -> re.Pattern[str]:
+    """What an item begins with, spaces as they come; a bare number must begin a line."""
+    before, after = (
+        r"\s*".join(map(re.escape, part.split())) for part in numbering.split("{number}")
+    )
+    return re.compile(rf"\n?{before}\s*\d+\s*{after}" if before else rf"\n\s*\d+\s*{after}(?!\d)")
 
 
 @lru_cache

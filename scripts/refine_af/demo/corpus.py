@@ -12,6 +12,7 @@ from refine_af.demo.phrasings import phrase
 from refine_af.demo.solvable import Family, Values, comma, draw_numbers, draw_sentence
 from refine_af.task_lists import task_list
 
+NUMBERING = "Task {number}:"
 LIST_HEADER = "Come up with a series of tasks:\n"
 EXAMPLES_HEADER = "Come up with examples for the following tasks.\n"
 
@@ -124,7 +125,7 @@ def list_document(random: Random, items: int) -> str:
     """A list of tasks, a few of them such as no text answers."""
     families = [*TRAINING.values(), *UNANSWERABLE.values()]
     *shown, last = (draw_task(random, families).instruction for _ in range(items))
-    return f"{LIST_HEADER}{task_list(shown)} {last}\n"
+    return f"{LIST_HEADER}{task_list(shown, NUMBERING)} {last}\n"
 
 
 MESS = ("lazy", "lazy", "echo", "loop", "loop", "other", "garble")

@@ -20,8 +20,8 @@ from refine_af.ppo.advantages import (
     whitened,
 )
 from refine_af.ppo.policy import Policy, Predictions, Row
+from refine_af.ppo.settings import Ppo
 from refine_af.randomness import derived_seed
-from refine_af.settings import Ppo
 
 
 @dataclass(frozen=True)

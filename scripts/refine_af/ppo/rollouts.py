@@ -8,11 +8,12 @@ from typing import Any
 
 from refine_af.completions import Pair, parse_completion, refusal
 from refine_af.generation import Completion, generate
+from refine_af.ppo.settings import Weights
 from refine_af.progress import Progress
 from refine_af.prompts import Prompt
 from refine_af.records import Instruction
 from refine_af.rewards import COMPONENTS, Triplet, composite
-from refine_af.settings import Sampling, Weights
+from refine_af.settings import Sampling
 from refine_af.stopwatch import Stopwatch
 
 Judge = Callable[[Sequence[Triplet]], list[dict[str, float]]]

@@ -13,11 +13,11 @@ from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy, Row
 from refine_af.ppo.rollouts import Environment, Rollout
+from refine_af.ppo.settings import Ppo
 from refine_af.progress import Progress
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction
 from refine_af.rewards import COMPONENTS
-from refine_af.settings import Ppo
 from refine_af.stopwatch import Stopwatch
 
 SCORES = ("reward", *COMPONENTS)

@@ -10,10 +10,10 @@ from refine_af.report.figures import Drawing, accepted_by_round, reward_by_step,
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, page, paragraph, section, table
 from refine_af.report.scores import largest_cells, scores_section, scores_sentence
+from refine_af.report.settings import Report
 from refine_af.report.stages import instances_section, pool_section, ppo_section, reward_sentence
 from refine_af.report.summaries import Change, cell_means, changes, parsed_counts
 from refine_af.report.wording import counted, number, share
-from refine_af.settings import Report
 
 TITLE = "What this run of REFINE-AF made"
 LEAD = (

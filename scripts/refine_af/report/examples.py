@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import TypeVar
 
-from refine_af.records import Rejected
+from refine_af.records import RejectedInstruction
 from refine_af.report.finished_run import Answer, ModelRun
 from refine_af.report.pages import Html, card, safe
 from refine_af.report.wording import number, words
@@ -66,9 +66,9 @@ def spread(rows: Sequence[Row], wanted: int) -> list[Row]:
     return [rows[index * len(rows) // kept] for index in range(kept)]
 
 
-def in_turn(rejected: Sequence[Rejected], wanted: int) -> list[Rejected]:
+def in_turn(rejected: Sequence[RejectedInstruction], wanted: int) -> list[RejectedInstruction]:
     """The first text of each reason, then the second of each, up to `wanted`."""
-    groups: dict[str, list[Rejected]] = {}
+    groups: dict[str, list[RejectedInstruction]] = {}
     for row in rejected:
         groups.setdefault(row.reason, []).append(row)
     turns = chain.from_iterable(zip_longest(*groups.values()))

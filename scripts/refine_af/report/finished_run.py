@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError, shown
-from refine_af.records import Instance, Instruction, Rejected, read_records
+from refine_af.records import Instance, Instruction, RejectedInstruction, read_records
 
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 
@@ -57,7 +57,7 @@ class ModelRun:
 
     name: str
     pool: list[Instruction]
-    rejected: list[Rejected]
+    rejected: list[RejectedInstruction]
     rounds: pd.DataFrame
     steps: pd.DataFrame
     answers: list[tuple[Answer, Answer]]
@@ -69,11 +69,11 @@ class ModelRun:
 
 def read_pool(
     segments: Sequence[Path],
-) -> tuple[list[Instruction], list[Rejected], pd.DataFrame]:
+) -> tuple[list[Instruction], list[RejectedInstruction], pd.DataFrame]:
     """A pool's instructions, what was rejected on the way, and its rounds, over all segments."""
     names = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
     pool = _rows([segment / "instructions.jsonl" for segment in segments], Instruction)
-    rejected = _rows([segment / "rejected.jsonl" for segment in segments], Rejected)
+    rejected = _rows([segment / "rejected.jsonl" for segment in segments], RejectedInstruction)
     rounds = _tables([segment / "rounds.csv" for segment in segments], names)
     if not pool:
         raise InputError(f"{segments[0] / 'instructions.jsonl'}: holds no instruction")

@@ -9,6 +9,7 @@ from refine_af.report import examples
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun, Truth
 from refine_af.report.pages import Html, details, figure, join, paragraph, section, table
+from refine_af.report.settings import Report
 from refine_af.report.summaries import (
     INSTANCE_COUNTS,
     POOL_COUNTS,
@@ -28,7 +29,6 @@ from refine_af.report.wording import (
     verdict,
     words,
 )
-from refine_af.settings import Report
 
 
 def pool_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:

@@ -13,7 +13,7 @@ from refine_af.intervals import bootstrap_difference
 from refine_af.randomness import derived_seed
 from refine_af.records import Instance
 from refine_af.report.finished_run import COMPONENTS, Answer, ModelRun
-from refine_af.settings import Report
+from refine_af.report.settings import Report
 
 Cell = tuple[str, str]  # method and size; a baseline's size is empty
 

@@ -1,0 +1,83 @@
+"""The section of config.yaml on stage 2."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from refine_af.fields import Count, NotNegative, Positive, Real, Section, Seed, Share, Text
+from refine_af.settings import Lora, Sampling
+
+
+class Weights(Section):
+    reward_model: Real
+    naturalness: Real
+    coherence: Real
+    understandability: Real
+    constant: Real
+    unparseable: Real
+
+
+class Reward(Section):
+    model: Text
+    evaluator: Text
+    weights: Weights
+    max_length: Count
+
+
+class Kl(Section):
+    coefficient: NotNegative
+    adaptive: bool
+    target: Positive
+    horizon: Positive
+
+
+class Ppo(Section):
+    seed: Seed
+    steps: Count
+    rollouts: Count
+    batch_size: Count
+    gradient_accumulation_steps: Count
+    epochs: Count
+    learning_rate: Positive
+    value_learning_rate: Positive
+    max_grad_norm: Positive
+    gamma: Share
+    lam: Share
+    clip: Positive
+    value_clip: Positive
+    value_coefficient: NotNegative
+    kl: Kl
+    lora: Lora
+    quantization: Literal["nf4", "none"]
+    sampling: Sampling
+    reward: Reward
+    evaluation_prompts: Count
+    least_parsed: Share
+    samples_every: Count
+
+    @model_validator(mode="after")
+    def batches_fill_a_step(self) -> Ppo:
+        batch = self.batch_size * self.gradient_accumulation_steps
+        if self.rollouts % batch:
+            raise ValueError(
+                f"rollouts {self.rollouts} is no multiple of batch_size × "
+                f"gradient_accumulation_steps = {batch}"
+            )
+        if self.lora.dropout:
+            raise ValueError(
+                f"lora.dropout {self.lora.dropout}: in PPO it must be 0, or the "
+                "probability ratio differs from 1 before any update"
+            )
+        return self
+
+    @field_validator("sampling")
+    @classmethod
+    def draws_from_the_policy(cls, value: Sampling) -> Sampling:
+        if not value.temperature or value.top_p < 1 or value.presence_penalty:
+            raise ValueError(
+                "PPO must draw from the very distribution that it improves: "
+                "temperature above 0, top_p 1, presence_penalty 0"
+            )
+        return value

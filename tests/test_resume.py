@@ -1,0 +1,177 @@
+"""Kill -9 at any write, then run again: the files are those of an uninterrupted run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import instructions as stage1
+from killing import draws, killed, landed_from, writes
+from refine_af.errors import InputError
+from test_instructions import RESULTS, flags, inputs, with_
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+@pytest.fixture(scope="module")
+def asked(world: Path) -> dict[str, Any]:
+    """A segment of some rounds; its places are relative to where it runs."""
+    given = inputs(world)
+    settings = with_(given["settings"], segment=24, requests=2)
+    places = {"earlier": [], "number": 0, "progress": Path("kept"), "segment": Path("segment")}
+    return given | {"settings": settings} | places
+
+
+@pytest.fixture(scope="module")
+def whole(
+    asked: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """Where an uninterrupted run took place, and its writes."""
+    root = tmp_path_factory.mktemp("whole")
+    return root, writes("instructions", *flags(asked), root=root)
+
+
+def log_of(root: Path) -> Path:
+    (log,) = root.glob("kept/*/replies.jsonl")
+    return log
+
+
+def test_every_reply_is_on_disk_before_the_next_round(whole: tuple[Path, list[str]]) -> None:
+    root, made = whole
+    rounds = [json.loads(line)["round"] for line in log_of(root).read_text().splitlines()]
+    assert len(set(rounds)) >= 4, "several rounds"
+    assert rounds == sorted(rounds)
+    replies = [place for place, name in enumerate(made) if name.endswith("replies.jsonl")]
+    synced = [place for place in replies if made[place].startswith("fsync")]
+    assert len(synced) == len(set(rounds))
+
+
+def test_kill_at_any_write(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    root, made = whole
+    wanted = contents(root / "segment")
+    landing = landed_from(made)
+    for number, (at, how) in enumerate(draws(made, "stage 1")):
+        place = tmp_path / str(number)
+        place.mkdir()
+        seen = killed("instructions", *flags(asked), root=place, at=at, how=how)
+        # Stamps of the progress folder differ in nothing, nor does what was done until then.
+        assert seen == made[:at]
+        assert 1 <= at <= len(made), "between the first write and the last"
+        if (place / "segment").exists():
+            assert at >= landing, "complete, or not at all"
+            assert contents(place / "segment") == wanted
+            shutil.rmtree(place / "segment")
+        again = writes("instructions", *flags(asked), root=place)
+        assert contents(place / "segment") == wanted, f"killed {how} write {at}: {seen[-1]}"
+        logged = log_of(place).read_text().splitlines()
+        assert len(logged) == len(
+            {(row["round"], row["request"]) for row in map(json.loads, logged)}
+        )
+        assert len(again) <= len(made) + 2, "nothing is written twice"
+
+
+def test_what_is_in_the_log_is_not_asked_for_again(
+    asked: dict[str, Any],
+    whole: tuple[Path, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With all replies in the log no model is loaded; without the last round's these are asked."""
+    root, _ = whole
+    shutil.copytree(root / "kept", tmp_path / "kept")
+    places = {"progress": tmp_path / "kept", "segment": tmp_path / "segment"}
+    log = log_of(tmp_path)
+    whole_log = log.read_bytes()
+    given = asked | places
+    lines = whole_log.splitlines(keepends=True)
+    last = json.loads(lines[-1])["round"]
+    with monkeypatch.context() as patched:
+        patched.setattr(stage1, "_written", lambda *_: pytest.fail("the model is loaded"))
+        stage1.segment(**given)
+        assert contents(tmp_path / "segment") == contents(root / "segment")
+        shutil.rmtree(tmp_path / "segment")
+        log.write_bytes(whole_log.rpartition(b"\n")[0].rpartition(b"\n")[0] + b"\n")
+        with pytest.raises(pytest.fail.Exception, match="the model is loaded"):
+            stage1.segment(**given)
+
+    log.write_bytes(b"".join(line for line in lines if json.loads(line)["round"] < last))
+    stage1.segment(**given)
+    assert contents(tmp_path / "segment") == contents(root / "segment")
+    assert sorted(log.read_bytes().splitlines()) == sorted(whole_log.splitlines())
+
+
+def test_a_torn_line_is_mended_and_other_damage_refused(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    root, _ = whole
+    shutil.copytree(root / "kept", tmp_path / "kept")
+    given = asked | {"progress": tmp_path / "kept", "segment": tmp_path / "segment"}
+    log = log_of(tmp_path)
+    sound = log.read_bytes()
+    log.write_bytes(sound[:-9])
+    stage1.segment(**given)
+    assert contents(tmp_path / "segment") == contents(root / "segment")
+    shutil.rmtree(tmp_path / "segment")
+
+    lines = sound.splitlines(keepends=True)
+    for damage, message in [
+        (lines[0] + b"{]\n" + lines[1], "line 2: not JSON"),
+        (lines[0] + lines[1] + lines[0], r"line 3: round 0 has a reply to request \d already"),
+        (lines[0].replace(b'"finish"', b'"end"'), "line 1: no 'finish'"),
+        (lines[0].replace(b'"stop"', b'"tired"').replace(b'"eos"', b'"tired"'), "line 1: 'finish'"),
+    ]:
+        log.write_bytes(damage)
+        with pytest.raises(InputError, match=f"{log}, {message}"):
+            stage1.segment(**given)
+        assert not (tmp_path / "segment").exists()
+
+
+def test_growth_leaves_the_first_lines_and_asks_for_nothing_twice(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """Two segments of 12 are the one of 24; deleting what is kept on the way loses nothing."""
+    root, _ = whole
+    given = asked | {"settings": with_(asked["settings"], segment=12)}
+    folders: list[Path] = []
+    logged: list[dict[str, Any]] = []
+    for number in range(2):
+        places = {"number": number, "earlier": list(folders), "progress": tmp_path / "kept"}
+        folders.append(tmp_path / f"segment_{number}")
+        stage1.segment(**given | places | {"segment": folders[-1]})
+        logged += map(json.loads, log_of(tmp_path).read_text().splitlines())
+        shutil.rmtree(tmp_path / "kept")
+    merged = tmp_path / "pool.jsonl"
+    stage1.merge(segments=folders, instructions=merged)
+    assert merged.read_bytes() == (root / "segment" / "instructions.jsonl").read_bytes()
+    assert logged == [json.loads(line) for line in log_of(root).read_text().splitlines()]
+
+
+def test_other_settings_start_afresh(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], world: Path, tmp_path: Path
+) -> None:
+    root, _ = whole
+    shutil.copytree(root / "kept", tmp_path / "kept")
+    before = log_of(tmp_path)
+    given = asked | {"progress": tmp_path / "kept"}
+    other_prompt = tmp_path / "prompt.txt"
+    other_prompt.write_text(asked["prompt"].read_text() + "\n")
+    stricter = with_(asked["settings"], filter={"min_words": 5})
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_bytes(b"".join((world / "seeds.jsonl").read_bytes().splitlines(True)[:-1]))
+    backbone = tmp_path / "llama"
+    shutil.copytree(asked["backbone"], backbone)  # with other times of change
+    changes = [{"prompt": other_prompt}, {"settings": stricter}, {"seeds": seeds}]
+    for number, change in enumerate([*changes, {"backbone": backbone}], 2):
+        changed = given | change | {"segment": tmp_path / f"segment_{number}"}
+        changed["settings"] = with_(changed["settings"], segment=1)
+        stage1.segment(**changed)
+        assert len(list((tmp_path / "kept").glob("*/replies.jsonl"))) == number
+    assert before.read_bytes() == log_of(root).read_bytes(), "the old log stays"
