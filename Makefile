@@ -20,7 +20,7 @@ WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
 	'  superni_*.csv     scores, a row a method, size and task' \
 	'  instances_*/      the instruction data of each method'
 
-.PHONY: help setup demo demo-grid test clean-demo
+.PHONY: help setup demo demo-grid test kill clean-demo
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -42,6 +42,9 @@ test: $(INSTALLED) ## the gate: format, lint, types, tests
 	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
 	$(IN_VENV) pytest
+
+kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
+	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill
 
 clean-demo: ## delete the demo's results
 	rm -rf demo/results demo/.snakemake

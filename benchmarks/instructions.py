@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
-
 import torch
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af import batch, generation
 from refine_af.experiment import read_experiment
@@ -35,6 +33,7 @@ from refine_af.replies import Reply
 from refine_af.settings import Instructions, Sampling
 from refine_af.stopwatch import Stopwatch
 
+ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {  # layers, hidden size, MLP size, attention heads, vocabulary
     "llama-2-7b": (32, 4096, 11008, 32, 32000),
     "110m": (12, 768, 2048, 12, 32000),

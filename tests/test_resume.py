@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ import instructions as stage1
 from killing import draws, killed, landed_from, writes
 from refine_af.errors import InputError
 from test_instructions import RESULTS, flags, inputs, with_
+from tiny import ROOT
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -132,6 +136,25 @@ def test_a_torn_line_is_mended_and_other_damage_refused(
         with pytest.raises(InputError, match=f"{log}, {message}"):
             stage1.segment(**given)
         assert not (tmp_path / "segment").exists()
+
+
+def test_who_waited_for_a_process_that_did_the_work_is_done(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """A killed Snakemake leaves its job running; the job of the next one finds it at work."""
+    root, _ = whole
+    command = [sys.executable, str(ROOT / "scripts" / "instructions.py"), *map(str, flags(asked))]
+    jobs = [
+        subprocess.Popen(command, cwd=tmp_path, text=True, stdout=PIPE, stderr=STDOUT)
+        for _ in range(2)
+    ]
+    told = [job.communicate(timeout=120)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], told
+    assert contents(tmp_path / "segment") == contents(root / "segment")
+    waited = [text for text in told if "kept: waiting for process" in text]
+    assert len(waited) == 1
+    assert "segment: written by the process that this one waited for" in waited[0]
+    assert log_of(tmp_path).read_bytes() == log_of(root).read_bytes()
 
 
 def test_growth_leaves_the_first_lines_and_asks_for_nothing_twice(

@@ -30,7 +30,9 @@ def next_tokens(
         scores = scores - sampling.presence_penalty * seen
     if sampling.temperature == 0:
         return scores.argmax(-1, keepdim=True)
-    likeliest, tokens = (scores / sampling.temperature).softmax(-1).sort(-1, descending=True)
+    probabilities = (scores / sampling.temperature).softmax(-1)
+    # Stable: the order of equals must not hang on what else is in the batch.
+    likeliest, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
     below = likeliest.cumsum(-1) - likeliest
     likeliest = likeliest.masked_fill(below >= sampling.top_p, 0.0)
     cumulated = likeliest.cumsum(-1)
