@@ -30,7 +30,7 @@ class Sampling(Section):
 
 
 class Server(Section):
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")]
     model: Text
     key_variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None
     concurrency: Annotated[int, Field(ge=1, le=1024)]

@@ -1,0 +1,243 @@
+"""A language model behind an OpenAI-compatible server, asked for one completion a request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import httpx2
+
+from refine_af.errors import InputError, shown
+from refine_af.replies import Engine, Reply
+from refine_af.server_answers import read_answer, words
+from refine_af.settings import Sampling, Server
+
+# What a server says when it may say otherwise a little later, as it may after any 5xx.
+TRANSIENT = frozenset({408, 409, 425, 429})
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+LONGEST_RETRY_AFTER_S = 120.0
+CONNECT_S = 30.0
+# Some servers hold a seed in 32 bits, signed or not; llama.cpp takes the greatest for "any".
+SEEDS = 2**31
+# What an answer may measure: a token's bytes, which JSON can make six times as long, and the rest.
+BYTES_A_TOKEN = 1024
+BYTES_BESIDE = 2**20
+
+Answered = tuple[int, Reply]
+Tasks = set[asyncio.Task[Answered]]
+
+
+def load_server(server: Server, *, prefix: str, sampling: Sampling) -> Engine:
+    """An engine that sends `prefix` + tail to `server`, `server.concurrency` prompts at a time.
+
+    What a request cannot name (top-k, min-p, penalties for repetition) is as the server has it. A
+    prompt for which the server's context has no room ends the call: what servers say then does not
+    tell it safely from a context that holds no prompt at all.
+
+    InputError where the key's environment variable is not set or the address is none; the engine's
+    where a prompt is refused, or the attempts are used up.
+    """
+    return _ServerEngine(server, prefix, sampling)
+
+
+def wait_before(attempt: int, retry_after: str = "") -> float:
+    """Seconds to wait before an attempt, the first being 1: 0, 0.5, 1, 2, 4, ... up to 30.
+
+    More where the server's Retry-After header asks for it in seconds, up to 120.
+    """
+    asked = float(retry_after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after) else 0.0
+    own = min(FIRST_WAIT_S * 2.0 ** min(attempt - 2, 30), LONGEST_WAIT_S) if attempt > 1 else 0.0
+    return max(own, min(asked, LONGEST_RETRY_AFTER_S))
+
+
+class _FaultError(Exception):
+    """An attempt failed where another may succeed, after what a Retry-After header asks for."""
+
+    def __init__(self, said: str, retry_after: str = "") -> None:
+        super().__init__(said)
+        self.retry_after = retry_after
+
+
+class _RefusalError(Exception):
+    """The server refuses a request, as it would again."""
+
+
+class _ServerEngine:
+    """Every call has a loop of events of its own, which rests while the caller has a reply.
+
+    Not threads: one that waits for a server cannot be ended before its timeout.
+    """
+
+    def __init__(self, server: Server, prefix: str, sampling: Sampling) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._sampling = sampling
+        self._url = f"{server.url.rstrip('/')}/completions"
+        self._key = _key(server.key_variable)
+        self._most = BYTES_BESIDE + BYTES_A_TOKEN * sampling.max_new_tokens
+        self._failing: set[int] = set()
+        try:
+            url = httpx2.URL(self._url)
+            url.host.encode("idna")
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise InputError(f"{server.url}: no address: {shown(str(error))}") from None
+        if not url.host or (url.port or 0) >= 2**16:
+            raise InputError(f"{server.url}: no address: no host, or a port above 65535")
+
+    def __call__(
+        self, tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+    ) -> Iterator[Answered]:
+        requests = (
+            (place, self._body(tail, seed))
+            for place, (tail, seed) in enumerate(zip(tails, seeds, strict=True))
+            if place not in answered
+        )
+        client, running = self._client(), Tasks()
+        with asyncio.Runner() as runner:
+            try:
+                while ended := runner.run(self._next(client, requests, running)):
+                    # What was answered is given before what failed is said.
+                    for task in sorted(ended, key=lambda task: task.exception() is not None):
+                        yield task.result()
+            finally:
+                runner.run(_close(client, running))
+
+    async def _next(
+        self, client: httpx2.AsyncClient, requests: Iterator[tuple[int, bytes]], running: Tasks
+    ) -> Tasks:
+        """The requests that end next, of as many as may run at a time; none where all have."""
+        for place, body in islice(requests, self._server.concurrency - len(running)):
+            running.add(asyncio.create_task(self._complete(client, place, body)))
+        if not running:
+            return Tasks()
+        ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        running -= ended
+        return ended
+
+    async def _complete(self, client: httpx2.AsyncClient, place: int, body: bytes) -> Answered:
+        """The place and its reply; InputError after the last attempt, or where none can help."""
+        attempt, fault, retry_after = 0, "", ""
+        try:
+            while attempt < self._server.attempts:
+                if fault:
+                    self._log(place, fault)
+                attempt += 1
+                await asyncio.sleep(wait_before(attempt, retry_after))
+                retry_after = ""
+                try:
+                    async with asyncio.timeout(self._server.timeout_s):
+                        return place, await self._ask(client, body)
+                except _FaultError as error:
+                    fault, retry_after = str(error), error.retry_after
+                except httpx2.RequestError as error:
+                    fault = f"{type(error).__name__} {self._said(str(error))}"
+                except TimeoutError:
+                    fault = f"no whole answer within {self._server.timeout_s:g} s (timeout_s)"
+        except _RefusalError as error:
+            fault = str(error)
+        finally:
+            self._failing.discard(place)
+        raise InputError(
+            f"{self._url}: no completion of prompt {place}, counted from 0, of {len(body)} bytes: "
+            f"{fault} (attempts: {attempt}). What was answered is kept: run this again once the "
+            "cause is mended, and it goes on from there."
+        )
+
+    async def _ask(self, client: httpx2.AsyncClient, body: bytes) -> Reply:
+        async with client.stream("POST", self._url, content=body) as response:
+            content = await self._content(response)
+        if response.is_redirect:  # prompts and key go where the settings say, and nowhere else
+            target = self._said(response.headers.get("Location", ""))
+            raise _RefusalError(f"HTTP {response.status_code} to {target}")
+        reason = ""
+        if response.is_success:
+            try:
+                return read_answer(content, self._sampling)
+            except ValueError as error:
+                reason = f" without a completion ({error})"
+        said = f"HTTP {response.status_code}{reason}: {self._said(words(content))}"
+        if reason or response.status_code in TRANSIENT or response.is_server_error:
+            raise _FaultError(said, response.headers.get("Retry-After", ""))
+        raise _RefusalError(said)
+
+    async def _content(self, response: httpx2.Response) -> bytes:
+        content = bytearray()
+        # As sent: compressed, which was not asked for, it could grow past any limit.
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > self._most:
+                raise _FaultError(
+                    f"HTTP {response.status_code} with more than the {self._most} bytes that "
+                    f"{self._sampling.max_new_tokens} tokens may take"
+                )
+        return bytes(content)
+
+    def _client(self) -> httpx2.AsyncClient:
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        # `_complete` sets an attempt's deadline; an address that nobody has shows sooner.
+        timeout = httpx2.Timeout(None, connect=CONNECT_S)
+        limits = httpx2.Limits(max_keepalive_connections=self._server.concurrency)
+        try:
+            return httpx2.AsyncClient(timeout=timeout, limits=limits, headers=headers)
+        except (ImportError, ValueError) as error:
+            message = f"the proxy that the environment names cannot be used: {error}"
+            raise InputError(message) from None
+
+    def _body(self, tail: str, seed: int) -> bytes:
+        asked: dict[str, Any] = {
+            "model": self._server.model,
+            "prompt": self._prefix + tail,
+            "max_tokens": self._sampling.max_new_tokens,
+            "temperature": self._sampling.temperature,
+            "top_p": self._sampling.top_p,
+            "presence_penalty": self._sampling.presence_penalty,
+            "seed": seed % SEEDS,
+            "n": 1,
+            "stream": False,
+        }
+        if self._sampling.stop:  # `transformers serve` fails at an empty list
+            asked["stop"] = self._sampling.stop
+        # A lone surrogate becomes "?", as where the model is loaded here.
+        return json.dumps(asked, ensure_ascii=False).encode("utf-8", "replace")
+
+    def _log(self, place: int, fault: str) -> None:
+        """One line for a request's first fault, or for those of many requests at a time."""
+        if not self._failing:
+            print(f"{self._url}: {fault}; trying again", flush=True)
+        self._failing.add(place)
+
+    def _said(self, text: str) -> str:
+        """What a server said, as a message may print it: without the key, quoted and cut."""
+        return shown(text.replace(self._key, "[key]") if self._key else text, 300)
+
+
+def _key(variable: str | None) -> str:
+    """The server's key, empty where it wants none."""
+    if variable is None:
+        return ""
+    named, key = f"the environment variable {variable} (key_variable)", os.environ.get(variable)
+    if not key:
+        missing = "is not set" if key is None else "is empty"
+        raise InputError(f"{named} is to hold the server's key, and {missing}")
+    # Others cannot be sent, or come back escaped, so that a message would show the key.
+    if not re.fullmatch(r"[!#-&(-\[\]-~]+", key):
+        raise InputError(
+            f"{named} holds no key: of spaces, quotation marks, backslashes and characters that "
+            "are not ASCII a key has none"
+        )
+    return key
+
+
+async def _close(client: httpx2.AsyncClient, running: Tasks) -> None:
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await client.aclose()

@@ -1,0 +1,79 @@
+"""What an OpenAI-compatible server answers to a prompt, read as a reply."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from refine_af.replies import Finish, Reply
+from refine_af.settings import Sampling
+
+
+class _Part(BaseModel):
+    """Strict about what is used of an answer; its other keys are left alone."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Usage(_Part):
+    prompt_tokens: Annotated[int, Field(ge=1, lt=2**31)]
+    completion_tokens: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Choice(_Part):
+    text: str
+    finish_reason: Literal["stop", "length"]
+    stop_reason: Any = None  # where vLLM names the stop string that ended the text
+    matched_stop: Any = None  # where SGLang does
+
+
+class _Answer(_Part):
+    choices: Annotated[list[_Choice], Field(min_length=1, max_length=1)]
+    usage: _Usage
+
+    @model_validator(mode="after")
+    def counts_its_text(self) -> _Answer:
+        if self.choices[0].text and not self.usage.completion_tokens:
+            raise ValueError("a text of 0 tokens")
+        return self
+
+
+def read_answer(content: bytes, sampling: Sampling) -> Reply:
+    """The reply in an answer's body, with stop strings and length limit enforced here too.
+
+    Some servers leave stop strings in, go on after them, or say "stop" of a text that the limit
+    cut. A reply is cut at its first stop string; without one it is cut by length where the server
+    says so or counts `max_new_tokens`. ValueError, which says what is wrong, where the body is no
+    completion: token counts and the end's reason must be there, since a guess would go unseen.
+    """
+    try:
+        answer = _Answer.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise ValueError(f"{where}: {first['msg']}") from None
+    (choice,), tokens = answer.choices, answer.usage.completion_tokens
+    places = [place for stop in sampling.stop if (place := choice.text.find(stop)) >= 0]
+    # What ended a text of which nothing was cut here: not every server tells a stop string from
+    # the end of text (llama.cpp), and that then counts as the end of text.
+    finish: Finish = "eos"
+    if places or choice.stop_reason in sampling.stop or choice.matched_stop in sampling.stop:
+        finish = "stop"
+    elif choice.finish_reason == "length" or tokens >= sampling.max_new_tokens:
+        finish = "length"
+    return Reply(
+        text=choice.text[: min(places, default=None)],
+        finish=finish,
+        prompt_tokens=answer.usage.prompt_tokens,
+        tokens=tokens,
+    )
+
+
+def words(content: bytes) -> str:
+    """A body as text; JSON without its escapes, behind which a secret would not be found."""
+    try:
+        return json.dumps(json.loads(content), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return content.decode("utf-8", "replace")

@@ -1,0 +1,880 @@
+"""Prompts go to a completions server with all that is set, and come back as replies or a fault."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import refine_af.server
+from fake_completions import Answer, FakeCompletions, completion, serving
+from fake_server import closed_address
+from refine_af.errors import InputError
+from refine_af.replies import Engine, Reply
+from refine_af.server import load_server, wait_before
+from refine_af.server_answers import read_answer
+from refine_af.settings import Sampling, Server
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "sk-Tr0ub4dor/3+secret=="
+# The bytes that an answer of 10 tokens may take.
+MOST = 2**20 + 10 * 1024
+
+
+def sampling(**changes: Any) -> Sampling:
+    usual = {"temperature": 0.7, "top_p": 0.5, "presence_penalty": 0.25, "max_new_tokens": 10}
+    return Sampling(**{**usual, "stop": ("\n\n", "Task 9"), **changes})
+
+
+def engine(url: str, *, prefix: str = "P: ", decoding: Sampling | None = None, **to: Any) -> Engine:
+    usual = {"model": "tiny", "key_variable": None, "concurrency": 4}
+    server = Server(**{"url": url, "timeout_s": 5.0, "attempts": 1, **usual, **to})
+    return load_server(server, prefix=prefix, sampling=decoding or sampling())
+
+
+def answered_to(engine: Engine, *tails: str) -> dict[int, Reply]:
+    return dict(engine(tails, range(len(tails))))
+
+
+def refusal(engine: Engine, *tails: str) -> str:
+    """What is said in place of a reply."""
+    with pytest.raises(InputError) as caught:
+        answered_to(engine, *(tails or ("a",)))
+    return str(caught.value)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCompletions]:
+    """An endpoint; attempts follow each other faster than they would."""
+    monkeypatch.setattr(refine_af.server, "FIRST_WAIT_S", 0.01)
+    with serving() as server:
+        yield server
+
+
+# What is sent
+
+
+@pytest.mark.parametrize("slashes", ["", "/", "//"])
+def test_a_request_says_all_that_is_set(fake: FakeCompletions, slashes: str) -> None:
+    asked = engine(fake.url + slashes, prefix="Été\n")
+    assert dict(asked(["1. ☃"], [2**62 + 5])) == {0: Reply(" echo of Été\n1. ☃", "eos", 7, 5)}
+    (request,) = fake.requests
+    assert request.path == "/v1/completions"
+    assert request.body == {
+        "model": "tiny",
+        "prompt": "Été\n1. ☃",
+        "max_tokens": 10,
+        "temperature": 0.7,
+        "top_p": 0.5,
+        "presence_penalty": 0.25,
+        "stop": ["\n\n", "Task 9"],
+        "seed": 5,
+        "n": 1,
+        "stream": False,
+    }
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Accept-Encoding"] == "identity"
+    assert "Authorization" not in request.headers
+
+
+def test_no_stop_strings_are_left_unsaid(fake: FakeCompletions) -> None:
+    answered_to(engine(fake.url, decoding=sampling(stop=())), "a")
+    assert "stop" not in fake.requests[0].body
+
+
+def test_half_a_character_is_sent_as_a_question_mark(fake: FakeCompletions) -> None:
+    answered_to(engine(fake.url), "a\ud83db")
+    assert fake.prompts() == ["P: a?b"]
+
+
+def test_seeds_are_sent_within_31_bits(fake: FakeCompletions) -> None:
+    seeds = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
+    list(engine(fake.url, concurrency=1)(["x"] * 6, seeds))
+    sent = [request.body["seed"] for request in fake.requests]
+    assert sent == [0, 1, 2**31 - 1, 0, 2**31 - 1, 2**31 - 1]
+
+
+def test_the_key_comes_from_the_environment(
+    fake: FakeCompletions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    answered_to(engine(fake.url, key_variable="A_KEY"), "a")
+    assert fake.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (None, "not set"),
+        ("", "empty"),
+        ("two words", "no key"),
+        ("sk-1\n", "no key"),
+        ("schlüssel", "no key"),
+        ('qu"ote', "no key"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused_before_any_request(
+    fake: FakeCompletions, monkeypatch: pytest.MonkeyPatch, key: str | None, said: str
+) -> None:
+    monkeypatch.delenv("A_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("A_KEY", key)
+    with pytest.raises(InputError, match=said) as caught:
+        engine(fake.url, key_variable="A_KEY")
+    assert "A_KEY" in str(caught.value)
+    assert not key or key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/v1", "http://h:99999/v1", "http://a..b/v1", "http://:80/v1"]
+)
+def test_an_address_that_is_none_is_refused_before_any_request(url: str) -> None:
+    with pytest.raises(InputError, match="no address") as caught:
+        engine(url)
+    assert url in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_is_named(
+    fake: FakeCompletions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    assert "proxy" in refusal(engine(fake.url))
+
+
+# What an answer means
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        pytest.param(completion(" Sort."), (" Sort.", "eos", 5), id="the end of text"),
+        pytest.param(
+            completion(" Sort.", stop_reason="\n\n"),
+            (" Sort.", "stop", 5),
+            id="vLLM: a stop string",
+        ),
+        pytest.param(
+            completion(" Sort.", stop_reason=2), (" Sort.", "eos", 5), id="vLLM: an end-of-text id"
+        ),
+        pytest.param(
+            completion(" Sort.", matched_stop="Task 9"),
+            (" Sort.", "stop", 5),
+            id="SGLang: the same",
+        ),
+        pytest.param(
+            completion(" Sort.", matched_stop=2), (" Sort.", "eos", 5), id="SGLang: a token"
+        ),
+        pytest.param(
+            completion(" Sort.", stop_reason="other"), (" Sort.", "eos", 5), id="no stop string"
+        ),
+        pytest.param(
+            completion(" a\n\nb", finish_reason="stop"), (" a", "stop", 5), id="one left in"
+        ),
+        pytest.param(
+            completion(" aTask 9 b\n\nc", finish_reason="length", completion_tokens=10),
+            (" a", "stop", 10),
+            id="gone on after the first of two",
+        ),
+        pytest.param(completion("\n\n"), ("", "stop", 5), id="a stop string alone"),
+        pytest.param(
+            completion(" a", finish_reason="length"), (" a", "length", 5), id="cut by the context"
+        ),
+        pytest.param(
+            completion(" a", completion_tokens=10), (" a", "length", 10), id="the limit, unsaid"
+        ),
+        pytest.param(
+            completion(" a", completion_tokens=11), (" a", "length", 11), id="past the limit"
+        ),
+        pytest.param(
+            completion(" a", completion_tokens=9), (" a", "eos", 9), id="one token below the limit"
+        ),
+        pytest.param(
+            completion(" a", stop_reason="\n\n", completion_tokens=10),
+            (" a", "stop", 10),
+            id="a stop string at the limit",
+        ),
+        pytest.param(
+            completion("", finish_reason="length", completion_tokens=0),
+            ("", "length", 0),
+            id="no room for any token",
+        ),
+        pytest.param(completion("", completion_tokens=0), ("", "eos", 0), id="nothing to say"),
+    ],
+)
+def test_an_answer_is_read_with_stops_and_limit_enforced(
+    answer: bytes, reply: tuple[str, Any, int]
+) -> None:
+    text, finish, tokens = reply
+    assert read_answer(answer, sampling()) == Reply(text, finish, 7, tokens)
+
+
+def without(key: str) -> bytes:
+    answer = json.loads(completion(" a"))
+    (answer if key in answer else answer["choices"][0]).pop(key)
+    return json.dumps(answer).encode()
+
+
+def with_choices(count: int) -> bytes:
+    answer = json.loads(completion(" a"))
+    return json.dumps(answer | {"choices": answer["choices"] * count}).encode()
+
+
+# What comes in place of an answer, and where the message says that the fault is.
+BROKEN = {
+    "no JSON": (b"<html>busy</html>", "body: Invalid JSON"),
+    "nothing": (b"", "body: Invalid JSON"),
+    "half": (completion(" a")[:80], "body: Invalid JSON"),
+    "not UTF-8": (completion(" a").replace(b" a", b"\xff"), "body: Invalid JSON"),
+    "half a character": (completion(" \ud83d"), "body: Invalid JSON"),
+    "too deep": (b"[" * 100_000, "body: Invalid JSON"),
+    "a list": (b"[]", "body: "),
+    "null": (b"null", "body: "),
+    "an error": (b'{"error": {"message": "model is busy"}}', "choices: Field required"),
+    "choices missing": (without("choices"), "choices: Field required"),
+    "no choices": (with_choices(0), "choices: "),
+    "two choices": (with_choices(2), "choices: "),
+    "no object for a choice": (b'{"choices": [1]}', "choices.0: "),
+    "text missing": (without("text"), "choices.0.text: Field required"),
+    "text of null": (completion(" a", text=None), "choices.0.text: "),
+    "text of a number": (completion(" a", text=3), "choices.0.text: "),
+    "text of a list": (completion(" a", text=["a"]), "choices.0.text: "),
+    "reason missing": (without("finish_reason"), "choices.0.finish_reason: Field required"),
+    "reason of null": (completion(" a", finish_reason=None), "choices.0.finish_reason: "),
+    "aborted": (completion(" a", finish_reason="abort"), "choices.0.finish_reason: "),
+    "usage missing": (without("usage"), "usage: Field required"),
+    "usage of null": (without("usage")[:-1] + b', "usage": null}', "usage: "),
+    "tokens of text": (completion(" a", completion_tokens="5"), "usage.completion_tokens: "),
+    "tokens of yes": (completion(" a", completion_tokens=True), "usage.completion_tokens: "),
+    "half a token": (completion(" a", completion_tokens=5.5), "usage.completion_tokens: "),
+    "not a number": (completion(" a", completion_tokens=float("nan")), "usage.completion_tokens: "),
+    "fewer than none": (completion(" a", completion_tokens=-1), "usage.completion_tokens: "),
+    "absurdly many": (completion(" a", completion_tokens=10**30), "usage.completion_tokens: "),
+    "a text of no tokens": (completion(" a", completion_tokens=0), "body: Value error, a text"),
+    "no prompt tokens": (completion(" a", prompt_tokens=0), "usage.prompt_tokens: "),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_completion_is_asked_for_again_and_then_refused(
+    fake: FakeCompletions, kind: str
+) -> None:
+    body, said = BROKEN[kind]
+    fake.answers["P: a"] = [Answer(body), Answer(body)]
+    message = refusal(engine(fake.url, attempts=2))
+    assert f"HTTP 200 without a completion ({said}" in message and "(attempts: 2)" in message
+    assert kind != "an error" or "model is busy" in message
+    assert len(message) < 1000
+    assert fake.prompts() == ["P: a", "P: a"]
+
+
+def test_what_is_no_completion_may_be_followed_by_one(fake: FakeCompletions) -> None:
+    fake.answers = {f"P: {kind}": [Answer(body)] for kind, (body, _) in BROKEN.items()}
+    replies = answered_to(engine(fake.url, attempts=2), *BROKEN)
+    assert [replies[place].text for place in range(len(BROKEN))] == [
+        f" echo of P: {kind}" for kind in BROKEN
+    ]
+    assert len(fake.requests) == 2 * len(BROKEN)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+ODD = SCALARS | JSON
+CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.text() | ODD,
+        "finish_reason": st.sampled_from(["stop", "length"]) | ODD,
+        "stop_reason": st.sampled_from(["\n\n", None]) | ODD,
+        "matched_stop": ODD,
+        "index": ODD,
+    },
+)
+COUNTS = st.integers(-2, 12) | ODD
+ANSWERS = JSON | st.fixed_dictionaries(
+    {"choices": st.lists(CHOICES, max_size=2) | ODD},
+    optional={
+        "usage": st.fixed_dictionaries({"prompt_tokens": COUNTS, "completion_tokens": COUNTS}) | ODD
+    },
+)
+BODIES = st.binary() | ANSWERS.map(lambda value: json.dumps(value).encode())
+
+
+@given(BODIES)
+@example(completion(" a\n\n"))
+def test_any_body_is_a_reply_or_a_fault_that_is_named(body: bytes) -> None:
+    decoding = sampling()
+    try:
+        reply = read_answer(body, decoding)
+    except ValueError as fault:
+        assert len(str(fault)) < 300
+        return
+    assert not any(stop in reply.text for stop in decoding.stop)
+    assert reply.prompt_tokens > 0 and reply.tokens >= (reply.text != "")
+    assert reply.finish != "eos" or reply.tokens < decoding.max_new_tokens
+    reply.text.encode()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(BODIES | st.just(completion(" a")), min_size=8, max_size=8))
+def test_any_answers_of_a_server_end_in_replies_or_one_refusal(bodies: list[bytes]) -> None:
+    with serving() as fake:
+        fake.answers = {f"P: {i}": [Answer(body)] for i, body in enumerate(bodies)}
+        try:
+            replies = answered_to(engine(fake.url), *map(str, range(8)))
+        except InputError as fault:
+            assert fake.url in str(fault)
+        else:
+            assert replies.keys() == set(range(8))
+
+
+# What goes wrong on the way
+
+
+FINE = Answer(completion(" fine"))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(Answer(b"{}", status) for status in (408, 409, 425, 429, 500, 502, 503, 504, 529)),
+        Answer(way="close"),
+        Answer(FINE.body, way="cut"),
+        Answer(b"no HTTP at all\r\n\r\n", way="raw"),
+        Answer(FINE.body, headers={"Content-Encoding": "gzip"}, way="cut"),
+        Answer(FINE.body, way="stall"),
+        Answer(FINE.body, way="drip"),
+        Answer(way="endless"),
+    ],
+    ids=lambda answer: f"{answer.way} {answer.status}",
+)
+def test_a_fault_that_may_pass_is_followed_by_another_attempt(
+    fake: FakeCompletions, first: Answer
+) -> None:
+    fake.answers["P: a"] = [first, FINE]
+    start = time.monotonic()
+    assert answered_to(engine(fake.url, attempts=2, timeout_s=0.3), "a")[0].text == " fine"
+    assert time.monotonic() - start < 2
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(b"{}", 503), "HTTP 503"),
+        (Answer(way="close"), "disconnected"),
+        (Answer(FINE.body, way="cut"), "RemoteProtocolError 'peer closed connection"),
+        (Answer(FINE.body, way="stall"), "no whole answer within 0.2 s (timeout_s)"),
+        (Answer(FINE.body, way="drip"), "no whole answer within 0.2 s (timeout_s)"),
+        (Answer(way="endless"), f"more than the {MOST} bytes that 10 tokens"),
+    ],
+    ids=lambda part: getattr(part, "way", None),
+)
+def test_after_the_last_attempt_the_message_says_what_and_how_often(
+    fake: FakeCompletions, answer: Answer, said: str
+) -> None:
+    fake.answers["P: a"] = [answer] * 3
+    message = refusal(engine(fake.url, attempts=3, timeout_s=0.2))
+    assert f"{fake.url}/completions" in message
+    assert said in message
+    assert "(attempts: 3)" in message
+    assert "kept" in message and "goes on from there" in message
+    assert len(fake.requests) == 3
+
+
+def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refine_af.server, "FIRST_WAIT_S", 0.01)
+    address = closed_address()
+    message = refusal(engine(f"{address}/v1", attempts=2))
+    assert f"{address}/v1/completions" in message
+    assert "ConnectError" in message and "(attempts: 2)" in message
+
+
+def test_a_server_that_takes_no_connection_shows_before_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refine_af.server, "CONNECT_S", 0.2)
+    with socket.socket() as busy, ExitStack() as waiting:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(0)
+        for _ in range(3):  # what fills its queue of connections
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(busy.getsockname())
+        start = time.monotonic()
+        url = f"http://127.0.0.1:{busy.getsockname()[1]}/v1"
+        assert "ConnectTimeout" in refusal(engine(url, timeout_s=60))
+        assert time.monotonic() - start < 2
+
+
+TOO_LONG = "maximum context length is 16 tokens. However, you requested 10 output tokens"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 422])
+def test_what_a_server_refuses_is_asked_once_and_its_words_are_shown(
+    fake: FakeCompletions, status: int
+) -> None:
+    body = json.dumps({"error": {"message": f"This model's {TOO_LONG}" + "x" * 500}}).encode()
+    fake.answers["P: b"] = [Answer(body, status)]
+    message = refusal(engine(fake.url, attempts=5, concurrency=1), "a", "b", "c")
+    assert f"HTTP {status}" in message and TOO_LONG in message
+    assert "prompt 1, counted from 0" in message and "(attempts: 1)" in message
+    assert len(message) < 800
+    assert fake.prompts() == ["P: a", "P: b"]
+
+
+def test_a_refusal_after_a_fault_ends_the_attempts(fake: FakeCompletions) -> None:
+    fake.answers["P: a"] = [Answer(b"", 503), Answer(b"gone", 404)]
+    message = refusal(engine(fake.url, attempts=5))
+    assert "HTTP 404" in message and "(attempts: 2)" in message
+
+
+def test_another_address_is_not_followed(fake: FakeCompletions) -> None:
+    elsewhere = fake.url.replace("/v1", "/v2/completions")
+    fake.answers["P: a"] = [Answer(b"", 307, {"Location": elsewhere})]
+    message = refusal(engine(fake.url, attempts=5))
+    assert "HTTP 307" in message and elsewhere in message
+    assert len(fake.requests) == 1
+
+
+def test_an_endless_body_is_not_read_to_its_end(fake: FakeCompletions) -> None:
+    for status in (200, 400):
+        fake.answers["P: a"] = [Answer(status=status, way="endless")]
+        fake.sent = 0
+        refusal(engine(fake.url))
+        # What is beyond the bound lies in the buffers of the connection.
+        assert MOST <= fake.sent < MOST + 16 * 2**20
+
+
+def test_an_answer_within_the_bound_is_read(fake: FakeCompletions) -> None:
+    text = "x" * (MOST - len(completion("")))
+    fake.answers["P: a"] = [Answer(completion(text))]
+    assert answered_to(engine(fake.url), "a")[0].text == text
+    fake.answers["P: a"] = [Answer(completion(text + "x"))]
+    assert "more than" in refusal(engine(fake.url))
+
+
+def test_a_compressed_body_is_not_blown_up(fake: FakeCompletions) -> None:
+    import gzip
+
+    body = gzip.compress(completion(" a" * 10_000_000))
+    assert len(body) < MOST
+    fake.answers["P: a"] = [Answer(body, headers={"Content-Encoding": "gzip"})]
+    assert "Invalid JSON" in refusal(engine(fake.url))
+
+
+# The key
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        Answer(json.dumps({"error": f"no such key: {KEY}"}).encode(), 401),
+        Answer(json.dumps({"error": KEY}).replace("/", "\\/").encode(), 401),
+        Answer(
+            json.dumps({"error": KEY.replace("+", "<>")}).replace("<>", "\\u002b").encode(), 403
+        ),
+        Answer(f"Bearer {KEY} was refused".encode(), 401),
+        Answer((KEY * 40).encode(), 400),
+        Answer(("x" * 290 + KEY).encode(), 400),
+        Answer(b"", 302, {"Location": f"http://other/?token={KEY}"}),
+        Answer(f"Bearer {KEY}".encode(), 500),
+        Answer(json.dumps({"choices": KEY}).encode()),
+        Answer(f"HTTP/1.1 {KEY} {KEY}\r\n\r\n".encode(), way="raw"),
+        Answer(f"{KEY}: {KEY}\r\n\r\n".encode(), way="raw"),
+    ],
+    ids=range(11),
+)
+def test_the_key_is_in_no_message_and_no_log(
+    fake: FakeCompletions,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    echo: Answer,
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    fake.answers["P: a"] = [echo, echo]
+    message = refusal(engine(fake.url, key_variable="A_KEY", attempts=2))
+    said = "".join([message, *capfd.readouterr()])
+    assert not [part for start in range(0, 12, 6) if (part := KEY[start : start + 8]) in said]
+    assert fake.requests[-1].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_where_the_key_stood_is_shown(
+    fake: FakeCompletions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    fake.answers["P: a"] = [Answer(f"{KEY} is wrong".encode(), 401)]
+    assert "'[key] is wrong'" in refusal(engine(fake.url, key_variable="A_KEY"))
+
+
+# Waiting, and the log
+
+
+def test_waits_double_from_half_a_second_to_half_a_minute() -> None:
+    assert [wait_before(attempt) for attempt in range(1, 10)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert wait_before(10**9) == 30
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        ("7", 7),
+        ("1.5", 1.5),
+        ("0", 0.5),
+        ("100000", 120),
+        ("", 0.5),
+        ("-5", 0.5),
+        ("nan", 0.5),
+        ("9" * 5000, 0.5),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0.5),
+    ],
+)
+def test_a_server_may_ask_for_a_longer_wait(retry_after: str, wait: float) -> None:
+    assert wait_before(2, retry_after) == wait
+
+
+def test_a_wait_that_the_server_asks_for_is_kept(fake: FakeCompletions) -> None:
+    fake.answers["P: a"] = [Answer(b"{}", 429, {"Retry-After": "0.4"}), Answer(way="close")]
+    answered_to(engine(fake.url, attempts=3), "a")
+    first, second, third = (request.came for request in fake.requests)
+    assert 0.4 <= second - first < 0.8
+    assert third - second < 0.3  # what one answer asked for does not hold for the next
+
+
+def test_a_request_in_trouble_is_logged_once(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.answers["P: b"] = [Answer(b"loading", 503)] * 3
+    answered_to(engine(fake.url, attempts=4), "a", "b", "c")
+    assert capsys.readouterr().out == (
+        f"{fake.url}/completions: HTTP 503: 'loading'; trying again\n"
+    )
+
+
+def test_many_requests_in_trouble_at_a_time_are_logged_once(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy = Answer(b"busy", 429, {"Retry-After": "0.3"})
+    for tail in "abcdefgh":
+        fake.answers[f"P: {tail}"] = [busy]
+    answered_to(engine(fake.url, attempts=2, concurrency=8), *"abcdefgh")
+    assert capsys.readouterr().out.count("trying again") == 1
+
+
+def test_trouble_that_comes_again_is_logged_again(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = engine(fake.url, attempts=2)
+    for _ in range(2):
+        fake.answers["P: a"] = [Answer(b"loading", 503)]
+        answered_to(asked, "a")
+    assert capsys.readouterr().out.count("trying again") == 2
+
+
+def test_all_well_is_not_worth_a_line(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered_to(engine(fake.url), *"abc")
+    assert capsys.readouterr() == ("", "")
+
+
+# Many prompts
+
+
+def test_replies_belong_to_their_prompts_in_whatever_order_they_come(
+    fake: FakeCompletions,
+) -> None:
+    gates = [threading.Event() for _ in range(5)]
+    for place, gate in enumerate(gates):
+        fake.answers[f"P: {place}"] = [Answer(completion(f" {place}"), gate=gate)]
+    came = []
+    gates[4].set()
+    for place, reply in engine(fake.url, concurrency=5)(
+        [str(place) for place in range(5)], range(5)
+    ):
+        came.append((place, reply.text))
+        gates[place - 1].set()
+    assert came == [(4, " 4"), (3, " 3"), (2, " 2"), (1, " 1"), (0, " 0")]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 16])
+def test_as_many_requests_run_as_may_and_no_more(fake: FakeCompletions, concurrency: int) -> None:
+    fake.thought = 0.05
+    tails = [str(place) for place in range(4 * concurrency)]
+    replies = answered_to(engine(fake.url, concurrency=concurrency), *tails)
+    assert replies.keys() == set(range(4 * concurrency))
+    assert fake.most_at_once == concurrency
+    assert fake.connections == concurrency  # each is used again
+    assert sorted(fake.prompts()) == sorted(f"P: {tail}" for tail in tails)
+
+
+def test_what_is_answered_is_not_asked(fake: FakeCompletions) -> None:
+    came = dict(engine(fake.url)(list("abcd"), [10, 11, 12, 13], answered={0, 2}))
+    assert {place: reply.text for place, reply in came.items()} == {
+        1: " echo of P: b",
+        3: " echo of P: d",
+    }
+    sent = {request.body["prompt"]: request.body["seed"] for request in fake.requests}
+    assert sent == {"P: b": 11, "P: d": 13}
+
+
+def test_nothing_to_ask_is_no_request(fake: FakeCompletions) -> None:
+    asked = engine(fake.url)
+    assert list(asked([], [])) == []
+    assert list(asked(["a"], [1], answered={0})) == []
+    assert not fake.connections
+
+
+def test_an_engine_is_asked_again(fake: FakeCompletions) -> None:
+    asked = engine(fake.url)
+    fake.answers["P: a"] = [Answer(b"", 400)]
+    assert "HTTP 400" in refusal(asked)
+    assert answered_to(asked, "a", "b")[1].text == " echo of P: b"
+    assert answered_to(asked, "c")[0].text == " echo of P: c"
+
+
+def test_what_was_answered_comes_before_the_refusal(fake: FakeCompletions) -> None:
+    gate = threading.Event()
+    fake.answers["P: bad"] = [Answer(b"{}", 400, gate=gate)]
+    fake.answers["P: slow"] = [Answer(FINE.body, way="stall")]
+    came = []
+    with pytest.raises(InputError, match="HTTP 400"):
+        for place, _ in engine(fake.url, timeout_s=60)(["bad", "slow", "a", "b", "c"], range(5)):
+            came.append(place)
+            if len(came) == 3:
+                gate.set()
+                start = time.monotonic()
+    assert sorted(came) == [2, 3, 4]
+    assert time.monotonic() - start < 2
+    assert soon_ended(fake)
+
+
+def test_of_answers_that_come_together_the_good_ones_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All three are there at the first look, since nothing on their way takes time."""
+
+    async def ask(self: Any, client: object, body: bytes) -> Reply:
+        if b"bad" in body:
+            raise refine_af.server._RefusalError("HTTP 400")
+        return Reply("", "eos", 1, 1)
+
+    monkeypatch.setattr(refine_af.server._ServerEngine, "_ask", ask)
+    came = []
+    with pytest.raises(InputError, match="HTTP 400"):
+        for place, _ in engine("http://h/v1")(["bad", "good", "good"], range(3)):
+            came.append(place)
+    assert sorted(came) == [1, 2]
+
+
+def test_two_refusals_are_one_message(
+    fake: FakeCompletions, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for tail in "abcd":
+        fake.answers[f"P: {tail}"] = [Answer(b"{}", 400, after=0.1)]
+    assert "HTTP 400" in refusal(engine(fake.url), *"abcd")
+    gc.collect()  # where asyncio would complain of an exception that nobody has looked at
+    assert capfd.readouterr() == ("", "")
+
+
+def soon_ended(fake: FakeCompletions) -> bool:
+    """Whether every request that came is over, within a second."""
+    for _ in range(100):
+        if all(request.ended for request in fake.requests):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_caller_who_stops_early_ends_what_runs(fake: FakeCompletions) -> None:
+    fake.answers = {f"P: {tail}": [Answer(FINE.body, way="stall")] for tail in "bcd"}
+    fake.answers["P: a"] = [Answer(FINE.body, after=0.5)]
+    for place, _ in engine(fake.url, timeout_s=60)(list("abcdef"), range(6)):
+        assert place == 0
+        start = time.monotonic()
+        break
+    assert time.monotonic() - start < 1
+    assert soon_ended(fake)
+    assert sorted(fake.prompts()) == ["P: a", "P: b", "P: c", "P: d"]
+
+
+def test_replies_that_nobody_takes_are_not_asked_for(fake: FakeCompletions) -> None:
+    engine(fake.url)(["a"], [1])
+    assert not fake.connections
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, "scripts")
+from refine_af.command_line import run
+from refine_af.server import load_server
+from refine_af.settings import Sampling, Server
+
+def ask(*, url: str, stop_early: str) -> None:
+    server = Server(url=url, model="m", key_variable=None, concurrency=4, timeout_s=60, attempts=9)
+    sampling = Sampling(temperature=1, top_p=1, presence_penalty=0, max_new_tokens=4, stop=())
+    for _ in load_server(server, prefix="", sampling=sampling)(["a", "b", "c"], [0, 1, 2]):
+        print("came", flush=True)
+        if stop_early == "yes":
+            break
+
+run(ask)
+"""
+
+
+def program(url: str, stop_early: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, "--url", url, "--stop-early", stop_early]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("sign", "status"), [(None, 0), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_a_job_ends_at_once_while_its_server_is_silent(
+    fake: FakeCompletions, sign: signal.Signals | None, status: int
+) -> None:
+    fake.answers = {prompt: [Answer(FINE.body, way="stall")] for prompt in "bc"}
+    process = program(fake.url, "no" if sign else "yes")
+    assert process.stdout
+    assert process.stdout.readline() == "came\n"
+    start = time.monotonic()
+    if sign:
+        process.send_signal(sign)
+    rest, _ = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (status, "")
+    assert time.monotonic() - start < 3
+
+
+def test_the_engine_needs_no_model_libraries() -> None:
+    slow = "{'torch', 'transformers', 'numpy', 'tokenizers', 'pandas', 'huggingface_hub'}"
+    code = f"import sys, refine_af.server; print(*{slow} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
+# A real server
+
+
+@dataclass
+class Served:
+    """`transformers serve` with a checkpoint, and what it has logged so far."""
+
+    url: str
+    checkpoint: Path
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The tiny world's Llama, which draws where the temperature says so."""
+    folder = tmp_path_factory.mktemp("served")
+    checkpoint = shutil.copytree(world / "llama", folder / "llama")
+    generation = json.loads((checkpoint / "generation_config.json").read_text())
+    (checkpoint / "generation_config.json").write_text(
+        json.dumps(generation | {"do_sample": True, "top_k": 0})
+    )
+    address = closed_address()
+    command = [Path(sys.executable).with_name("transformers"), "serve", checkpoint]
+    command += ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--device", "cpu"]
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        server = Served(f"{address}/v1", checkpoint, folder / "log")
+        wait_for(f"{address}/health", process, server.log)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the server answers; a failure with its log where it ended or takes over a minute."""
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
+PROMPT = "Task 6: Sort river stone.\nTask 7:"
+GREEDY = {"temperature": 0.0, "top_p": 1.0, "presence_penalty": 0.0, "max_new_tokens": 40}
+
+
+def of_served(served: Served, *, prefix: str = PROMPT, model: str = "", **decoding: Any) -> Engine:
+    return engine(
+        served.url,
+        prefix=prefix,
+        model=model or str(served.checkpoint),
+        decoding=sampling(**{**GREEDY, "stop": (), **decoding}),
+        concurrency=1,
+        timeout_s=30,
+    )
+
+
+def test_transformers_serve_gives_the_models_own_greedy_reply(served: Served) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(served.checkpoint)
+    model = AutoModelForCausalLM.from_pretrained(served.checkpoint)
+    tails = [" List", " Count the", " N"]
+    replies = answered_to(of_served(served), *tails)
+    for place, tail in enumerate(tails):
+        ids = tokenizer(PROMPT + tail, return_tensors="pt")["input_ids"]
+        whole = model.generate(ids, do_sample=False, max_new_tokens=40)[0]
+        text = tokenizer.decode(whole[ids.shape[1] :], skip_special_tokens=True)
+        assert replies[place] == Reply(text, "length", ids.shape[1], 40)
+
+
+def test_transformers_serve_leaves_stop_strings_in_and_we_do_not(served: Served) -> None:
+    whole = answered_to(of_served(served), " List")[0].text
+    stop = "\nTask"
+    assert stop in whole
+    raw = json.dumps(
+        {"prompt": PROMPT + " List", "max_tokens": 40, "temperature": 0, "stop": [stop]}
+    )
+    request = urllib.request.Request(
+        f"{served.url}/completions", raw.encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.load(answer)["choices"][0]["text"].endswith(stop)
+    reply = answered_to(of_served(served, stop=(stop, "never")), " List")[0]
+    assert (reply.text, reply.finish) == (whole[: whole.index(stop)], "stop")
+    assert 0 < reply.tokens < 40
+
+
+def test_transformers_serve_draws_by_the_seed(served: Served) -> None:
+    draw = of_served(served, temperature=1.0)
+    replies = dict(draw([" List"] * 3, [2**62 + 1, 2, 2**62 + 1]))
+    assert replies[0] == replies[2]
+    assert replies[0].text != replies[1].text
+
+
+def test_transformers_serve_refuses_another_model_in_its_own_words(served: Served) -> None:
+    message = refusal(of_served(served, model="other"))
+    assert "HTTP 400" in message and "requested 'other'" in message.replace("\\", "")
