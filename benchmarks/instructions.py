@@ -31,7 +31,6 @@ from refine_af.prompts import Prompt, read_prompt
 from refine_af.records import Seed, read_seeds
 from refine_af.replies import Reply
 from refine_af.settings import Instructions, Sampling
-from refine_af.stopwatch import Stopwatch
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {  # layers, hidden size, MLP size, attention heads, vocabulary
@@ -57,17 +56,18 @@ class Measured:
     phases: dict[str, float] = field(default_factory=dict)
 
 
-def synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def clock() -> float:
+    """Seconds: of the process on a CPU, where others may run beside it, and else as they pass."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    synchronize()
-    start = time.perf_counter()
+    start = clock()
     result = work()
-    synchronize()
-    return time.perf_counter() - start, result
+    return clock() - start, result
 
 
 def one_at_a_time(
@@ -165,7 +165,7 @@ def one_round(
 ) -> Measured:
     """The first round of stage 1: the same prompts for every way."""
     pool, answering = Pool(settings, seeds, []), Answering(engine)
-    watch = Stopwatch()
+    phases: dict[str, float] = {}
     with ExitStack() as stack:
         for place, attribute, phase in [
             (batch.Batch, "_forward", "model"),
@@ -174,22 +174,21 @@ def one_round(
             (generation, "encode", "tokenising"),
         ]:
             stack.enter_context(
-                patch.object(place, attribute, phased(place, attribute, phase, watch))
+                patch.object(place, attribute, phased(place, attribute, phase, phases))
             )
         seconds, (made, _) = timed(lambda: bootstrap_round(settings, pool, 0, prompt, answering))
-    watch.seconds["filter and parsing"] = seconds - answering.seconds
-    return Measured(name, seconds, made.tokens, made.accepted, made.parsed, watch.seconds)
+    phases["filter and parsing"] = seconds - answering.seconds
+    return Measured(name, seconds, made.tokens, made.accepted, made.parsed, phases)
 
 
-def phased(place: Any, attribute: str, phase: str, watch: Stopwatch) -> Callable[..., Any]:
+def phased(place: Any, attribute: str, phase: str, phases: dict[str, float]) -> Callable[..., Any]:
+    """A function that adds the seconds of its calls to a phase."""
     inner = getattr(place, attribute)
 
     def outer(*arguments: Any, **named: Any) -> Any:
-        with watch.phase(phase):
-            result = inner(*arguments, **named)
-            if phase in ("model", "drawing"):
-                synchronize()
-            return result
+        seconds, result = timed(lambda: inner(*arguments, **named))
+        phases[phase] = phases.get(phase, 0.0) + seconds
+        return result
 
     return outer
 

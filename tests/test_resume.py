@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import Any
@@ -13,10 +17,12 @@ from typing import Any
 import pytest
 
 import instructions as stage1
+from fake_completions import Answer, completion, serving
 from killing import draws, killed, landed_from, writes
 from refine_af.errors import InputError
+from refine_af.settings import Server
 from test_instructions import RESULTS, flags, inputs, with_
-from tiny import ROOT
+from tiny import ROOT, WORDS
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -198,3 +204,79 @@ def test_other_settings_start_afresh(
         stage1.segment(**changed)
         assert len(list((tmp_path / "kept").glob("*/replies.jsonl"))) == number
     assert before.read_bytes() == log_of(root).read_bytes(), "the old log stays"
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_from_there(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    root, _ = whole
+    room = log_of(root).stat().st_size // 2
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    command = [sys.executable, str(ROOT / "scripts" / "instructions.py"), *map(str, flags(asked))]
+    run = partial(subprocess.run, command, cwd=tmp_path, text=True, capture_output=True)
+    done = run(preexec_fn=small_disk)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: {log_of(tmp_path).relative_to(tmp_path)}"
+    )
+    assert "cannot be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = log_of(tmp_path).read_bytes()
+    assert 0 < len(kept) <= room and kept.endswith(b"\n")
+    assert run().returncode == 0
+    assert contents(tmp_path / "segment") == contents(root / "segment")
+    assert log_of(tmp_path).read_bytes().startswith(kept)
+
+
+def writing_server(refuse_after: int | None = None) -> Callable[[str], Answer]:
+    """Answers that depend on the prompt alone; after so many the server is overloaded."""
+    given: list[str] = []
+
+    def answer(prompt: str) -> Answer:
+        given.append(prompt)
+        if refuse_after is not None and len(given) > refuse_after:
+            return Answer(b"busy", status=503)
+        rng = random.Random(prompt)
+        lines = [" ".join(rng.choices(WORDS, k=6)) for _ in range(3)]
+        text = "".join(f" {line}\nTask {10 + n}:" for n, line in enumerate(lines))
+        return Answer(completion(text))
+
+    return answer
+
+
+def test_what_a_server_answered_is_not_asked_for_again(
+    asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refine_af.server.FIRST_WAIT_S", 0.01)
+    settings = with_(asked["settings"], engine="server", segment=120, requests=8)
+    made, prompts = [], []
+    for number, refuse_after in enumerate([None, 11, 15, None]):
+        with serving() as fake:
+            monkeypatch.setattr(fake, "answer_to", writing_server(refuse_after))
+            given = {"settings": settings, "backbone": None, "server": server_at(fake.url)}
+            place = tmp_path / str(min(number, 1))
+            places = {"progress": place / "kept", "segment": place / "segment"}
+            if refuse_after is None:
+                stage1.segment(**asked | given | places)
+                made.append(contents(place / "segment"))
+            else:
+                with pytest.raises(InputError, match="busy"):
+                    stage1.segment(**asked | given | places)
+                assert not (place / "segment").exists()
+                kept = len(log_of(place).read_text().splitlines())
+                assert kept >= refuse_after - 8
+            prompts.append([request.body["prompt"] for request in fake.requests])
+    assert made[0] == made[1]
+    whole, *_, last = map(len, prompts)
+    assert whole >= 32
+    assert last == whole - kept
+    assert len(log_of(tmp_path / "1").read_text().splitlines()) == whole
+
+
+def server_at(url: str) -> Server:
+    return Server(
+        url=url, model="tiny", key_variable=None, concurrency=4, timeout_s=5.0, attempts=2
+    )
