@@ -15,7 +15,7 @@ from refine_af.prompts import read_prompt
 from refine_af.records import Instruction, read_records, read_seeds, write_json, write_records
 from refine_af.replies import Engine, loaded_late
 from refine_af.rounds import COLUMNS, RoundLog, RoundTime
-from refine_af.scratch import fingerprint, scratch
+from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
 from refine_af.settings import Instructions, Sampling, Server, YieldWatch
 from refine_af.sources import sources
 from refine_af.tables import write_table
@@ -42,17 +42,17 @@ def segment(
     tasks = read_seeds(seeds)
     stage.check_seeds(tasks, settings, seeds)
     asked = read_prompt(prompt, {"tasks"})
-    pool, carry = standing(earlier, number)
+    pool, carry = standing(earlier, number, settings.segment)
     engine = chosen_engine(settings, server, backbone, asked.prefix)
     served = server.model if server else None
-    inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": earlier}
+    before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
+    inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
     stamp = fingerprint(
         {"settings": settings.model_dump_json(), "served": served, **inputs},
         code=sources(Path(__file__)),
     )
     with scratch(progress, stamp) as place:
-        if place.waited_for == stamp and segment.exists():
-            print(f"{segment}: written by the process that this one waited for")
+        if landed_meanwhile(place, stamp, segment):
             return
         target, start = len(pool) + settings.segment, len(pool) + len(carry.surplus)
         shown = Progress(settings.segment, "instructions")
@@ -61,17 +61,18 @@ def segment(
                 settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log
             )
         write_segment(segment, made, log.times)
+        mark_landed(place)
 
 
-def standing(earlier: list[Path], number: int) -> tuple[list[Instruction], stage.Carry]:
-    """The pool before segment `number`, and what the last segment hands on."""
+def standing(earlier: list[Path], number: int, size: int) -> tuple[list[Instruction], stage.Carry]:
+    """The pool before segment `number`, in segments of `size`, and what the last one hands on."""
     if number != len(earlier):
         raise InputError(f"--number {number}: needs {number} earlier segments, got {len(earlier)}")
-    pool = read_segments(earlier)
+    pool = read_segments(earlier, size)
     if not earlier:
         return pool, stage.Carry(next_round=0, surplus=[])
     handed_on = earlier[-1] / "carry.json"
-    return pool, stage.carry_of(handed_on.read_bytes(), handed_on, pool=len(pool))
+    return pool, stage.carry_of(handed_on.read_bytes(), handed_on, pool)
 
 
 def chosen_engine(
@@ -106,10 +107,20 @@ def merge(*, segments: list[Path], instructions: Path) -> None:
     write_records(instructions, read_segments(segments))
 
 
-def read_segments(segments: list[Path]) -> list[Instruction]:
-    """The instructions of consecutive segments, from the pool's first on."""
-    files = [folder / "instructions.jsonl" for folder in segments]
-    return run_on([(path, read_records(path, Instruction)) for path in files])
+def read_segments(segments: list[Path], size: int | None = None) -> list[Instruction]:
+    """The instructions of consecutive segments, from the pool's first on.
+
+    InputError where one does not hold `size`, or without a size not as many as the first.
+    """
+    parts = []
+    for folder in segments:
+        path = folder / "instructions.jsonl"
+        rows = read_records(path, Instruction)
+        size = len(rows) if size is None else size
+        if not rows or len(rows) != size:
+            raise InputError(f"{path}: holds {len(rows)} instructions, a whole segment {size}")
+        parts.append((path, rows))
+    return run_on(parts)
 
 
 def write_segment(segment: Path, made: stage.Segment, times: Sequence[RoundTime]) -> None:

@@ -221,6 +221,10 @@ def segment_of(folder: Path, line: str) -> Path:
         "demonstrations": [],
         "nearest": "seed_0",
         "rouge_l": 0.1,
+        "nearest_seed": "seed_0",
+        "seed_rouge_l": 0.1,
+        "prompt_tokens": 9,
+        "reply_tokens": 9,
     }
     (folder / "instructions.jsonl").write_text(json.dumps(good) + "\n" + line + "\n")
     return folder
@@ -302,7 +306,8 @@ BROKEN_FILES: dict[str, Callable[[Path, Path], tuple[tuple[str, Flags], list[str
             segment_of(
                 out / "pool",
                 '{"id": "i000000", "instruction": "x", "round": 0, "request": 0, '
-                '"demonstrations": [], "nearest": "", "rouge_l": 0}',
+                '"demonstrations": [], "nearest": "", "rouge_l": 0, "nearest_seed": "", '
+                '"seed_rouge_l": 0, "prompt_tokens": 9, "reply_tokens": 9}',
             ),
         ),
         ["instructions.jsonl, line 2", "i000000"],

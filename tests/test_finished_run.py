@@ -26,7 +26,7 @@ def refusal(flags: list[str]) -> str:
 
 BROKEN = [
     ("pool_tiny_1/instructions.jsonl", "{", ["line 1", "not JSON", "'{'"]),
-    ("pool_tiny_0/rejected.jsonl", '{"source": 1}\n', ["line 1", "reason"]),
+    ("pool_tiny_0/rejected.jsonl", '{"round": 1, "request": 0}\n', ["line 1", "reason"]),
     ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,x,1,1,1,1\n", ["line 2", "'parsed'", "'x'"]),
     ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,-2,1,1,1,1\n", ["line 2", "'parsed'", "'-2'"]),
     ("pool_tiny_0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 7 columns"]),

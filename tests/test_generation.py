@@ -117,8 +117,10 @@ def test_a_prompt_beyond_the_context_is_completed_with_nothing(loaded: tuple[Any
         complete(loaded, GREEDY)[0],
         Completion("", (), "length", rows[1].prompt_tokens),
     ]
-    with pytest.raises(InputError, match=r"max_new_tokens 12 exceeds the model's context of 16384"):
-        complete(loaded, GREEDY, tails=["a " * 20_000], seeds=[0])
+    (alone,) = complete(loaded, GREEDY, tails=["a " * 20_000], seeds=[0])
+    assert alone == rows[1], "whatever is asked beside it"
+    with pytest.raises(InputError, match=r"max_new_tokens 12, exceed the model's context of 16384"):
+        complete(loaded, GREEDY, prefix="a " * 20_000)
 
 
 def test_rows_that_fit_shrink_with_length(loaded: tuple[Any, Any]) -> None:
@@ -246,6 +248,30 @@ def test_a_batch_beyond_memory_is_halved(
     ]
     with pytest.raises(InputError, match="out of memory with one text at a time"):
         complete((Scarce(model, 0, fault), tokenizer), DRAWN)
+
+
+@pytest.mark.parametrize("place", ["generation._prefill", "batch.Slots"])
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory with "),
+        (torch.AcceleratorError("CUDA error: gone"), "the GPU failed: CUDA error: gone"),
+    ],
+    ids=["memory", "gpu"],
+)
+def test_faults_before_the_first_token(
+    loaded: tuple[Any, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    fault: Exception,
+    message: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(f"refine_af.{place}", fail)
+    with pytest.raises(InputError, match=message):
+        complete(loaded, DRAWN)
 
 
 def test_a_vanished_gpu_and_other_faults(loaded: tuple[Any, Any]) -> None:

@@ -222,6 +222,7 @@ def test_items_in_another_numbering(demo_settings: Instructions) -> None:
         "Name a river.",
         "Sing 12.5 is a number",
     ]
+    assert len(texts("\n " * 40_000, settings)) == 1, "in a time that grows with the text alone"
     brackets = with_(demo_settings, numbering="({number})")
     assert texts(" Sort\n(10) Sing ( 11 )Hum", brackets) == ["Sort", "Sing", "Hum"]
 
@@ -310,6 +311,20 @@ def test_a_model_that_writes_garbage_ends_in_figures(
     assert "75.0% empty, 25.0% truncated" in message
 
 
+def test_prompts_without_room_are_named_so(demo_settings: Instructions) -> None:
+    """The engine gives nothing for a prompt that fills the model's context."""
+
+    def cramped(
+        tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+    ) -> Iterator[tuple[int, Reply]]:
+        for place in range(len(tails)):
+            yield place, Reply("", "length", 999, 0)
+
+    settings = with_(demo_settings, segment=5, requests=4)
+    with pytest.raises(InputError, match=r"100.0% no room.* shorten the prompt file or the seeds"):
+        bootstrapped(settings, cramped, watch=YieldWatch(least_yield=0.0, patience=2))
+
+
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:
     settings, watch = with_(demo_settings, segment=30, requests=4), {"patience": 4}
     with pytest.raises(InputError, match=r"of the last 4 rounds .* asks for 99.0%"):
@@ -318,10 +333,12 @@ def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instr
     assert len(grown(settings, 1, low)[0].instructions) == 30
 
 
-def test_ids_must_run_on() -> None:
-    def row(index: int) -> Instruction:
-        return Instruction(f"i{index:06d}", "x", 0, 0, [], "", 0.0, "", 0.0, 9, 9)
+def row_of(index: int) -> Instruction:
+    return Instruction(f"i{index:06d}", "x", 2, 0, [], "", 0.0, "", 0.0, 9, 9)
 
+
+def test_ids_must_run_on() -> None:
+    row = row_of
     parts = [(Path("a"), [row(0), row(1)]), (Path("b"), [row(2)])]
     assert [entry.id for entry in run_on(parts)] == ["i000000", "i000001", "i000002"]
     with pytest.raises(InputError, match=r"b, line 1: id 'i000003', where i000002 follows"):
@@ -336,6 +353,7 @@ def test_ids_must_run_on() -> None:
         (b"{", "JSON"),
         (b'{"next_round": 3}', "surplus"),
         (b'{"next_round": "3", "surplus": []}', "next_round"),
+        (b'{"next_round": 2, "surplus": []}', "next_round: 2, where round 2 has been"),
         (b'{"next_round": 3, "surplus": [{"id": 7}]}', "surplus.0.id"),
         (
             b'{"next_round": 3, "surplus": [{"id": "i000009", "instruction": "x", "round": 0,'
@@ -347,7 +365,7 @@ def test_ids_must_run_on() -> None:
 )
 def test_a_broken_carry_is_named(content: bytes, wrong: str) -> None:
     with pytest.raises(InputError, match="carry.json: " + wrong):
-        carry_of(content, Path("carry.json"), pool=4)
+        carry_of(content, Path("carry.json"), [row_of(i) for i in range(4)])
 
 
 def inputs(world: Path) -> dict[str, Any]:
@@ -405,6 +423,15 @@ def test_command_line(run_script: Script, world: Path, tmp_path: Path) -> None:
     assert ids == [f"i{index:06d}" for index in range(8)]
     with pytest.raises(InputError, match=r"again/instructions.jsonl, line 1: id 'i000000'"):
         script.merge(segments=[first, again], instructions=merged)
+    whole = (second / "instructions.jsonl").read_bytes()
+    for kept in (whole[: whole.index(b"\n") + 1], b""):
+        (second / "instructions.jsonl").write_bytes(kept)
+        count = len(kept.splitlines())
+        with pytest.raises(InputError, match=f"holds {count} instructions, a whole segment 4"):
+            script.merge(segments=[first, second], instructions=merged)
+        later = {"earlier": [first, second], "number": 2, "segment": tmp_path / "third"}
+        with pytest.raises(InputError, match=f"holds {count} instructions, a whole segment 4"):
+            script.segment(**given | later | {"progress": tmp_path / "late"})
 
 
 def test_faults_end_the_stage_before_it_writes(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -20,6 +23,7 @@ import instructions as stage1
 from fake_completions import Answer, completion, serving
 from killing import draws, killed, landed_from, writes
 from refine_af.errors import InputError
+from refine_af.scratch import Place, landed_meanwhile, mark_landed
 from refine_af.settings import Server
 from test_instructions import RESULTS, flags, inputs, with_
 from tiny import ROOT, WORDS
@@ -135,6 +139,8 @@ def test_a_torn_line_is_mended_and_other_damage_refused(
     for damage, message in [
         (lines[0] + b"{]\n" + lines[1], "line 2: not JSON"),
         (lines[0] + lines[1] + lines[0], r"line 3: round 0 has a reply to request \d already"),
+        (re.sub(rb'"request": \d', b'"request": -1', lines[0]), "line 1: 'request' is no count"),
+        (lines[0].replace(b'"tokens": ', b'"tokens": 9' + b"0" * 20), "line 1: 'tokens' is no c"),
         (lines[0].replace(b'"finish"', b'"end"'), "line 1: no 'finish'"),
         (lines[0].replace(b'"stop"', b'"tired"').replace(b'"eos"', b'"tired"'), "line 1: 'finish'"),
     ]:
@@ -161,6 +167,31 @@ def test_who_waited_for_a_process_that_did_the_work_is_done(
     assert len(waited) == 1
     assert "segment: written by the process that this one waited for" in waited[0]
     assert log_of(tmp_path).read_bytes() == log_of(root).read_bytes()
+
+
+def test_what_another_process_landed_is_not_taken_for_the_own(
+    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """Only the mark of its own settings' landing makes a process that waited end well."""
+    given = asked | {"progress": tmp_path / "kept", "segment": tmp_path / "segment"}
+    ours = log_of(whole[0]).parent.name
+    place = Place(tmp_path / "kept" / ours, waited_for=ours)
+    place.folder.mkdir(parents=True)
+    output = tmp_path / "segment"
+    assert not landed_meanwhile(place, ours, output), "nothing stands there"
+    mark_landed(place)
+    output.mkdir()
+    assert not landed_meanwhile(place, ours, output), "an empty folder is no output"
+    mark_landed(place)
+    (output / "file").touch()
+    assert landed_meanwhile(place, ours, output)
+    with pytest.raises(InputError, match="exists already"):
+        landed_meanwhile(replace(place, waited_for="another"), ours, output)
+    # The next one who waits for this process finds that it has landed nothing.
+    with pytest.raises(InputError, match="exists already"):
+        landed_meanwhile(place, ours, output)
+    with pytest.raises(InputError, match="exists already"):
+        stage1.segment(**given)
 
 
 def test_growth_leaves_the_first_lines_and_asks_for_nothing_twice(
@@ -216,7 +247,11 @@ def test_a_full_disk_is_said_and_the_run_goes_on_from_there(
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     command = [sys.executable, str(ROOT / "scripts" / "instructions.py"), *map(str, flags(asked))]
-    run = partial(subprocess.run, command, cwd=tmp_path, text=True, capture_output=True)
+    # Python itself would leave cut-off bytecode behind, where it finds no room.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    run = partial(
+        subprocess.run, command, cwd=tmp_path, text=True, capture_output=True, env=environment
+    )
     done = run(preexec_fn=small_disk)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import io
 import signal
 import sys
 import types
@@ -38,6 +39,9 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
             name = command.__name__.replace("_", "-")
             summary = (inspect.getdoc(command) or "").partition("\n")[0]
             _add_flags(choices.add_parser(name, help=summary, description=summary), command)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not end the job
+            stream.reconfigure(errors="backslashreplace")
     given = vars(parser.parse_args(arguments))
     command = given.pop("command")
     # A terminated job unwinds like an interrupted one, so that half-written files are removed.
@@ -47,6 +51,8 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
         command(**given)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except MemoryError:
+        sys.exit("error: out of memory")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or error}")

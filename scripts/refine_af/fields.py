@@ -21,6 +21,13 @@ def _number(value: Any) -> Any:
     return float(value) if scientific else value
 
 
+def _listed(value: Any) -> Any:
+    """A set has no order, and text is no list of its characters."""
+    if not isinstance(value, list | tuple):
+        raise ValueError("not a list")
+    return value
+
+
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("holds a NUL character, which no path can")
@@ -33,7 +40,11 @@ Positive = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(strict=False),
+    BeforeValidator(_listed),
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def completions(
     The prefix is computed once; it and each tail are tokenised apart. Row i draws its numbers
     from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest token.
     A prompt that leaves no room in the model's context is completed with nothing, cut by length;
-    InputError where none leaves room. Where memory does not hold the batch it is halved.
+    InputError where no prompt could. Where memory does not hold the batch it is halved.
     """
     head = encode(tokenizer, prefix, start=True)
     rows = [
@@ -97,20 +98,20 @@ def _written(
     waiting = deque(rows)
     size = min(len(rows), rows_that_fit(model, prompts.longest))
     while True:
-        batch = Batch(model, prompts, sampling, stops, size)
+        batch = None
         try:
-            yield from batch.run(waiting)
+            with _gpu_faults_named():
+                batch = Batch(model, prompts, sampling, stops, size)
+                yield from batch.run(waiting)
             return
-        except torch.AcceleratorError as error:
-            raise InputError(f"the GPU failed: {str(error).partition(chr(10))[0]}") from None
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
             if size == 1:
                 raise InputError(f"out of memory with one text at a time: {error}") from None
         # The unfinished texts are written anew; their numbers are drawn from their seeds again.
-        waiting.extendleft(reversed(batch.unfinished()))
-        del batch
+        waiting.extendleft(reversed(batch.unfinished() if batch else []))
+        batch = None
         if model.device.type == "cuda":
             torch.cuda.empty_cache()
         print(f"out of memory with {size} texts at a time: going on with {size // 2}", flush=True)
@@ -145,12 +146,12 @@ def _with_room(
     room = getattr(model.config, "max_position_embeddings", None)
     ordered = sorted(rows, key=lambda row: len(row.tail))
     most = head + sampling.max_new_tokens
-    fitting = [row for row in ordered if not room or most + len(row.tail) <= room]
-    if rows and not fitting:
+    if room and most >= room:
         raise InputError(
-            f"the shortest prompt has {head + len(ordered[0].tail)} tokens, which with "
-            f"max_new_tokens {sampling.max_new_tokens} exceeds the model's context of {room}"
+            f"the {head} tokens that begin every prompt, with max_new_tokens "
+            f"{sampling.max_new_tokens}, exceed the model's context of {room}"
         )
+    fitting = [row for row in ordered if not room or most + len(row.tail) <= room]
     return fitting, ordered[len(fitting) :]
 
 
@@ -175,8 +176,13 @@ def _prompts(
 ) -> Prompts:
     longest = len(head) + max(len(row.tail) for row in rows) + sampling.max_new_tokens
     window = _window(model.config, longest)
-    with torch.inference_mode():
-        prefix = _prefill(model, head)
+    try:
+        with torch.inference_mode(), _gpu_faults_named():
+            prefix = _prefill(model, head)
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise InputError(f"out of memory with the prompts' prefix alone: {error}") from None
     return Prompts(prefix, len(head), longest, window, tokenizer.pad_token_id)
 
 
@@ -191,6 +197,14 @@ def _prefill(model: Any, head: list[int]) -> Any:
     if cache.get_seq_length() != len(head):
         raise RuntimeError("the model did not fill the prefix cache")
     return cache
+
+
+@contextmanager
+def _gpu_faults_named() -> Iterator[None]:
+    try:
+        yield
+    except torch.AcceleratorError as error:
+        raise InputError(f"the GPU failed: {str(error).partition(chr(10))[0]}") from None
 
 
 def _out_of_memory(error: Exception) -> bool:

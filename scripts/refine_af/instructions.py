@@ -23,6 +23,8 @@ from refine_af.settings import Instructions, YieldWatch
 from refine_af.task_lists import items, refusal
 
 ADVICE = {
+    "no room": "the prompts fill the model's context: shorten the prompt file or the seeds, or "
+    "lower instructions.sampling.max_new_tokens",
     "truncated": "raise instructions.sampling.max_new_tokens",
     "similar": "raise instructions.sampling.temperature or top_p, or give more seeds",
 }
@@ -91,7 +93,11 @@ def bootstrap_round(
     replies = log.replies(number, tails, seeds)
     for request, reply in zip(requests, replies, strict=True):
         for text, whole in items(reply.text, settings, truncated=reply.finish == "length"):
-            reason = refusal(text, settings.filter) if whole else "truncated"
+            if whole:
+                reason = refusal(text, settings.filter)
+            else:
+                # A reply without a token had no room beside its prompt.
+                reason = "truncated" if reply.tokens else "no room"
             if reason:
                 rejected.append(
                     RejectedInstruction(number, request.number, reason, text, None, None)
@@ -140,8 +146,8 @@ def check_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> 
         )
 
 
-def carry_of(content: bytes, source: Path, *, pool: int) -> Carry:
-    """What a segment hands on, from its carry.json, after a pool of `pool` instructions.
+def carry_of(content: bytes, source: Path, pool: Sequence[Instruction]) -> Carry:
+    """What a segment hands on, from its carry.json, after the instructions of `pool`.
 
     InputError names file, key and value where it cannot be that.
     """
@@ -152,9 +158,14 @@ def carry_of(content: bytes, source: Path, *, pool: int) -> Carry:
         key = ".".join(map(str, first["loc"])) or "JSON"
         raise InputError(f"{source}: {key}: {first['msg']}; got {shown(first['input'])}") from None
     for place, row in enumerate(carry.surplus):
-        if row.id != instruction_id(pool + place):
+        if row.id != instruction_id(len(pool) + place):
             raise InputError(
                 f"{source}: surplus.{place}.id: {shown(row.id)}, where "
-                f"{instruction_id(pool + place)} follows"
+                f"{instruction_id(len(pool) + place)} follows"
             )
+    last = max((row.round for row in [*pool, *carry.surplus]), default=-1)
+    if carry.next_round <= last:
+        raise InputError(
+            f"{source}: next_round: {shown(carry.next_round)}, where round {last} has been"
+        )
     return carry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +13,8 @@ from typing import Any, Self
 from refine_af.errors import InputError
 from refine_af.landing import to_disk
 from refine_af.records import Record, as_records, json_line, read_rows
+
+NEWLINE = b"\n"
 
 
 class Journal:
@@ -82,15 +85,27 @@ class Journal:
 
 
 def _cut_off_unfinished(path: Path) -> None:
-    # No line of JSON holds a NUL byte: where one stands, a power cut came before the bytes that
-    # belong there had reached the disk, though later ones may have.
+    # No line of JSON holds a NUL byte: where the last bytes are such, a power cut came before those
+    # that belong there had reached the disk.
     content = path.read_bytes()
     lost = content.find(b"\0")
     whole = content.rfind(b"\n", 0, len(content) if lost < 0 else lost) + 1
+    if any(map(_is_row, content[whole:].splitlines(keepends=True)[1:])):
+        raise InputError(
+            f"{path}, line {content.count(NEWLINE, 0, whole) + 1}: holds a NUL byte, and whole "
+            "lines follow. Where a power cut left it, delete the file from this line on"
+        )
     if whole < len(content):
         print(f"{path}: cut off {len(content) - whole} bytes of an unfinished append", flush=True)
         os.truncate(path, whole)
         to_disk(path)
+
+
+def _is_row(line: bytes) -> bool:
+    try:
+        return line.endswith(NEWLINE) and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 @contextmanager

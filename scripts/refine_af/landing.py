@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from refine_af.errors import InputError
@@ -29,18 +29,29 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def check_free(path: Path) -> None:
     """InputError unless a folder can land at `path`; asked before hours are spent on it."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise InputError(f"{path}: exists already; delete it, or name another")
+    _refuse_taken(path)
+    probe = path.with_name(f".{path.name}.probe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # of another process that asks at this moment
+            probe.mkdir()
+        with suppress(FileNotFoundError):
+            probe.rmdir()
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _refuse_taken(path: Path) -> None:
+    if path.is_symlink():
+        raise InputError(f"{path}: is a link, which nothing can land at; name what it points to")
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path}: exists already; delete it, or name another")
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill, renamed to `path` and on disk once the block ends well."""
-    check_free(path)
+    _refuse_taken(path)
     aside = path.with_name(f".{path.name}.partial")
     try:
         shutil.rmtree(aside, ignore_errors=True)

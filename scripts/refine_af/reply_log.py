@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from refine_af.errors import InputError
+from refine_af.errors import InputError, shown
 from refine_af.journal import Journal
 from refine_af.records import as_records
 from refine_af.replies import Engine, Finish, Reply
+
+MOST = 2**63  # what counts anything here is below
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class ReplyLog:
         self._journal = Journal(path)
         self._engine = engine
         self._rounds: dict[int, dict[int, Reply]] = {}
+        self._path = path
         for line, row in enumerate(as_records(self._journal.rows, LoggedReply), 1):
             known = self._rounds.setdefault(row.round, {})
             if row.request in known:
@@ -38,6 +41,10 @@ class ReplyLog:
                     f"{path}, line {line}: round {row.round} has a reply to request "
                     f"{row.request} already"
                 )
+            for name in ("round", "request", "prompt_tokens", "tokens"):
+                if not 0 <= getattr(row, name) < MOST:
+                    value = shown(getattr(row, name))
+                    raise InputError(f"{path}, line {line}: {name!r} is no count: {value}")
             known[row.request] = Reply(row.text, row.finish, row.prompt_tokens, row.tokens)
 
     def close(self) -> None:
@@ -59,6 +66,10 @@ class ReplyLog:
         `came` hears of each new one, with how many there are. On disk when this returns.
         """
         replies = self._rounds.pop(number, {})
+        if odd := sorted(request for request in replies if request >= len(tails)):
+            raise InputError(
+                f"{self._path}: round {number} has a reply to request {odd[0]} of {len(tails)}"
+            )
         count = 0
         if len(replies) < len(tails):
             for request, reply in self._engine(tails, seeds, answered=frozenset(replies)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from refine_af.errors import InputError
 from refine_af.journal import Journal
 from refine_af.progress import Progress, duration
 from refine_af.records import as_records
@@ -89,6 +90,8 @@ class RoundLog:
         self._timing = Journal(folder / "timing.jsonl")
         self.times = as_records(self._timing.rows, RoundTime)
         self._timed = {row.round for row in self.times}
+        if len(self._timed) < len(self.times):
+            raise InputError(f"{folder / 'timing.jsonl'}: a round stands in it twice")
         self._progress, self._clock = progress, clock
         self._counted, self._target = min(start, target), target
         if known := self._counted - (target - progress.total):

@@ -16,10 +16,11 @@ from typing import Any
 
 from refine_af.errors import InputError
 from refine_af.journal import write_faults
-from refine_af.landing import to_disk
+from refine_af.landing import check_free, to_disk
 
 # Files of a folder below this size are compared by content, the others by size and time.
 READ_WHOLE = 1 << 20
+LANDED = "landed"
 POLL_S = 0.5
 
 Given = str | int | Path | Sequence[Path] | None
@@ -50,6 +51,25 @@ def scratch(folder: Path, stamp: str) -> Iterator[Place]:
         place = folder / stamp[:16]
         _make(place)
         yield Place(place, waited_for)
+
+
+def landed_meanwhile(place: Place, stamp: str, output: Path) -> bool:
+    """Whether the process that this one waited for has landed the very `output`.
+
+    Else nothing of an earlier run may stand there: InputError where it does.
+    """
+    mark = place.folder / LANDED
+    if place.waited_for == stamp and mark.exists() and output.is_dir() and any(output.iterdir()):
+        print(f"{output}: written by the process that this one waited for")
+        return True
+    mark.unlink(missing_ok=True)
+    check_free(output)
+    return False
+
+
+def mark_landed(place: Place) -> None:
+    """Note that this stamp's output stands at its place."""
+    (place.folder / LANDED).touch()
 
 
 def fingerprint(given: Mapping[str, Given], code: Iterable[Path]) -> str:

@@ -22,11 +22,18 @@ from refine_af.fields import (
 
 
 class Sampling(Section):
-    temperature: NotNegative
+    temperature: Annotated[Real, Field(ge=0, le=100)]
     top_p: Annotated[Real, Field(gt=0, le=1)]
-    presence_penalty: Real
+    presence_penalty: Annotated[Real, Field(ge=-100, le=100)]
     max_new_tokens: Count
     stop: Texts
+
+    @field_validator("temperature")
+    @classmethod
+    def can_divide(cls, value: float) -> float:
+        if 0 < value < 1e-3:
+            raise ValueError("a temperature below 0.001 is 0, greedy decoding: say 0")
+        return value
 
 
 class Server(Section):
@@ -39,7 +46,7 @@ class Server(Section):
 
 
 class Novelty(Section):
-    threshold: Annotated[str, StringConstraints(pattern=r"^(0(\.\d+)?|1(\.0+)?)$")]
+    threshold: Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$")]
     tie: Literal["reject", "accept"]
     tokens: Literal["rouge", "unicode"]
 

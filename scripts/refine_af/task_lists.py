@@ -16,6 +16,7 @@ from refine_af.settings import InstructionFilter, Instructions
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 ITEM_REASONS = (
+    "no room",
     "truncated",
     "empty",
     "not unicode",
@@ -76,7 +77,8 @@ def _beginning(numbering: str) -> re.Pattern[str]:
     before, after = (
         r"\s*".join(map(re.escape, part.split())) for part in numbering.split("{number}")
     )
-    return re.compile(rf"\n?{before}\s*\d+\s*{after}" if before else rf"\n\s*\d+\s*{after}(?!\d)")
+    spaced = rf"\d+\s*{after}"
+    return re.compile(rf"\n?{before}\s*{spaced}" if before else rf"\n[^\S\n]*{spaced}(?!\d)")
 
 
 @lru_cache
