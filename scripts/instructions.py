@@ -39,8 +39,7 @@ def segment(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     check_free(segment)
-    tasks = read_seeds(seeds)
-    stage.check_seeds(tasks, settings, seeds)
+    tasks = stage.checked_seeds(read_seeds(seeds), settings, seeds)
     asked = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment)
     engine = chosen_engine(settings, server, backbone, asked.prefix)

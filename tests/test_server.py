@@ -12,23 +12,27 @@ import sys
 import threading
 import time
 import urllib.request
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import refine_af.server
+import refine_af.server_connection
 from fake_completions import Answer, FakeCompletions, completion, serving
 from fake_server import closed_address
 from refine_af.errors import InputError
 from refine_af.replies import Engine, Reply
 from refine_af.server import load_server, wait_before
 from refine_af.server_answers import read_answer
+from refine_af.server_words import NOT_SHOWN, fit_to_show
 from refine_af.settings import Sampling, Server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,7 +146,7 @@ def test_a_key_that_cannot_be_is_refused_before_any_request(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://[::1/v1", "http://h:99999/v1", "http://a..b/v1", "http://:80/v1"]
+    "url", ["http://[::1/v1", "http://h:99999/v1", "http://a..b/v1", "http://:80/v1", "http://h:-1"]
 )
 def test_an_address_that_is_none_is_refused_before_any_request(url: str) -> None:
     with pytest.raises(InputError, match="no address") as caught:
@@ -150,11 +154,44 @@ def test_an_address_that_is_none_is_refused_before_any_request(url: str) -> None
     assert url in str(caught.value)
 
 
-def test_a_proxy_that_cannot_be_used_is_named(
+PROXY = "names no proxy"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "names a SOCKS proxy"),
+        ("ALL_PROXY", "http://é x", PROXY),
+        ("HTTP_PROXY", "http://user:s3cretpw@127.0.0.1:99999", PROXY),
+        ("HTTPS_PROXY", "user:s3cretpw@127.0.0.1:-1", PROXY),
+        ("http_proxy", "http://user:s3cr/etpw@127.0.0.1:1", PROXY),
+        ("https_proxy", "http://user:s3cretpw@a..b:1", PROXY),
+        ("all_proxy", "ftp://user:s3cretpw@127.0.0.1:1", PROXY),
+        ("HTTP_PROXY", "http://:80", PROXY),
+        ("SSL_CERT_FILE", "/nope", "'/nope'"),
+        ("SSL_CERT_FILE", __file__, "no certificates can be read"),
+    ],
+)
+@pytest.mark.parametrize("url", ["http://10.255.255.1/v1", "https://10.255.255.1/v1"])
+def test_what_the_environment_has_wrong_is_named_without_a_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str, url: str
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    message = refusal(engine(url))
+    assert variable.upper() in message and said in message
+    assert "s3c" not in message and "etpw" not in message
+    assert "completion of" not in message  # before any request
+
+
+def test_an_environment_that_is_well_changes_nothing(
     fake: FakeCompletions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
-    assert "proxy" in refusal(engine(fake.url))
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:p%40ss@proxy.example:3128")
+    monkeypatch.setenv("ALL_PROXY", "proxy.example:3128")
+    assert answered_to(engine(fake.url), "a")[0].text == " echo of P: a"
 
 
 # What an answer means
@@ -200,6 +237,23 @@ def test_a_proxy_that_cannot_be_used_is_named(
         ),
         pytest.param(
             completion(" a", completion_tokens=11), (" a", "length", 11), id="past the limit"
+        ),
+        pytest.param(
+            completion(" a", completion_tokens=74), (" a", "length", 74), id="64 past the limit"
+        ),
+        pytest.param(
+            completion(" a", finish_reason="content_filter"), (" a", "length", 5), id="a filter"
+        ),
+        pytest.param(
+            completion("", finish_reason="content_filter", completion_tokens=0),
+            ("", "length", 0),
+            id="a filter that leaves nothing",
+        ),
+        pytest.param(completion(" a", finish_reason="abort"), (" a", "length", 5), id="an abort"),
+        pytest.param(
+            completion(" a\n\nb", finish_reason="content_filter"),
+            (" a", "stop", 5),
+            id="a filter behind a stop string",
         ),
         pytest.param(
             completion(" a", completion_tokens=9), (" a", "eos", 9), id="one token below the limit"
@@ -256,7 +310,7 @@ BROKEN = {
     "text of a list": (completion(" a", text=["a"]), "choices.0.text: "),
     "reason missing": (without("finish_reason"), "choices.0.finish_reason: Field required"),
     "reason of null": (completion(" a", finish_reason=None), "choices.0.finish_reason: "),
-    "aborted": (completion(" a", finish_reason="abort"), "choices.0.finish_reason: "),
+    "another reason": (completion(" a", finish_reason="tool"), "choices.0.finish_reason: "),
     "usage missing": (without("usage"), "usage: Field required"),
     "usage of null": (without("usage")[:-1] + b', "usage": null}', "usage: "),
     "tokens of text": (completion(" a", completion_tokens="5"), "usage.completion_tokens: "),
@@ -265,6 +319,11 @@ BROKEN = {
     "not a number": (completion(" a", completion_tokens=float("nan")), "usage.completion_tokens: "),
     "fewer than none": (completion(" a", completion_tokens=-1), "usage.completion_tokens: "),
     "absurdly many": (completion(" a", completion_tokens=10**30), "usage.completion_tokens: "),
+    "65 past the limit": (
+        completion(" a", completion_tokens=75),
+        "usage.completion_tokens: 75, where max_new_tokens is 10",
+    ),
+    "two thousand million": (completion(" a", completion_tokens=2 * 10**9), "usage.completion_t"),
     "a text of no tokens": (completion(" a", completion_tokens=0), "body: Value error, a text"),
     "no prompt tokens": (completion(" a", prompt_tokens=0), "usage.prompt_tokens: "),
 }
@@ -408,7 +467,7 @@ def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_server_that_takes_no_connection_shows_before_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(refine_af.server, "CONNECT_S", 0.2)
+    monkeypatch.setattr(refine_af.server_connection, "CONNECT_S", 0.2)
     with socket.socket() as busy, ExitStack() as waiting:
         busy.bind(("127.0.0.1", 0))
         busy.listen(0)
@@ -434,7 +493,10 @@ def test_what_a_server_refuses_is_asked_once_and_its_words_are_shown(
     message = refusal(engine(fake.url, attempts=5, concurrency=1), "a", "b", "c")
     assert f"HTTP {status}" in message and TOO_LONG in message
     assert "prompt 1, counted from 0" in message and "(attempts: 1)" in message
-    assert len(message) < 800
+    again = "asks the same prompt with the same seed" in message and "max_new_tokens" in message
+    assert again == (status in (400, 413))
+    assert "once the cause is mended" not in message if again else "goes on from there" in message
+    assert len(message) < 1000
     assert fake.prompts() == ["P: a", "P: b"]
 
 
@@ -481,6 +543,12 @@ def test_a_compressed_body_is_not_blown_up(fake: FakeCompletions) -> None:
 # The key
 
 
+def telling(said: str, key: str = KEY) -> list[str]:
+    """The pieces of 8 characters that `said` tells of the key, in whatever case."""
+    parts = [key[start : start + 8] for start in range(max(len(key) - 7, 1))]
+    return [part for part in parts if part.lower() in said.lower()]
+
+
 @pytest.mark.parametrize(
     "echo",
     [
@@ -497,8 +565,10 @@ def test_a_compressed_body_is_not_blown_up(fake: FakeCompletions) -> None:
         Answer(json.dumps({"choices": KEY}).encode()),
         Answer(f"HTTP/1.1 {KEY} {KEY}\r\n\r\n".encode(), way="raw"),
         Answer(f"{KEY}: {KEY}\r\n\r\n".encode(), way="raw"),
+        Answer(b"", 307, {"Location": f"http://other/?token={quote(KEY, safe='')}"}),
+        Answer(b"", 307, {"Location": f"http://other/?token={quote(quote(KEY, safe=''))}"}),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_the_key_is_in_no_message_and_no_log(
     fake: FakeCompletions,
@@ -510,7 +580,7 @@ def test_the_key_is_in_no_message_and_no_log(
     fake.answers["P: a"] = [echo, echo]
     message = refusal(engine(fake.url, key_variable="A_KEY", attempts=2))
     said = "".join([message, *capfd.readouterr()])
-    assert not [part for start in range(0, 12, 6) if (part := KEY[start : start + 8]) in said]
+    assert not telling(said)
     assert fake.requests[-1].headers["Authorization"] == f"Bearer {KEY}"
 
 
@@ -520,6 +590,145 @@ def test_where_the_key_stood_is_shown(
     monkeypatch.setenv("A_KEY", KEY)
     fake.answers["P: a"] = [Answer(f"{KEY} is wrong".encode(), 401)]
     assert "'[key] is wrong'" in refusal(engine(fake.url, key_variable="A_KEY"))
+
+
+def escaped(text: str) -> str:
+    """JSON as some programs write it, in which no piece of the key is left as it is."""
+    return json.dumps({"error": text}).replace("+", "\\u002B").replace("/", "\\/")
+
+
+def spelled(text: str) -> str:
+    return "".join(f"\\u{ord(part):04X}" for part in text)
+
+
+SAID = f"Bad key {KEY} here"
+# How a server may echo a key, and what is then shown of it.
+ECHOES = {
+    "as it is": (SAID, "'Bad key [key] here'"),
+    "JSON": (json.dumps({"error": SAID}), """'{"error": "Bad key [key] here"}'"""),
+    "events": (f"data: {escaped(SAID)}\n\n", """'data: {"error": "Bad key [key] here"}'"""),
+    "JSON lines": (f"{escaped(SAID)}\n{{}}", """'{"error": "Bad key [key] here"} {}'"""),
+    "JSON cut short": (escaped(SAID)[:-2], """'{"error": "Bad key [key] here'"""),
+    "JSON in JSON": (escaped(escaped(SAID)), "Bad key [key] here"),
+    "JSON in JSON in JSON": (escaped(escaped(escaped(SAID))), "Bad key [key] here"),
+    "JSON, every character": (spelled(SAID), "'Bad key [key] here'"),
+    "URL": (quote(SAID, safe=""), "'Bad key [key] here'"),
+    "URL in URL": (quote(quote(SAID, safe=""), safe=""), "'Bad key [key] here'"),
+    "URL in JSON": (escaped(quote(SAID, safe="")), "Bad key [key] here"),
+    "HTML": (SAID.replace("+", "&#43;").replace("/", "&#x2F;"), "'Bad key [key] here'"),
+    "Python": (SAID.replace("+", "\\x2b"), "'Bad key [key] here'"),
+    "UTF-16": (SAID.encode("utf-16-le"), "'Bad key [key] here'"),
+    "UTF-16, its mark": (SAID.encode("utf-16"), "Bad key [key] here'"),
+    "UTF-32": (SAID.encode("utf-32-be"), "'Bad key [key] here'"),
+    "capitals": (SAID.upper(), NOT_SHOWN),
+    "cut short": (f"Bad key {KEY[:-3]}", NOT_SHOWN),
+    "its beginning": (f"Bad key {KEY[:8]}***", NOT_SHOWN),
+    "its middle": (f"Bad key ***{KEY[9:17]}***", NOT_SHOWN),
+    "cut where the words end": ("x" * 299 + KEY[:-1], NOT_SHOWN),
+    "beside the whole": (f"{SAID}, {KEY[:-1]}", NOT_SHOWN),
+    "base64 of the header": (b64encode(f"Bearer {KEY}".encode()), NOT_SHOWN),
+    "base64 of the key": (b64encode(KEY.encode()), NOT_SHOWN),
+    "base64 in JSON": (escaped(b64encode(f"k:{KEY}".encode()).decode()), NOT_SHOWN),
+    "base64 for URLs": (urlsafe_b64encode(f"k: {KEY}".encode()), NOT_SHOWN),
+    "base64 in capitals": (b64encode(f"Bearer {KEY}".encode()).upper(), NOT_SHOWN),
+}
+
+
+@pytest.mark.parametrize("kind", ECHOES)
+def test_an_echo_of_the_key_is_undone_or_not_shown(
+    fake: FakeCompletions, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    echo, shown = ECHOES[kind]
+    body = echo.encode() if isinstance(echo, str) else echo
+    monkeypatch.setenv("A_KEY", KEY)
+    fake.answers["P: a"] = [Answer(body, 401)]
+    message = refusal(engine(fake.url, key_variable="A_KEY"))
+    assert "HTTP 401" in message and shown in message.replace("\\", "")
+    assert not telling(message)
+    assert not telling(message, b64encode(f"Bearer {KEY}".encode()).decode())
+    assert NOT_SHOWN in message or "[key]" in message
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("after", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_base64_of_a_short_key_tells_wherever_it_began(
+    before: int, after: str, encode: Any
+) -> None:
+    said = encode(b"~" * before + b"s?>~e9k" + after.encode())
+    assert fit_to_show(said, "s?>~e9k") == NOT_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "shown"),
+    [
+        ("hush", "hush, HUSH", NOT_SHOWN),
+        ("hush", "hush hus", "'[key] hus'"),
+        ("key", "no key", "'no [key]'"),  # which the mark itself holds
+        ("k", "OK", NOT_SHOWN),
+        ("a%41b+c", "no a%41b+c", "'no [key]'"),  # escapes of the key's own
+        ("a%41b+c", "no a%2541b%2Bc", "'no [key]'"),
+        ("a&amp;b", "no a&amp;b", "'no [key]'"),
+        ("%00", "anything", NOT_SHOWN),  # nothing that could be looked for
+        ("", "any \\u00e9 %41", "'any é A'"),
+        ("", b"caf\xe9", "'caf\ufffd'"),
+        ("", '{\n  "a": 1\n}', """'{ "a": 1 }'"""),
+        ("", "\\ud83d\\ude00 \\ud83d", "'\U0001f600 \ufffd'"),
+        ("", "x" * 1000, "'" + "x" * 298 + "…"),
+    ],
+)
+def test_words_fit_to_show(key: str, said: str | bytes, shown: str) -> None:
+    assert fit_to_show(said, key) == shown
+
+
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\"'\\"))
+WAYS = st.sampled_from(
+    [
+        lambda text: json.dumps(text),
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: "".join(f"\\u{ord(part):04x}" for part in text),
+        lambda text: "".join(f"\\x{ord(part):02x}" for part in text),
+        lambda text: quote(text, safe=""),
+        lambda text: "".join(f"%{ord(part):02X}" for part in text),
+        lambda text: "".join(f"&#{ord(part)};" for part in text),
+        lambda text: text.encode("utf-16-le").decode("latin-1"),
+        lambda text: text.swapcase(),
+        lambda text: text[:-1],
+    ]
+)
+
+
+@given(KEYS.filter(lambda key: len(key) >= 8), st.lists(WAYS, max_size=3))
+def test_no_key_is_told_in_whatever_ways_it_is_escaped(key: str, ways: list[Any]) -> None:
+    echo = f" {key} "
+    for way in ways:
+        echo = way(echo)
+    said = fit_to_show(echo.encode("latin-1", "replace"), key)
+    # What `[key]` and quotation marks hold is no echo.
+    assert said == NOT_SHOWN or not telling(said[1:-1].replace("[key]", " "), key)
+
+
+@given(st.text(st.sampled_from("\\u%&#x;05/2amp[key]") | st.characters()) | st.binary(), KEYS)
+def test_any_words_can_be_shown(said: str | bytes, key: str) -> None:
+    shown = fit_to_show(said, key)
+    assert len(shown) <= 300 and shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "%" + "25" * 10**6,
+        "\\" * 10**6,
+        "&amp;" * 10**6,
+        "\\x5c" * 10**6,
+        "\\" * 2000 + "%" + "25" * 10**6,
+    ],
+    ids=range(5),
+)
+def test_words_that_unfold_for_long_are_cut_first(said: str) -> None:
+    start = time.monotonic()
+    fit_to_show(said, KEY)
+    assert time.monotonic() - start < 2
 
 
 # Waiting, and the log

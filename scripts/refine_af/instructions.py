@@ -137,13 +137,14 @@ def check_yield(
     )
 
 
-def check_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> None:
-    """InputError where a prompt asks for more demonstrations than there are seeds."""
+def checked_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> Sequence[Seed]:
+    """The seeds. InputError where a prompt asks for more demonstrations than there are."""
     if len(seeds) < settings.demonstrations:
         raise InputError(
             f"{source}: {len(seeds)} seed tasks; instructions.human_demonstrations and "
             f"machine_demonstrations ask for {settings.demonstrations} in the first prompts"
         )
+    return seeds
 
 
 def carry_of(content: bytes, source: Path, pool: Sequence[Instruction]) -> Carry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
@@ -12,9 +11,11 @@ from typing import Any
 
 import httpx2
 
-from refine_af.errors import InputError, shown
+from refine_af.errors import InputError
 from refine_af.replies import Engine, Reply
-from refine_af.server_answers import read_answer, words
+from refine_af.server_answers import read_answer
+from refine_af.server_connection import client, completions_url, key_in
+from refine_af.server_words import fit_to_show
 from refine_af.settings import Sampling, Server
 
 # What a server says when it may say otherwise a little later, as it may after any 5xx.
@@ -22,12 +23,21 @@ TRANSIENT = frozenset({408, 409, 425, 429})
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 LONGEST_RETRY_AFTER_S = 120.0
-CONNECT_S = 30.0
 # Some servers hold a seed in 32 bits, signed or not; llama.cpp takes the greatest for "any".
 SEEDS = 2**31
 # What an answer may measure: a token's bytes, which JSON can make six times as long, and the rest.
 BYTES_A_TOKEN = 1024
 BYTES_BESIDE = 2**20
+
+# What a server says of a prompt that its context has no room for, among other things.
+TOO_LONG = frozenset({400, 413})
+MENDED = "run this again once the cause is mended, and it goes on from there."
+ASKED_AGAIN = (
+    "run again, this asks the same prompt with the same seed. If that is too long for the server, "
+    "only this helps: the same model with a larger context, at this address or another; shorter "
+    "seed instructions or a shorter prompt file; or a lower max_new_tokens. A changed setting or "
+    "input starts the stage afresh."
+)
 
 Answered = tuple[int, Reply]
 Tasks = set[asyncio.Task[Answered]]
@@ -65,7 +75,11 @@ class _FaultError(Exception):
 
 
 class _RefusalError(Exception):
-    """The server refuses a request, as it would again."""
+    """The server refuses a request, as it would again; `remedy` is what to do then."""
+
+    def __init__(self, said: str, remedy: str = MENDED) -> None:
+        super().__init__(said)
+        self.remedy = remedy
 
 
 class _ServerEngine:
@@ -78,17 +92,10 @@ class _ServerEngine:
         self._server = server
         self._prefix = prefix
         self._sampling = sampling
-        self._url = f"{server.url.rstrip('/')}/completions"
-        self._key = _key(server.key_variable)
+        self._url = completions_url(server.url)
+        self._key = key_in(server.key_variable)
         self._most = BYTES_BESIDE + BYTES_A_TOKEN * sampling.max_new_tokens
         self._failing: set[int] = set()
-        try:
-            url = httpx2.URL(self._url)
-            url.host.encode("idna")
-        except (httpx2.InvalidURL, UnicodeError) as error:
-            raise InputError(f"{server.url}: no address: {shown(str(error))}") from None
-        if not url.host or (url.port or 0) >= 2**16:
-            raise InputError(f"{server.url}: no address: no host, or a port above 65535")
 
     def __call__(
         self, tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
@@ -98,31 +105,31 @@ class _ServerEngine:
             for place, (tail, seed) in enumerate(zip(tails, seeds, strict=True))
             if place not in answered
         )
-        client, running = self._client(), Tasks()
+        session, running = client(self._key, self._server.concurrency), Tasks()
         with asyncio.Runner() as runner:
             try:
-                while ended := runner.run(self._next(client, requests, running)):
+                while ended := runner.run(self._next(session, requests, running)):
                     # What was answered is given before what failed is said.
                     for task in sorted(ended, key=lambda task: task.exception() is not None):
                         yield task.result()
             finally:
-                runner.run(_close(client, running))
+                runner.run(_close(session, running))
 
     async def _next(
-        self, client: httpx2.AsyncClient, requests: Iterator[tuple[int, bytes]], running: Tasks
+        self, session: httpx2.AsyncClient, requests: Iterator[tuple[int, bytes]], running: Tasks
     ) -> Tasks:
         """The requests that end next, of as many as may run at a time; none where all have."""
         for place, body in islice(requests, self._server.concurrency - len(running)):
-            running.add(asyncio.create_task(self._complete(client, place, body)))
+            running.add(asyncio.create_task(self._complete(session, place, body)))
         if not running:
             return Tasks()
         ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         running -= ended
         return ended
 
-    async def _complete(self, client: httpx2.AsyncClient, place: int, body: bytes) -> Answered:
+    async def _complete(self, session: httpx2.AsyncClient, place: int, body: bytes) -> Answered:
         """The place and its reply; InputError after the last attempt, or where none can help."""
-        attempt, fault, retry_after = 0, "", ""
+        attempt, fault, retry_after, remedy = 0, "", "", MENDED
         try:
             while attempt < self._server.attempts:
                 if fault:
@@ -132,28 +139,27 @@ class _ServerEngine:
                 retry_after = ""
                 try:
                     async with asyncio.timeout(self._server.timeout_s):
-                        return place, await self._ask(client, body)
+                        return place, await self._ask(session, body)
                 except _FaultError as error:
                     fault, retry_after = str(error), error.retry_after
                 except httpx2.RequestError as error:
-                    fault = f"{type(error).__name__} {self._said(str(error))}"
+                    fault = f"{type(error).__name__} {fit_to_show(str(error), self._key)}"
                 except TimeoutError:
                     fault = f"no whole answer within {self._server.timeout_s:g} s (timeout_s)"
         except _RefusalError as error:
-            fault = str(error)
+            fault, remedy = str(error), error.remedy
         finally:
             self._failing.discard(place)
         raise InputError(
             f"{self._url}: no completion of prompt {place}, counted from 0, of {len(body)} bytes: "
-            f"{fault} (attempts: {attempt}). What was answered is kept: run this again once the "
-            "cause is mended, and it goes on from there."
+            f"{fault} (attempts: {attempt}). What was answered is kept: {remedy}"
         )
 
-    async def _ask(self, client: httpx2.AsyncClient, body: bytes) -> Reply:
-        async with client.stream("POST", self._url, content=body) as response:
+    async def _ask(self, session: httpx2.AsyncClient, body: bytes) -> Reply:
+        async with session.stream("POST", self._url, content=body) as response:
             content = await self._content(response)
         if response.is_redirect:  # prompts and key go where the settings say, and nowhere else
-            target = self._said(response.headers.get("Location", ""))
+            target = fit_to_show(response.headers.get("Location", ""), self._key)
             raise _RefusalError(f"HTTP {response.status_code} to {target}")
         reason = ""
         if response.is_success:
@@ -161,10 +167,10 @@ class _ServerEngine:
                 return read_answer(content, self._sampling)
             except ValueError as error:
                 reason = f" without a completion ({error})"
-        said = f"HTTP {response.status_code}{reason}: {self._said(words(content))}"
+        said = f"HTTP {response.status_code}{reason}: {fit_to_show(content, self._key)}"
         if reason or response.status_code in TRANSIENT or response.is_server_error:
             raise _FaultError(said, response.headers.get("Retry-After", ""))
-        raise _RefusalError(said)
+        raise _RefusalError(said, ASKED_AGAIN if response.status_code in TOO_LONG else MENDED)
 
     async def _content(self, response: httpx2.Response) -> bytes:
         content = bytearray()
@@ -177,19 +183,6 @@ class _ServerEngine:
                     f"{self._sampling.max_new_tokens} tokens may take"
                 )
         return bytes(content)
-
-    def _client(self) -> httpx2.AsyncClient:
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        # `_complete` sets an attempt's deadline; an address that nobody has shows sooner.
-        timeout = httpx2.Timeout(None, connect=CONNECT_S)
-        limits = httpx2.Limits(max_keepalive_connections=self._server.concurrency)
-        try:
-            return httpx2.AsyncClient(timeout=timeout, limits=limits, headers=headers)
-        except (ImportError, ValueError) as error:
-            message = f"the proxy that the environment names cannot be used: {error}"
-            raise InputError(message) from None
 
     def _body(self, tail: str, seed: int) -> bytes:
         asked: dict[str, Any] = {
@@ -214,30 +207,9 @@ class _ServerEngine:
             print(f"{self._url}: {fault}; trying again", flush=True)
         self._failing.add(place)
 
-    def _said(self, text: str) -> str:
-        """What a server said, as a message may print it: without the key, quoted and cut."""
-        return shown(text.replace(self._key, "[key]") if self._key else text, 300)
 
-
-def _key(variable: str | None) -> str:
-    """The server's key, empty where it wants none."""
-    if variable is None:
-        return ""
-    named, key = f"the environment variable {variable} (key_variable)", os.environ.get(variable)
-    if not key:
-        missing = "is not set" if key is None else "is empty"
-        raise InputError(f"{named} is to hold the server's key, and {missing}")
-    # Others cannot be sent, or come back escaped, so that a message would show the key.
-    if not re.fullmatch(r"[!#-&(-\[\]-~]+", key):
-        raise InputError(
-            f"{named} holds no key: of spaces, quotation marks, backslashes and characters that "
-            "are not ASCII a key has none"
-        )
-    return key
-
-
-async def _close(client: httpx2.AsyncClient, running: Tasks) -> None:
+async def _close(session: httpx2.AsyncClient, running: Tasks) -> None:
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-    await client.aclose()
+    await session.aclose()

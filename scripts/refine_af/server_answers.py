@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from refine_af.replies import Finish, Reply
 from refine_af.settings import Sampling
+
+# What a count may have beyond `max_new_tokens`. Some servers count one or two more (the end-of-text
+# token, one that was begun), some as many as they draft at a time, and a server may have a least
+# length above a small limit: 64 is more than any of these. A greater count is not this text's.
+TOKENS_BEYOND = 64
 
 
 class _Part(BaseModel):
@@ -24,7 +28,8 @@ class _Usage(_Part):
 
 class _Choice(_Part):
     text: str
-    finish_reason: Literal["stop", "length"]
+    # A filter's and an abort's end: refused, a prompt that always meets one would stop the stage.
+    finish_reason: Literal["stop", "length", "content_filter", "abort"]
     stop_reason: Any = None  # where vLLM names the stop string that ended the text
     matched_stop: Any = None  # where SGLang does
 
@@ -45,8 +50,9 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
 
     Some servers leave stop strings in, go on after them, or say "stop" of a text that the limit
     cut. A reply is cut at its first stop string; without one it is cut by length where the server
-    says so or counts `max_new_tokens`. ValueError, which says what is wrong, where the body is no
-    completion: token counts and the end's reason must be there, since a guess would go unseen.
+    says that it broke off or counts `max_new_tokens`. ValueError, which says what is wrong, where
+    the body is no completion: the end's reason must be there, and token counts that can be, since a
+    guess would go unseen.
     """
     try:
         answer = _Answer.model_validate_json(content)
@@ -55,13 +61,16 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
         where = ".".join(map(str, first["loc"])) or "body"
         raise ValueError(f"{where}: {first['msg']}") from None
     (choice,), tokens = answer.choices, answer.usage.completion_tokens
+    if tokens > sampling.max_new_tokens + TOKENS_BEYOND:
+        limit = f"max_new_tokens is {sampling.max_new_tokens}"
+        raise ValueError(f"usage.completion_tokens: {tokens}, where {limit}")
     places = [place for stop in sampling.stop if (place := choice.text.find(stop)) >= 0]
     # What ended a text of which nothing was cut here: not every server tells a stop string from
     # the end of text (llama.cpp), and that then counts as the end of text.
     finish: Finish = "eos"
     if places or choice.stop_reason in sampling.stop or choice.matched_stop in sampling.stop:
         finish = "stop"
-    elif choice.finish_reason == "length" or tokens >= sampling.max_new_tokens:
+    elif choice.finish_reason != "stop" or tokens >= sampling.max_new_tokens:
         finish = "length"
     return Reply(
         text=choice.text[: min(places, default=None)],
@@ -69,11 +78,3 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
         prompt_tokens=answer.usage.prompt_tokens,
         tokens=tokens,
     )
-
-
-def words(content: bytes) -> str:
-    """A body as text; JSON without its escapes, behind which a secret would not be found."""
-    try:
-        return json.dumps(json.loads(content), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return content.decode("utf-8", "replace")
