@@ -55,7 +55,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.partial")
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
+        aside.mkdir(parents=True)
         yield aside
         for found in [*aside.rglob("*"), aside]:
             to_disk(found)
