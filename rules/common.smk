@@ -13,6 +13,7 @@ from refine_af.experiment import (
     checkpoint_folder,
     hub_name,
     local_paths,
+    provenance,
     read_experiment,
 )
 from refine_af.sources import sources
@@ -42,6 +43,8 @@ MODELS = list(experiment.models)
 METHODS = list(experiment.methods)
 SIZES = list(experiment.sizes)
 SEGMENTS = list(range(experiment.segments))
+ROUNDS = list(range(experiment.instance_rounds))
+SHARDS = list(range(min(experiment.compute.instances.shards, len(ROUNDS))))
 BASELINES = list(experiment.superni.baselines)
 SERVED = experiment.instructions.engine == "server"
 CELLS = BASELINES + [f"{method}_{size}" for method in METHODS for size in SIZES]
@@ -90,6 +93,32 @@ def untracked(name, part):
     return lambda wildcards, threads: text
 
 
+def reward(wildcards):
+    """How PPO's judges score an instance, as one string."""
+    return canonical(experiment.ppo.reward)
+
+
+def origin(wildcards):
+    """What a data set's card tells of where it comes from, as one string."""
+    return canonical(provenance(experiment, wildcards.model))
+
+
+def rounds_of(shard):
+    """Which rounds of a segment a job of stage 3 takes."""
+    return ROUNDS[shard :: len(SHARDS)]
+
+
+def untracked_rounds(shard):
+    """The same for a rule: how many jobs share the rounds decides no reply, and reruns nothing."""
+    return lambda wildcards, threads: rounds_of(shard)
+
+
+def replies_of(rounds):
+    """The files of some rounds' replies."""
+    pattern = "results/segments/replies_{model}/{method}/{segment}/{round}.jsonl"
+    return expand(pattern, round=rounds, allow_missing=True)
+
+
 def server(wildcards, threads):
     """Where stage 1 asks another process for the model's replies: its address reruns nothing."""
     return canonical(experiment.servers[wildcards.model]) if SERVED else []
@@ -107,7 +136,7 @@ def gpus_of_instructions():
 
 def machine(stage):
     """What a job of a stage asks of the machine."""
-    return experiment.compute[stage]
+    return getattr(experiment.compute, stage)
 
 
 def code(script):

@@ -26,8 +26,11 @@ rule ppo:
         runtime=machine("ppo").runtime,
     params:
         settings=section("ppo"),
+        watch=untracked("watch", "ppo"),
+        progress="results/scratch/ppo_{model}",
     shell:
-        "python {input.code[0]:q} --settings {params.settings:q} --backbone {input.backbone:q}"
-        " --reward-model {input.reward_model:q} --evaluator {input.evaluator:q}"
-        " --instructions {input.instructions:q} --prompt {input.prompt:q} --ppo {output.ppo:q}"
+        "python {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+        " --backbone {input.backbone:q} --reward-model {input.reward_model:q}"
+        " --evaluator {input.evaluator:q} --instructions {input.instructions:q}"
+        " --prompt {input.prompt:q} --progress {params.progress:q} --ppo {output.ppo:q}"
         " > {log:q} 2>&1"

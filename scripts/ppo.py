@@ -3,88 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from refine_af.command_line import run
+from refine_af.device_faults import device_faults
 from refine_af.errors import InputError
-from refine_af.landing import check_free, whole_folder
+from refine_af.landing import whole_folder
 from refine_af.models import load_tokenizer
-from refine_af.ppo.policy import new_policy
-from refine_af.ppo.rollouts import Environment
+from refine_af.ppo.alarm import COLUMNS, alarms, new_alarms
+from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
+from refine_af.ppo.policy import Policy, new_policy
+from refine_af.ppo.rollouts import Environment, Judge
 from refine_af.ppo.settings import Ppo
-from refine_af.ppo.training import METRICS, PHASES, Step, Trainer, evaluation_rows
+from refine_af.ppo.step_log import StepLog
+from refine_af.ppo.training import METRICS, PHASES, Trainer
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, read_records, write_rows
+from refine_af.records import Instruction, read_records, read_rows, write_rows
 from refine_af.rewards import Scorer
+from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.settings import Alarms, PpoWatch
+from refine_af.sources import sources
 from refine_af.tables import write_table
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 def main(
     *,
     settings: Ppo,
+    watch: PpoWatch,
     backbone: Path,
     reward_model: Path,
     evaluator: Path,
     instructions: Path,
     prompt: Path,
+    progress: Path,
     ppo: Path,
 ) -> None:
-    """Write the folder `ppo`: adapter, value head, metrics, samples, and before and after."""
-    check_free(ppo)
+    """Write the folder `ppo`: adapter, value head, metrics, samples, and before and after.
+
+    What is done so far is kept in the folder `progress`: killed and called again, it goes on.
+    """
     pool = instructions / "instructions.jsonl"
-    asked = read_records(pool, Instruction)
-    if not asked:
-        raise InputError(f"{pool}: holds no instruction to train on")
+    judges = {"reward_model": reward_model, "evaluator": evaluator}
+    inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
+    stamp = fingerprint(
+        {"settings": settings.model_dump_json(), **inputs}, code=sources(Path(__file__))
+    )
+    with scratch(progress, stamp) as place, device_faults():
+        if landed_meanwhile(place, stamp, ppo):
+            return
+        asked = read_records(pool, Instruction)
+        if not asked:
+            raise InputError(f"{pool}: holds no instruction to train on")
+        judge = Scorer(settings.reward, reward_model, evaluator).score
+        trainer = _trainer(settings, watch, backbone, prompt, judge)
+        before = _evaluation("before", trainer, asked, place.folder)
+        _check_parsed(before, watch.least_parsed, backbone, prompt)
+        with closing(StepLog(place.folder / "steps.jsonl")) as log:
+            _train(trainer, asked, log, place.folder, watch)
+            after = _evaluation("after", trainer, asked, place.folder)
+            steps = log.rows(settings.steps)
+            _write(ppo, trainer.learner.policy, steps, [*before, *after], watch.alarm)
+        mark_landed(place)
+
+
+def _trainer(settings: Ppo, watch: PpoWatch, backbone: Path, prompt: Path, judge: Judge) -> Trainer:
     environment = Environment(
         tokenizer=load_tokenizer(backbone),
         prompt=read_prompt(prompt, {"instruction"}),
         sampling=settings.sampling,
-        judge=Scorer(settings.reward, reward_model, evaluator).score,
+        judge=judge,
         weights=settings.reward.weights,
     )
-    policy = new_policy(
-        backbone,
-        settings.lora,
-        quantization=settings.quantization,
-        seed=derived_seed(settings.seed, "adapter"),
-    )
-    before = evaluation_rows("before", policy.model, environment, asked, settings)
-    _check_parsed(before, settings.least_parsed, backbone, prompt)
-    steps, progress = [], Progress(settings.steps, "PPO steps")
-    for step in Trainer(policy, environment, settings).train(asked):
-        steps.append(step)
-        progress.advance(note=f"reward {step.metrics['reward_mean']:.3f}")
-    after = evaluation_rows("after", policy.model, environment, asked, settings)
-    with whole_folder(ppo) as folder:
-        policy.save(folder)
-        _write_steps(folder, steps, settings.samples_every)
-        write_rows(folder / "evaluation.jsonl", before + after)
+    seed = derived_seed(settings.seed, "adapter")
+    policy = new_policy(backbone, settings.lora, quantization=settings.quantization, seed=seed)
+    if watch.gradient_checkpointing:
+        policy.recompute_layers()
+    return Trainer(policy, environment, settings)
 
 
-def _check_parsed(
-    evaluation: Sequence[Mapping[str, Any]], least: float, backbone: Path, prompt: Path
+def _train(
+    trainer: Trainer,
+    asked: Sequence[Instruction],
+    log: StepLog,
+    kept: Path,
+    watch: PpoWatch,
 ) -> None:
+    """Go on from the newest checkpoint that is kept, to the last step."""
+    last, sampled = trainer.settings.steps, trainer.settings.samples_every
+    shown = Progress(last, "PPO steps")
+    checkpoint = newest_checkpoint(kept)
+    if checkpoint:
+        log.rows(checkpoint.step)
+        trainer.go_on_from(checkpoint)
+        shown.skip(checkpoint.step)
+        shown.line(f"going on after step {checkpoint.step}")
+    done = [row["metrics"] for row in log.rows(trainer.done)]
+    new_alarms(done, watch.alarm)  # an error, where an earlier step's alarm is one
+    for step in trainer.train(asked):
+        log.add(step, sampled=step.number % sampled == 0)
+        if step.number % watch.checkpoint_every == 0 or step.number == last:
+            log.sync()  # a checkpoint's steps are on disk before it
+            save_checkpoint(kept, trainer.checkpoint())
+        shown.advance(note=f"reward {step.metrics['reward_mean']:.3f}")
+        done.append(step.metrics)
+        for alarm in new_alarms(done, watch.alarm):
+            shown.line(f"alarm at step {alarm.step}: {alarm.words}")
+
+
+def _evaluation(when: str, trainer: Trainer, asked: Sequence[Instruction], kept: Path) -> Rows:
+    """Lines of evaluation.jsonl, made where no earlier run has made them."""
+    path = kept / f"{when}.jsonl"
+    if not path.exists():
+        write_rows(path, trainer.evaluation_rows(when, asked))
+    return [row for _, row in read_rows(path)]
+
+
+def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) -> None:
     parsed = sum(row["output"] is not None for row in evaluation)
     if parsed < least * len(evaluation):
         raise InputError(
             f"{backbone}: {parsed} of {len(evaluation)} replies to {prompt} hold an instance, "
-            f"fewer than ppo.least_parsed {least}, so there is nothing for PPO to improve"
+            f"fewer than watch.ppo.least_parsed {least}, so there is nothing for PPO to improve"
         )
 
 
-def _write_steps(folder: Path, steps: Sequence[Step], samples_every: int) -> None:
-    # Seconds differ from run to run, so they stand apart.
-    write_table(folder / "metrics.csv", METRICS, [step.metrics for step in steps])
-    timing = [{"step": step.number, **step.seconds} for step in steps]
-    write_table(folder / "timing.csv", ["step", *PHASES], timing)
-    sampled = [step for step in steps if step.number % samples_every == 0]
-    write_rows(
-        folder / "samples.jsonl",
-        ({"step": step.number, **rollout.row()} for step in sampled for rollout in step.rollouts),
-    )
+def _write(ppo: Path, policy: Policy, steps: Rows, evaluation: Rows, bounds: Alarms) -> None:
+    """Land the stage's folder, complete or not at all."""
+    with whole_folder(ppo) as folder:
+        policy.save(folder)
+        metrics = [row["metrics"] for row in steps]
+        write_table(folder / "metrics.csv", METRICS, metrics)
+        write_table(folder / "alarms.csv", COLUMNS, map(asdict, alarms(metrics, bounds)))
+        # Seconds differ from run to run, so they stand apart.
+        timing = [{"step": row["step"], **row["seconds"]} for row in steps]
+        write_table(folder / "timing.csv", ["step", *PHASES], timing)
+        samples = [sample for row in steps for sample in row["samples"]]
+        write_rows(folder / "samples.jsonl", samples)
+        write_rows(folder / "evaluation.jsonl", evaluation)
 
 
 if __name__ == "__main__":

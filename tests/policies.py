@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from refine_af.ppo.policy import Policy, Row, new_policy
 from refine_af.ppo.settings import Ppo
 from refine_af.settings import Lora
+from tiny import ROOT
 
 SETTINGS: dict[str, Any] = {
+    "algorithm": "ppo",
     "seed": 0,
     "steps": 3,
     "rollouts": 4,
+    "generations": 1,
     "batch_size": 2,
     "gradient_accumulation_steps": 2,
     "epochs": 2,
@@ -51,9 +55,13 @@ SETTINGS: dict[str, Any] = {
             "unparseable": -0.6,
         },
     },
-    "least_parsed": 0.05,
     "evaluation_prompts": 5,
     "samples_every": 2,
+}
+WATCH: dict[str, Any] = {
+    **yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())["watch"]["ppo"],
+    "least_parsed": 0.05,
+    "checkpoint_every": 2,
 }
 PREFIX = [1, *range(100, 140)]
 ROWS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -87,6 +88,48 @@ def test_policy_loss_by_hand(ratio: float, advantage: float, loss: float, clippe
 def test_value_loss_by_hand(value: float, old: float, target: float, loss: float) -> None:
     found = value_losses(*(torch.tensor([entry]) for entry in (value, old, target)), clip=0.2)
     assert float(found) == pytest.approx(loss)
+
+
+def test_losses_equal_their_definition() -> None:
+    """Schulman et al. 2017, Eq. 7, and TRL 0.11.4's clipped squared error, a token at a time."""
+    generator = torch.Generator().manual_seed(2)
+    drawn = [torch.randn(40, generator=generator, dtype=torch.float64) for _ in range(5)]
+    log_ratios, advantages, values, old, returns = drawn
+    policy = policy_losses(0.4 * log_ratios, advantages, 0.2)
+    value = value_losses(values, old, returns, 0.2)
+    kinds = set()
+    for token in range(40):
+        ratio, advantage = math.exp(0.4 * float(log_ratios[token])), float(advantages[token])
+        within = min(max(ratio, 0.8), 1.2)
+        surrogate = min(ratio * advantage, within * advantage)
+        assert float(policy[token]) == pytest.approx(-surrogate, abs=1e-12)
+        given, before, target = (float(entry[token]) for entry in (values, old, returns))
+        near = min(max(given, before - 0.2), before + 0.2)
+        worse = max((given - target) ** 2, (near - target) ** 2)
+        assert float(value[token]) == pytest.approx(worse / 2, abs=1e-12)
+        kinds.add((surrogate != ratio * advantage, worse != (given - target) ** 2))
+    assert kinds == {(a, b) for a in (False, True) for b in (False, True)}
+
+
+def test_a_clipped_token_moves_nothing() -> None:
+    # Beyond the clip, and the advantage pulls further: no gradient. Pulling back: its own.
+    log_ratios = torch.tensor([0.5, 0.5, -0.5, 0.1], requires_grad=True)
+    losses = policy_losses(log_ratios, torch.tensor([1.0, -1.0, -1.0, 1.0]), 0.2)
+    torch.autograd.backward(losses.sum())
+    wanted = [0.0, math.exp(0.5), 0.0, -math.exp(0.1)]
+    assert log_ratios.grad is not None
+    assert log_ratios.grad.tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_whitening_equals_its_definition() -> None:
+    generator = torch.Generator().manual_seed(1)
+    values = 5 + 3 * torch.randn(4, 6, generator=generator)
+    mask = (torch.rand(4, 6, generator=generator) < 0.6).float()
+    inside = [float(value) for value in values[mask > 0]]
+    found = whitened(values, mask)
+    assert (found * (1 - mask)).abs().max() == 0
+    wanted = [(v - statistics.fmean(inside)) / statistics.stdev(inside) for v in inside]
+    assert found[mask > 0].tolist() == pytest.approx(wanted, abs=1e-5)
 
 
 def test_adaptive_kl_coefficient_by_hand() -> None:

@@ -18,8 +18,10 @@ from refine_af.ppo.advantages import (
     token_rewards,
     whitened,
 )
+from refine_af.ppo.checkpoint import copied
 from refine_af.ppo.learner import Learner
-from refine_af.ppo.policy import Policy, Row, new_policy
+from refine_af.ppo.policy import Policy, Predictions, Row, new_policy
+from refine_af.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -104,24 +106,164 @@ def test_experience_is_equation_2(policy: Policy) -> None:
     assert figures["entropy"] == pytest.approx(float(own.entropies().mean()), abs=1e-5)
 
 
-def test_ratio_is_exactly_1_before_the_first_update(policy: Policy) -> None:
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("size", "micro_batch"), [(3, 3), (5, 2), (4, 1)])
+def test_ratio_is_exactly_1_before_the_first_update(
+    size: int,
+    micro_batch: int,
+    precision: torch.dtype,
+    tiny_llama: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("refine_af.models.precision", lambda: precision)
+    policy = moved_policy(tiny_llama)
+    assert policy.model.dtype == precision
     rows, scores = many_rows()
-    learner = learner_of(policy, batch_size=3, gradient_accumulation_steps=1, rollouts=9)
+    learner = learner_of(policy, batch_size=size, gradient_accumulation_steps=1, rollouts=size)
+    learner.micro_batch = micro_batch
     experience = learner.experience(rows, scores, step=1, kl_coefficient=0.2)
-    seen: list[list[Row]] = []
+    seen = watched(policy, monkeypatch)
+    moved = 0
+    monkeypatch.setattr(learner, "_descend", lambda step: None)
+    learner.update(experience, step=1)
+    first_epoch = len(seen) // 2
+    assert first_epoch == sum(-(-part // micro_batch) for part in parts(8, size))
+    for chosen, predictions in seen[:first_epoch]:
+        places = [rows.index(row) for row in chosen]
+        assert torch.equal(predictions.log_probs, experience.log_probs[places])
+        moved += len(chosen)
+    assert moved == 8
+    # What equality is about: a batch of other rows rounds otherwise.
+    with torch.no_grad():
+        alone = [policy(PREFIX, [row], temperature=1.0, width=9).log_probs[0] for row in rows]
+    apart = (torch.stack(alone) - experience.log_probs).abs().max()
+    assert apart <= (1e-5 if precision == torch.float32 else 0.1)
+    if precision == torch.bfloat16 and micro_batch > 1:
+        assert apart > 0
+
+
+def parts(whole: int, size: int) -> list[int]:
+    return [min(size, whole - start) for start in range(0, whole, size)]
+
+
+def watched(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Row], Predictions]]:
+    """The rows and predictions of every forward pass from now on."""
+    seen: list[tuple[list[Row], Predictions]] = []
     forward = policy.forward
 
-    def watched(prefix: Any, chosen: Any, **options: Any) -> Any:
-        predictions = forward(prefix, chosen, **options)
-        places = [rows.index(row) for row in chosen]
-        if not seen:
-            assert torch.equal(predictions.log_probs, experience.log_probs[places])
-        seen.append(chosen)
-        return predictions
+    def call(prefix: Any, chosen: list[Row], **options: Any) -> Predictions:
+        seen.append((chosen, forward(prefix, chosen, **options)))
+        return seen[-1][1]
 
-    policy.forward = watched  # type: ignore[method-assign]
-    learner.update(experience, step=1)
-    assert len(seen) == 6  # two epochs of three batches
+    monkeypatch.setattr(policy, "forward", call)
+    return seen
+
+
+def scarce(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy, *, rows: int, spare: int, training: bool
+) -> None:
+    """Let passes of more than `rows` responses fail, each time once `spare` have gone well.
+
+    Where `training`, those with a gradient alone, in the backward pass.
+    """
+    forward, backward, passes = policy.forward, torch.autograd.backward, [0, 0]
+
+    def counted(prefix: Any, chosen: list[Row], **options: Any) -> Predictions:
+        passes[1] = len(chosen)
+        if not training:
+            exhaust()
+        return forward(prefix, chosen, **options)
+
+    def exhaust() -> None:
+        passes[0] += 1
+        if passes[0] > spare and passes[1] > rows:
+            passes[0] = 0
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried\nadvice")
+
+    def halfway(loss: torch.Tensor) -> None:
+        backward(loss)  # type: ignore[no-untyped-call]
+        exhaust()
+
+    monkeypatch.setattr(policy, "forward", counted)
+    if training:
+        monkeypatch.setattr(torch.autograd, "backward", halfway)
+
+
+SIZES = {"batch_size": 4, "gradient_accumulation_steps": 1, "rollouts": 8}
+
+
+@pytest.mark.parametrize(
+    ("training", "spare", "size"),
+    [(False, 0, 2), (False, 3, 2), (True, 0, 2), (True, 1, 2), (True, 3, 2), (True, 3, 1)],
+    ids=["first", "reference", "first backward", "after a descent", "second epoch", "twice"],
+)
+def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
+    training: bool,
+    spare: int,
+    size: int,
+    tiny_llama: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is the very step that this size gives from the start: nothing half done stays."""
+    rows, scores = many_rows()
+    found = []
+    for exhausted in (True, False):
+        learner = learner_of(moved_policy(tiny_llama), **SIZES)
+        given = {"kl_coefficient": 0.2, "stopwatch": Stopwatch()}
+        learner.learn(rows, scores, step=1, **given)
+        assert learner.micro_batch == 4
+        with monkeypatch.context() as patched:
+            if exhausted:
+                scarce(patched, learner.policy, rows=size, spare=spare, training=training)
+            else:
+                learner.micro_batch = size
+            seen = watched(learner.policy, patched)
+            experience, figures = learner.learn(rows, scores, step=2, **given)
+        chosen, first = seen[-2 * 8 // size]  # of two epochs' passes, after which there are none
+        places = [rows.index(row) for row in chosen]
+        assert torch.equal(first.log_probs, experience.log_probs[places])
+        found.append((copied(learner.policy, learner.optimizer), experience.log_probs, figures))
+        assert learner.micro_batch == size
+    (tensors, log_probs, figures), (wanted, other, others) = found
+    assert figures == others
+    assert torch.equal(log_probs, other)
+    assert tensors.keys() == wanted.keys()
+    assert all(torch.equal(tensors[name], wanted[name]) for name in wanted)
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        f"out of memory with {2 * half} responses at a time: going on with {half}"
+        for half in (2, 1)
+        if half >= size
+    ]
+
+
+def test_a_single_response_beyond_memory_is_said(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, scores = many_rows()
+    learner = learner_of(policy, **SIZES)
+    scarce(monkeypatch, policy, rows=0, spare=0, training=True)
+    with pytest.raises(
+        InputError,
+        match=r"^out of memory with one response at a time: CUDA out of memory\. Tried; a lower "
+        r"ppo\.sampling\.max_new_tokens than 24, a shorter prompt, or "
+        r"watch\.ppo\.gradient_checkpointing: true, needs less$",
+    ):
+        learner.learn(rows, scores, step=1, kl_coefficient=0.2, stopwatch=Stopwatch())
+
+
+def test_another_fault_is_no_lack_of_memory(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("shape")
+
+    rows, scores = many_rows()
+    learner = learner_of(policy)
+    monkeypatch.setattr(policy, "forward", fail)
+    with pytest.raises(RuntimeError, match="shape"):
+        learner.learn(rows, scores, step=1, kl_coefficient=0.2, stopwatch=Stopwatch())
 
 
 def test_empty_responses_alone_change_nothing(policy: Policy) -> None:

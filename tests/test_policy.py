@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
+from refine_af.errors import InputError
+from refine_af.models import load_backbone
 from refine_af.ppo.policy import Policy, new_policy
+from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings import Lora
 
 
@@ -68,10 +71,50 @@ def test_gradient_runs_through_the_shared_prefix(
     assert (shared - plain).abs().max() <= 1e-5 * plain.abs().max()
 
 
-def test_reference_is_the_backbone(policy: Policy, tiny_llama: Path) -> None:
-    from transformers import AutoModelForCausalLM
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("prefix", [PREFIX, []], ids=["prefix", "no prefix"])
+@pytest.mark.parametrize("backbone", ["tiny_llama", "tiny_mistral"])
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_recomputed_layers_give_the_very_gradient(
+    backbone: str,
+    quantization: str,
+    prefix: list[int],
+    precision: torch.dtype,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("refine_af.models.precision", lambda: precision)
+    policy = moved_policy(request.getfixturevalue(backbone), quantization)
+    assert policy.model.dtype == precision
+    kept, found = [], []
+    for recomputed in (False, True):
+        if recomputed:
+            policy.recompute_layers()
+        sizes: list[int] = []
 
-    backbone = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+        def keep(tensor: torch.Tensor, sizes: list[int] = sizes) -> torch.Tensor:
+            sizes.append(tensor.nbytes)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            predictions = policy(prefix, ROWS, temperature=0.7, width=4)
+        loss = predictions.log_probs.sum() + 0.3 * predictions.values.sum()
+        torch.autograd.backward(loss)
+        found.append((predictions.log_probs, predictions.values, gradients(policy)))
+        kept.append(sum(sizes))
+    assert all(map(torch.equal, *found))
+    assert kept[1] < kept[0] / 2
+
+
+def test_layers_that_cannot_be_recomputed_are_said() -> None:
+    with pytest.raises(InputError, match=r"gradient_checkpointing: Linear has no list of layers"):
+        recompute_layers(torch.nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_reference_is_the_backbone(quantization: str, tiny_llama: Path) -> None:
+    policy = moved_policy(tiny_llama, quantization)
+    backbone = load_backbone(tiny_llama, quantization=quantization)  # beside it, with no adapter
     with torch.no_grad(), policy.as_reference():
         found = policy(PREFIX, ROWS, temperature=1.0, width=4).log_probs
     with torch.no_grad():
@@ -82,7 +125,7 @@ def test_reference_is_the_backbone(policy: Policy, tiny_llama: Path) -> None:
             start = len(PREFIX) + len(row.tail) - 1
             for place, token in enumerate(row.response):
                 expected = float(log_probs[start + place, token])
-                assert float(found[index, place]) == pytest.approx(expected, abs=1e-5)
+                assert float(found[index, place]) == pytest.approx(expected, rel=0, abs=1e-5)
     assert (found - moved).abs().max() > 0.01
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from policies import SETTINGS, ppo_settings
+from policies import SETTINGS, WATCH, ppo_settings
 from ppo import main
 from refine_af.completions import Pair
 from refine_af.errors import InputError
@@ -26,13 +26,16 @@ from refine_af.prompts import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, MARKERS
+from refine_af.settings import PpoWatch
 from refine_af.stopwatch import Stopwatch
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rollouts": 6}, "rollouts 6 is no multiple"),
+        ({"rollouts": 6}, "rollouts 6 is no multiple of batch_size"),
+        ({"generations": 3}, "rollouts 4 is no multiple of generations 3"),
+        ({"algorithm": "rloo"}, "generations 1: rloo compares two or more answers"),
         ({"lora": SETTINGS["lora"] | {"dropout": 0.1}}, "lora.dropout 0.1"),
         ({"sampling": SETTINGS["sampling"] | {"temperature": 0.0}}, "temperature above 0"),
         ({"sampling": SETTINGS["sampling"] | {"top_p": 0.9}}, "top_p 1"),
@@ -130,11 +133,13 @@ def runs(
         folder = tmp_path_factory.mktemp(name) / "ppo"
         flags: dict[str, object] = {
             "settings": json.dumps(SETTINGS),
+            "watch": json.dumps(WATCH),
             "backbone": answering_llama,
             "reward-model": judges[0],
             "evaluator": judges[1],
             "instructions": inputs / "segment",
             "prompt": inputs / "prompt.txt",
+            "progress": folder.parent / "kept",
             "ppo": folder,
         }
         done = run_script("ppo", *(part for flag in flags for part in (f"--{flag}", flags[flag])))
@@ -151,6 +156,7 @@ def test_the_stage_writes_its_folder(runs: tuple[Path, Path]) -> None:
         "adapter/adapter_model.safetensors",
         "value_head.safetensors",
         "metrics.csv",
+        "alarms.csv",
         "timing.csv",
         "samples.jsonl",
         "evaluation.jsonl",
@@ -291,11 +297,13 @@ def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **change
     """What the stage says as it ends."""
     given = {
         "settings": ppo_settings(),
+        "watch": PpoWatch.model_validate(WATCH),
         "backbone": backbone,
         "reward_model": judges[0],
         "evaluator": judges[1],
         "instructions": inputs / "segment",
         "prompt": inputs / "prompt.txt",
+        "progress": inputs / "kept",
         "ppo": inputs / "ppo",
     }
     with pytest.raises(InputError) as refused:
@@ -318,5 +326,5 @@ def test_a_backbone_that_writes_no_instances_is_said(
     said = refusal_of(inputs, judges, tiny_llama)
     assert said == (
         f"{tiny_llama}: 0 of 5 replies to {inputs}/prompt.txt hold an instance, fewer than "
-        "ppo.least_parsed 0.05, so there is nothing for PPO to improve"
+        "watch.ppo.least_parsed 0.05, so there is nothing for PPO to improve"
     )

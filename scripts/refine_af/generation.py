@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 
 from refine_af.batch import Batch, Prompts, Row
 from refine_af.decoding import Stops
+from refine_af.device_faults import free_cached, gpu_faults, out_of_memory
 from refine_af.errors import InputError
 from refine_af.models import encode
 from refine_af.progress import Progress
@@ -100,20 +100,19 @@ def _written(
     while True:
         batch = None
         try:
-            with _gpu_faults_named():
+            with gpu_faults():
                 batch = Batch(model, prompts, sampling, stops, size)
                 yield from batch.run(waiting)
             return
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if size == 1:
                 raise InputError(f"out of memory with one text at a time: {error}") from None
         # The unfinished texts are written anew; their numbers are drawn from their seeds again.
         waiting.extendleft(reversed(batch.unfinished() if batch else []))
         batch = None
-        if model.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_cached(model.device)
         print(f"out of memory with {size} texts at a time: going on with {size // 2}", flush=True)
         size //= 2
 
@@ -177,10 +176,10 @@ def _prompts(
     longest = len(head) + max(len(row.tail) for row in rows) + sampling.max_new_tokens
     window = _window(model.config, longest)
     try:
-        with torch.inference_mode(), _gpu_faults_named():
+        with torch.inference_mode(), gpu_faults():
             prefix = _prefill(model, head)
     except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise InputError(f"out of memory with the prompts' prefix alone: {error}") from None
     return Prompts(prefix, len(head), longest, window, tokenizer.pad_token_id)
@@ -197,16 +196,3 @@ def _prefill(model: Any, head: list[int]) -> Any:
     if cache.get_seq_length() != len(head):
         raise RuntimeError("the model did not fill the prefix cache")
     return cache
-
-
-@contextmanager
-def _gpu_faults_named() -> Iterator[None]:
-    try:
-        yield
-    except torch.AcceleratorError as error:
-        raise InputError(f"the GPU failed: {str(error).partition(chr(10))[0]}") from None
-
-
-def _out_of_memory(error: Exception) -> bool:
-    on_cpu = "DefaultCPUAllocator" in str(error)
-    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -125,8 +125,36 @@ class YieldWatch(Section):
     patience: Count
 
 
+class Alarms(Section):
+    """Bounds of refine_af/ppo/alarm.py."""
+
+    action: Literal["warn", "error"]
+    window: Count
+    kl: Positive
+    length: Annotated[Real, Field(gt=1)]
+    parse_rate: Annotated[Real, Field(gt=0, lt=1)]
+    distinct: Annotated[Real, Field(gt=0, lt=1)]
+    effect: Positive
+    flat: NotNegative
+    errors: NotNegative
+
+
+class PpoWatch(Section):
+    least_parsed: Share
+    checkpoint_every: Count
+    gradient_checkpointing: bool
+    alarm: Alarms
+
+
+class ParsedWatch(Section):
+    least_parsed: Share
+    patience: Count
+
+
 class Watch(Section):
     instructions: YieldWatch
+    ppo: PpoWatch
+    instances: ParsedWatch
 
 
 class Lora(Section):
@@ -138,10 +166,10 @@ class Lora(Section):
 
 class Instances(Section):
     seed: Seed
+    requests: Count
     per_instruction: Annotated[int, Field(ge=1, le=5)]
     quantization: Literal["nf4", "none"]
     sampling: Sampling
-    least_parsed: Share
 
 
 class Sft(Section):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
+from refine_af.device_faults import first_line, free_cached, out_of_memory
 from refine_af.errors import InputError
 from refine_af.ppo.advantages import (
     clipped_tokens,
@@ -19,9 +21,11 @@ from refine_af.ppo.advantages import (
     value_losses,
     whitened,
 )
+from refine_af.ppo.checkpoint import copied, put_back
 from refine_af.ppo.policy import Policy, Predictions, Row
 from refine_af.ppo.settings import Ppo
 from refine_af.randomness import derived_seed
+from refine_af.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,18 @@ class Experience:
 
 
 class Learner:
-    """A policy with its optimizer: AdamW with a rate for the adapter and one for the value head."""
+    """A policy with its optimizer: AdamW with a rate for the adapter and one for the value head.
+
+    `micro_batch` responses pass through the model at once: batch_size, or fewer where memory does
+    not hold that many. It only bounds the memory: results differ by the rounding of sums.
+    """
 
     def __init__(self, policy: Policy, prefix: Sequence[int], settings: Ppo) -> None:
         """`prefix` holds the tokens that begin every prompt."""
         self.policy = policy
         self._prefix = prefix
         self._settings = settings
+        self.micro_batch = settings.batch_size
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": policy.adapter_parameters(), "lr": settings.learning_rate},
@@ -65,6 +74,51 @@ class Learner:
             ],
             weight_decay=0.0,
         )
+
+    def learn(
+        self,
+        rows: Sequence[Row],
+        scores: Sequence[float],
+        *,
+        step: int,
+        kl_coefficient: float,
+        stopwatch: Stopwatch,
+    ) -> tuple[Experience, dict[str, float]]:
+        """A step's `experience`, and what its `update` gives.
+
+        Old and new log-probabilities must come from forward passes of the same shapes: in bf16 the
+        ratio would not begin at 1 else. So a step has one size of micro-batch. Where memory does
+        not hold it, all is put back as it was before the step, and done again with half the size.
+        """
+        before = copied(self.policy, self.optimizer)
+        while True:
+            try:
+                with stopwatch.phase("log_probs"):
+                    experience = self.experience(
+                        rows, scores, step=step, kl_coefficient=kl_coefficient
+                    )
+                with stopwatch.phase("update"):
+                    return experience, self.update(experience, step=step)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                self._halve(error)
+            put_back(self.policy, self.optimizer, before)
+            free_cached(self.policy.model.device)
+
+    def _halve(self, error: Exception) -> None:
+        if self.micro_batch == 1:
+            raise InputError(
+                f"out of memory with one response at a time: {first_line(error)}; a lower "
+                f"ppo.sampling.max_new_tokens than {self._settings.sampling.max_new_tokens}, a "
+                "shorter prompt, or watch.ppo.gradient_checkpointing: true, needs less"
+            ) from None
+        half = self.micro_batch // 2
+        print(
+            f"out of memory with {self.micro_batch} responses at a time: going on with {half}",
+            flush=True,
+        )
+        self.micro_batch = half
 
     @torch.no_grad()
     def experience(
@@ -77,7 +131,8 @@ class Learner:
         log_probs, log_ratios, values, mask = (blank.clone() for _ in range(4))
         entropies = []
         # The forward passes of the first epoch, so that its ratio of new to old begins at 1.
-        for batch in self._micro_batches(self._order(len(rows), step, 0)):
+        order = self._order(len(rows), step, 0)
+        for batch in chain.from_iterable(map(self._micro_batches, self._minibatches(order))):
             chosen = [rows[index] for index in batch]
             own = self._predict(chosen, width)
             with self.policy.as_reference():
@@ -102,13 +157,10 @@ class Learner:
 
     def update(self, experience: Experience, *, step: int) -> dict[str, float]:
         """All epochs' optimizer steps; the losses and the clipped share, a mean over them."""
-        settings = self._settings
-        size = settings.batch_size * settings.gradient_accumulation_steps
         found = []
-        for epoch in range(settings.epochs):
-            order = self._order(len(experience.rows), step, epoch)
-            for start in range(0, len(order), size):
-                found.append(self.gradient(experience, order[start : start + size]))
+        for epoch in range(self._settings.epochs):
+            for minibatch in self._minibatches(self._order(len(experience.rows), step, epoch)):
+                found.append(self.gradient(experience, minibatch))
                 self._descend(step)
         return {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
 
@@ -156,6 +208,13 @@ class Learner:
         seed = derived_seed(self._settings.seed, "minibatches", step, epoch)
         return random.Random(seed).sample(range(rows), rows)
 
-    def _micro_batches(self, order: Sequence[int]) -> Iterator[list[int]]:
-        for start in range(0, len(order), self._settings.batch_size):
-            yield list(order[start : start + self._settings.batch_size])
+    def _minibatches(self, order: Sequence[int]) -> Iterator[list[int]]:
+        return _parts(order, self._settings.batch_size * self._settings.gradient_accumulation_steps)
+
+    def _micro_batches(self, minibatch: Sequence[int]) -> Iterator[list[int]]:
+        return _parts(minibatch, self.micro_batch)
+
+
+def _parts(order: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(order), size):
+        yield list(order[start : start + size])

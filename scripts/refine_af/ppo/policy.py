@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from refine_af.lora import tidy_adapter, with_lora
 from refine_af.models import load_backbone
+from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings import Lora
 
 
@@ -60,6 +61,10 @@ class Policy(nn.Module):
     def adapter_parameters(self) -> list[nn.Parameter]:
         return [entry for entry in self.model.parameters() if entry.requires_grad]
 
+    def recompute_layers(self) -> None:
+        """Use less memory and more time from now on; the same values and gradients."""
+        recompute_layers(self._trunk[0])
+
     @contextmanager
     def as_reference(self) -> Iterator[None]:
         """Inside the block the model is the one that training started from."""
@@ -91,14 +96,21 @@ class Policy(nn.Module):
         )
 
     def save(self, folder: Path) -> None:
-        """Write the adapter in PEFT's format and the value head into an existing folder."""
+        """Write the adapter in PEFT's format and the value head into an existing folder.
+
+        OSError where the disk is full.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         adapter = folder / "adapter"
-        self.model.save_pretrained(adapter, save_embedding_layers=False)
-        tidy_adapter(adapter)
         weights = {name: entry.cpu() for name, entry in self.value_head.state_dict().items()}
-        save_file(weights, folder / "value_head.safetensors")
+        try:
+            self.model.save_pretrained(adapter, save_embedding_layers=False)
+            save_file(weights, folder / "value_head.safetensors")
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+        tidy_adapter(adapter)
 
     def _prefix_cache(self, prefix: Sequence[int], rows: int) -> Any:
         from transformers import DynamicCache

@@ -34,9 +34,11 @@ class Kl(Section):
 
 
 class Ppo(Section):
+    algorithm: Literal["ppo", "rloo", "grpo"]
     seed: Seed
     steps: Count
     rollouts: Count
+    generations: Count
     batch_size: Count
     gradient_accumulation_steps: Count
     epochs: Count
@@ -54,7 +56,6 @@ class Ppo(Section):
     sampling: Sampling
     reward: Reward
     evaluation_prompts: Count
-    least_parsed: Share
     samples_every: Count
 
     @model_validator(mode="after")
@@ -69,6 +70,18 @@ class Ppo(Section):
             raise ValueError(
                 f"lora.dropout {self.lora.dropout}: in PPO it must be 0, or the "
                 "probability ratio differs from 1 before any update"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def groups_fill_a_step(self) -> Ppo:
+        if self.rollouts % self.generations:
+            raise ValueError(
+                f"rollouts {self.rollouts} is no multiple of generations {self.generations}"
+            )
+        if self.algorithm != "ppo" and self.generations == 1:
+            raise ValueError(
+                f"generations 1: {self.algorithm} compares two or more answers to an instruction"
             )
         return self
 

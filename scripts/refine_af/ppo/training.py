@@ -10,6 +10,8 @@ from typing import Any
 
 from refine_af.models import encode
 from refine_af.ppo.advantages import next_kl_coefficient
+from refine_af.ppo.alarm import text_figures
+from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy, Row
 from refine_af.ppo.rollouts import Environment, Rollout
@@ -34,6 +36,8 @@ METRICS = (
     "response_length",
     "parse_rate",
     "floor_share",
+    "distinct_1",
+    "distinct_2",
 )
 PHASES = ("generation", "reward", "log_probs", "update")
 
@@ -52,21 +56,20 @@ class Trainer:
     """All that changes in training: the steps done, the KL coefficient, and the learner."""
 
     def __init__(self, policy: Policy, environment: Environment, settings: Ppo) -> None:
-        prefix = encode(environment.tokenizer, environment.prompt.prefix, start=True)
         self.done = 0
         self.kl_coefficient = settings.kl.coefficient
-        self.learner = Learner(policy, prefix, settings)
+        self.learner = _learner(policy, environment, settings)
         self._environment = environment
-        self._settings = settings
+        self.settings = settings
 
     def train(self, instructions: Sequence[Instruction]) -> Iterator[Step]:
         """The steps that are left; a step's random numbers depend on its number alone."""
-        while self.done < self._settings.steps:
+        while self.done < self.settings.steps:
             yield self.step(instructions)
 
     def step(self, instructions: Sequence[Instruction]) -> Step:
         """Draw rollouts, judge them, and improve the policy on them."""
-        number, settings, stopwatch = self.done + 1, self._settings, Stopwatch()
+        number, settings, stopwatch = self.done + 1, self.settings, Stopwatch()
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
             step_instructions(instructions, number, settings),
@@ -76,19 +79,19 @@ class Trainer:
             ],
             stopwatch=stopwatch,
         )
-        with stopwatch.phase("log_probs"):
-            experience = self.learner.experience(
-                [self._row(rollout) for rollout in rollouts],
-                [rollout.reward for rollout in rollouts],
-                step=number,
-                kl_coefficient=self.kl_coefficient,
-            )
-        with stopwatch.phase("update"):
-            losses = self.learner.update(experience, step=number)
+        experience, losses = self.learner.learn(
+            [self._row(rollout) for rollout in rollouts],
+            [rollout.reward for rollout in rollouts],
+            step=number,
+            kl_coefficient=self.kl_coefficient,
+            stopwatch=stopwatch,
+        )
         metrics = {
+            **dict.fromkeys(METRICS, ""),  # what an algorithm does not have
             "step": number,
             "kl_coefficient": self.kl_coefficient,
             **score_figures(rollouts, floor=settings.reward.weights.unparseable),
+            **text_figures([rollout.pair.output for rollout in rollouts if rollout.pair]),
             **experience.figures(),
             **losses,
         }
@@ -98,6 +101,35 @@ class Trainer:
         )
         return Step(number, metrics, stopwatch.seconds, rollouts)
 
+    def evaluation_rows(
+        self, when: str, instructions: Sequence[Instruction]
+    ) -> list[dict[str, Any]]:
+        """Lines of evaluation.jsonl: fixed instructions, answered with the same random numbers."""
+        settings = self.settings
+        count = min(settings.evaluation_prompts, len(instructions))
+        drawn = random.Random(derived_seed(settings.seed, "evaluation"))
+        rollouts = self._environment.rollouts(
+            self.learner.policy.model,
+            drawn.sample(list(instructions), count),
+            seeds=[derived_seed(settings.seed, "evaluation", index) for index in range(count)],
+            stopwatch=Stopwatch(),
+            progress=Progress(count, f"fixed prompts, {when} training"),
+        )
+        return [{"when": when, **rollout.row()} for rollout in rollouts]
+
+    def checkpoint(self) -> Checkpoint:
+        """A copy of all that has changed since training began."""
+        learner = self.learner
+        tensors = copied(learner.policy, learner.optimizer)
+        return Checkpoint(self.done, self.kl_coefficient, learner.micro_batch, tensors)
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Stand where training stood when the checkpoint was taken."""
+        put_back(self.learner.policy, self.learner.optimizer, checkpoint.tensors)
+        self.learner.micro_batch = checkpoint.micro_batch
+        self.kl_coefficient = checkpoint.kl_coefficient
+        self.done = checkpoint.step
+
     def _row(self, rollout: Rollout) -> Row:
         tail = self._environment.prompt.tail(instruction=rollout.instruction.instruction)
         return Row(
@@ -106,43 +138,33 @@ class Trainer:
         )
 
 
+def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner:
+    prefix = encode(environment.tokenizer, environment.prompt.prefix, start=True)
+    if settings.algorithm == "ppo":
+        return Learner(policy, prefix, settings)
+    from refine_af.ppo.ablation import GroupLearner  # TRL takes seconds to import
+
+    return GroupLearner(policy, prefix, settings, environment.tokenizer)
+
+
 def step_instructions(
     instructions: Sequence[Instruction], step: int, settings: Ppo
 ) -> list[Instruction]:
-    """The instructions of step 1, 2, …: every epoch is a new permutation of all of them."""
-    size = len(instructions)
-    first = (step - 1) * settings.rollouts
+    """The instructions of step 1, 2, …, each as often as it is answered.
+
+    Every epoch is a new permutation of all of them.
+    """
+    size, asked = len(instructions), settings.rollouts // settings.generations
+    first = (step - 1) * asked
     orders: dict[int, list[int]] = {}
     chosen = []
-    for place in range(first, first + settings.rollouts):
+    for place in range(first, first + asked):
         epoch, index = divmod(place, size)
         if epoch not in orders:
             seed = derived_seed(settings.seed, "order", epoch)
             orders[epoch] = random.Random(seed).sample(range(size), size)
-        chosen.append(instructions[orders[epoch][index]])
+        chosen += [instructions[orders[epoch][index]]] * settings.generations
     return chosen
-
-
-def evaluation_rows(
-    when: str,
-    model: Any,
-    environment: Environment,
-    instructions: Sequence[Instruction],
-    settings: Ppo,
-) -> list[dict[str, Any]]:
-    """Lines of evaluation.jsonl: fixed instructions, answered with the same random numbers."""
-    count = min(settings.evaluation_prompts, len(instructions))
-    chosen = random.Random(derived_seed(settings.seed, "evaluation")).sample(
-        list(instructions), count
-    )
-    rollouts = environment.rollouts(
-        model,
-        chosen,
-        seeds=[derived_seed(settings.seed, "evaluation", index) for index in range(count)],
-        stopwatch=Stopwatch(),
-        progress=Progress(count, f"fixed prompts, {when} training"),
-    )
-    return [{"when": when, **rollout.row()} for rollout in rollouts]
 
 
 def score_figures(rollouts: Sequence[Rollout], *, floor: float) -> dict[str, Any]:

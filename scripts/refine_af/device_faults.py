@@ -1,0 +1,48 @@
+"""What a machine raises when its memory or its GPU fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from refine_af.errors import InputError
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether the GPU, or the machine, could not give the memory that was asked for."""
+    on_cpu = "DefaultCPUAllocator" in str(error)
+    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+def free_cached(device: torch.device) -> None:
+    """Give back what torch keeps of freed GPU memory: a smaller batch needs other pieces of it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def gpu_faults() -> Iterator[None]:
+    """Make a GPU that fails in the block an InputError."""
+    try:
+        yield
+    except torch.AcceleratorError as error:
+        raise InputError(f"the GPU failed: {first_line(error)}") from None
+
+
+@contextmanager
+def device_faults() -> Iterator[None]:
+    """Make a GPU that fails, and memory that nobody can do with less of, InputErrors."""
+    try:
+        with gpu_faults():
+            yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise InputError(f"out of memory: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """A fault's own words, without the advice that torch adds."""
+    return str(error).partition("\n")[0]

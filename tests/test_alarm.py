@@ -1,0 +1,324 @@
+"""Alarms: each rule at its bound by hand, silence on noise, and what real PPO sets off."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from policies import SETTINGS, ppo_settings
+from refine_af.errors import InputError
+from refine_af.ppo.alarm import Alarm, alarms, new_alarms, text_figures
+from refine_af.ppo.policy import new_policy
+from refine_af.ppo.rollouts import Environment
+from refine_af.ppo.training import Step, Trainer
+from refine_af.prompts import prompt_of
+from refine_af.records import Instruction
+from refine_af.rewards import COMPONENTS, Triplet
+from refine_af.settings import Alarms
+from tiny import ROOT
+
+Row = dict[str, Any]
+
+BOUNDS = Alarms(
+    action="warn",
+    window=2,
+    kl=8.0,
+    length=2.0,
+    parse_rate=0.25,
+    distinct=0.5,
+    effect=0.5,
+    flat=0.125,
+    errors=3.0,
+)
+
+
+def row(step: int, **changes: float | str) -> Row:
+    """A step whose scores all have mean 0 and standard deviation 2."""
+    scores = {f"{name}_mean": 0.0 for name in ("reward", *COMPONENTS)}
+    spread = {f"{name}_sd": 2.0 for name in ("reward", *COMPONENTS)}
+    calm = {"kl": 1.0, "response_length": 10.0, "parse_rate": 0.75}
+    return {"step": step, **scores, **spread, **calm, "distinct_1": 0.5, "distinct_2": 1} | changes
+
+
+def course(*lasts: dict[str, float | str], calm: int = 2) -> list[Row]:
+    """`calm` steps, then one for each of `lasts`."""
+    firsts = [row(step) for step in range(1, calm + 1)]
+    return firsts + [row(calm + place, **last) for place, last in enumerate(lasts, 1)]
+
+
+def found(rows: Sequence[Row], **changes: Any) -> list[tuple[str, int, float]]:
+    settings = BOUNDS.model_copy(update=changes)
+    return [(alarm.name, alarm.step, alarm.value) for alarm in alarms(rows, settings)]
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "at", "beyond", "value"),
+    [
+        # means of two steps: 8 is the bound; (8 + 8.5) / 2 is beyond
+        ("KL", "kl", 8.0, 8.5, 8.25),
+        ("longer replies", "response_length", 20.0, 21.0, 2.05),
+        ("shorter replies", "response_length", 5.0, 4.0, 0.45),
+        ("parse rate", "parse_rate", 0.5, 0.25, 0.375),
+        ("distinct-1", "distinct_1", 0.25, 0.125, 0.375),
+        ("distinct-2", "distinct_2", 0.5, 0.25, 0.375),
+    ],
+)
+def test_a_rule_fires_beyond_its_bound(
+    name: str, column: str, at: float, beyond: float, value: float
+) -> None:
+    assert found(course(*[{column: at}] * 6)) == []
+    assert found(course({column: at}, {column: beyond})) == [(name, 4, value)]
+    # One odd step of two does not reach, and what was at the start raises nothing later on.
+    middle = (at + row(1)[column]) / 2
+    assert found(course({column: middle}, {column: at}, {column: middle})) == []
+
+
+def test_only_the_kl_has_a_bound_of_its_own_in_the_first_window() -> None:
+    strange = {"response_length": 500.0, "parse_rate": 0.0, "distinct_1": 0.01, "reward_mean": 9.0}
+    assert found([row(step, **strange) for step in range(1, 9)]) == []
+    # A third step shares the second with the first window.
+    assert (
+        found(course({"response_length": 90.0, "reward_mean": 9.0, "coherence_mean": -9.0})) == []
+    )
+    assert found([row(1, kl=9.0), row(2, kl=9.0)]) == [("KL", 2, 9.0)]
+    assert found([row(1, kl=99.0)]) == []
+
+
+def test_the_parse_rate_falls_from_its_best_and_not_from_its_start() -> None:
+    rates = [0.25, 0.25, 1.0, 1.0, 0.5, 0.5]
+    rows = [row(step, parse_rate=rate) for step, rate in enumerate(rates, 1)]
+    assert found(rows[:5]) == [] and found(rows) == [("parse rate", 6, 0.5)]
+    rates = [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert found([row(step, parse_rate=rate) for step, rate in enumerate(rates, 1)]) == []
+
+
+def test_a_component_that_falls_while_the_reward_rises() -> None:
+    up, down = {"reward_mean": 1.5}, {"coherence_mean": -1.5}
+    # 1.5 in standard deviations of 2 is 0.75; at 1.0, which is 0.5, nothing fires
+    assert found(course(*[up | down] * 2)) == [("coherence falls", 4, -0.75)]
+    assert found(course(*[up | {"coherence_mean": -1.0}] * 2)) == []
+    assert found(course(*[down | {"reward_mean": 1.0}] * 2)) == []
+    assert found(course(*[down] * 2)) == [] and found(course(*[up] * 2)) == []
+
+
+def test_a_change_is_measured_by_the_spread_of_both_windows() -> None:
+    wide = {"reward_sd": 28**0.5, "coherence_sd": 28**0.5}  # (2² + 28) / 2 = 4²
+    moved = {"reward_mean": 3.0, "coherence_mean": -3.0}
+    assert found(course(*[wide | moved] * 2)) == [("coherence falls", 4, pytest.approx(-0.75))]
+
+
+def test_the_reward_rises_by_one_component_alone() -> None:
+    alone = {"reward_mean": 1.5, "reward_model_mean": 1.5}
+    assert found(course(*[alone] * 2)) == [("one component", 4, 0.0)]
+    # another rises by 0.25 / 2 = 0.125, the bound, with it
+    assert found(course(*[alone | {"coherence_mean": 0.25}] * 2)) == []
+    assert found(course(*[alone | {"coherence_mean": 0.125}] * 2)) == [("one component", 4, 0.0625)]
+    assert found(course(*[alone | {"reward_mean": 1.0}] * 2)) == []
+    assert found(course(*[alone | {"reward_model_mean": 1.0}] * 2)) == []
+
+
+def test_a_change_of_scores_below_the_noise_of_steps_is_none() -> None:
+    # Means of the last two are 1.5 and −1.5, but each mean's standard error is 1.
+    noisy = [
+        {"reward_mean": 2.5, "coherence_mean": -2.5},
+        {"reward_mean": 0.5, "coherence_mean": -0.5},
+    ]
+    assert found(course(*noisy)) == []
+    assert found(course(*noisy), errors=1.4) == [("coherence falls", 4, -0.75)]
+
+
+def test_an_alarm_names_its_first_step_and_later_rows_change_none() -> None:
+    rows = course(*[{"kl": 9.0}] * 2, {"kl": 0.0}, *[{"kl": 20.0, "response_length": 30.0}] * 2)
+    assert found(rows) == [("KL", 4, 9.0), ("longer replies", 7, 3.0)]
+    for end in range(len(rows) + 1):
+        known = [alarm for alarm in alarms(rows, BOUNDS) if alarm.step <= end]
+        assert alarms(rows[:end], BOUNDS) == known
+
+
+def test_text_of_a_file_and_numbers_are_the_same_and_gaps_tell_nothing() -> None:
+    rows = course(*[{"kl": 9.0, "coherence_mean": "", "coherence_sd": ""}] * 2)
+    texts = [{name: str(value) for name, value in entry.items()} for entry in rows]
+    assert alarms(texts, BOUNDS) == alarms(rows, BOUNDS)
+    assert alarms(rows, BOUNDS) == [
+        Alarm(
+            "KL",
+            4,
+            9.0,
+            8.0,
+            "the KL to the reference was 9 nats a reply over 2 steps, above 8",
+        )
+    ]
+    old = [{"step": entry["step"], "kl": entry["kl"]} for entry in texts]
+    assert [alarm.name for alarm in alarms(old, BOUNDS)] == ["KL"]
+    assert alarms([], BOUNDS) == []
+    silent = [row(step, distinct_1="", distinct_2="", parse_rate=0.0) for step in range(1, 9)]
+    assert alarms(silent, BOUNDS) == []
+
+
+def test_an_alarm_is_said_once_or_ends_the_stage_for_good() -> None:
+    rows = course(*[{"kl": 9.0}] * 4)
+    assert [len(new_alarms(rows[:end], BOUNDS)) for end in range(7)] == [0, 0, 0, 0, 1, 0, 0]
+    strict = BOUNDS.model_copy(update={"action": "error"})
+    assert new_alarms(rows[:3], strict) == []
+    for end in (4, 6):  # killed by it and called again, the stage stands beyond that step
+        with pytest.raises(InputError, match=r"\n  step 4: the KL .* 9 nats .* above 8$"):
+            new_alarms(rows[:end], strict)
+
+
+def test_replies_that_begin_empty_raise_nothing() -> None:
+    rows = [row(step, response_length=0.0 if step < 3 else 9.0) for step in range(1, 9)]
+    assert found(rows) == []
+
+
+def test_distinct_words_by_hand() -> None:
+    # words a b a | a b, of which two differ; pairs ab ba | ab, of which two differ
+    assert text_figures(["a b a", "a\nb"]) == {"distinct_1": 2 / 5, "distinct_2": 2 / 3}
+    assert text_figures(["one", "two"]) == {"distinct_1": 1.0, "distinct_2": ""}
+    assert text_figures(["", " "]) == text_figures([]) == {"distinct_1": "", "distinct_2": ""}
+
+
+def papers_bounds() -> Alarms:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return Alarms.model_validate(config["watch"]["ppo"]["alarm"])
+
+
+@pytest.mark.parametrize("rise", [0.0, 0.3])
+def test_the_papers_bounds_are_silent_on_noise(rise: float) -> None:
+    """Runs of 200 steps of 16 rollouts, four in five parsed.
+
+    The reward stays, or rises by 0.75 standard deviations and every component by 0.6.
+    """
+    draw = np.random.default_rng(0)
+    bounds = papers_bounds()
+    raised = 0
+    for _ in range(50):
+        rows = []
+        for step in range(1, 201):
+            parsed = max(2, draw.binomial(16, 0.8))
+            shift = rise * step / 200
+            scores = {
+                "reward": draw.normal(shift, 0.4, 16),
+                "reward_model": draw.normal(5 * shift, 2.5, parsed),
+                "naturalness": 0.3 * shift + draw.beta(4, 1, parsed),
+                "coherence": 0.5 * shift + draw.beta(2, 2, parsed),
+                "understandability": 0.2 * shift + draw.beta(8, 1, parsed),
+            }
+            rows.append(
+                row(step)
+                | {f"{name}_mean": values.mean() for name, values in scores.items()}
+                | {f"{name}_sd": values.std(ddof=1) for name, values in scores.items()}
+                | {
+                    "kl": draw.normal(6, 3),
+                    "response_length": draw.gamma(2, 50, 16).mean(),
+                    "parse_rate": parsed / 16,
+                    "distinct_1": draw.normal(0.6, 0.06),
+                    "distinct_2": draw.normal(0.8, 0.05),
+                }
+            )
+        raised += bool(alarms(rows, bounds))
+    assert raised <= 1
+
+
+PROMPT = "Task: Sort the list.\nOutput: 1 2\nTask: {instruction}\n"
+WORDS = ["1", "2", "3", "Yes", "No", "Sort", "list", "Say", "Name", "Add"]
+
+
+@pytest.fixture(scope="module")
+def answering(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama, taught in seconds to write an output of one to four different words."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    draw = random.Random(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        texts = []
+        for _ in range(8):
+            asked = PROMPT.replace("{instruction}", f"Say {draw.choice(WORDS)}.")
+            texts.append(f"{asked}Output: {' '.join(draw.sample(WORDS, draw.randint(1, 4)))}\nTask")
+        batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
+        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    folder = tmp_path_factory.mktemp("answering")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def trained(
+    backbone: Path, judge: Callable[[Triplet], dict[str, float]], **changes: Any
+) -> list[Step]:
+    from refine_af.models import load_tokenizer
+
+    weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -1.0}
+    settings = ppo_settings(
+        **{
+            "steps": 24,
+            "rollouts": 32,
+            "batch_size": 32,
+            "gradient_accumulation_steps": 1,
+            "epochs": 2,
+            "learning_rate": 0.01,
+            "value_learning_rate": 0.01,
+            "kl": {"coefficient": 0.001, "adaptive": False, "target": 6.0, "horizon": 10000.0},
+            "sampling": SETTINGS["sampling"] | {"max_new_tokens": 40},
+            "reward": SETTINGS["reward"] | {"weights": weights},
+        }
+        | changes
+    )
+    environment = Environment(
+        tokenizer=load_tokenizer(backbone),
+        prompt=prompt_of(PROMPT, {"instruction"}, "here"),
+        sampling=settings.sampling,
+        judge=lambda triplets: [judge(triplet) for triplet in triplets],
+        weights=settings.reward.weights,
+    )
+    asked = [
+        Instruction(f"i{place}", f"Say {word}.", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
+        for place, word in enumerate(WORDS * 4)
+    ]
+    policy = new_policy(backbone, settings.lora, quantization="none", seed=0)
+    return list(Trainer(policy, environment, settings).train(asked))
+
+
+def named(steps: Sequence[Step]) -> set[str]:
+    """The alarms of a run, from its lines of metrics.csv."""
+    rows = [
+        step.metrics
+        | text_figures([rollout.pair.output for rollout in step.rollouts if rollout.pair])
+        for step in steps
+    ]
+    bounds = BOUNDS.model_copy(update={"window": 4, "kl": 10.0, "flat": 0.1})
+    return {alarm.name for alarm in alarms(rows, bounds)}
+
+
+def test_a_reward_that_pays_for_length_is_hacked_and_noticed(answering: Path) -> None:
+    def judge(triplet: Triplet) -> dict[str, float]:
+        return dict.fromkeys(COMPONENTS, 0.5) | {"reward_model": len(triplet.output) / 10}
+
+    steps = trained(answering, judge)
+    # The hack is real: half as much again is paid, for outputs that say less and less.
+    assert steps[-1].metrics["reward_mean"] > 1.5 * steps[0].metrics["reward_mean"]
+    assert {"KL", "longer replies", "one component"} <= named(steps)
+
+
+def test_a_reward_for_real_words_raises_no_alarm(answering: Path) -> None:
+    """Every component is the share of words that are such, and said for the first time."""
+
+    def judge(triplet: Triplet) -> dict[str, float]:
+        words = triplet.output.split()
+        return dict.fromkeys(COMPONENTS, len(set(words) & set(WORDS)) / len(words))
+
+    steps = trained(answering, judge, learning_rate=0.003)
+    assert steps[-1].metrics["reward_mean"] > steps[0].metrics["reward_mean"] + 0.05
+    assert named(steps) == set()
