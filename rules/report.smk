@@ -11,6 +11,7 @@ rule report:
             rules.instances_segment.output.segment, model=MODELS, method=METHODS, segment=SEGMENTS
         ),
         tables=expand(rules.superni.output.table, model=MODELS),
+        scores=expand(rules.superni.output.scores, model=MODELS),
         truths=truths,
         code=code("report"),
     output:
@@ -32,5 +33,6 @@ rule report:
     shell:
         "python {input.code[0]:q} --settings {params.settings:q} --models {params.models}"
         " --methods {params.methods} --pools {input.pools:q} --ppo {input.ppo:q}"
-        " --instances {input.instances:q} --tables {input.tables:q} --truths {input.truths:q}"
-        " --report {output.report:q} --figures {output.figures:q} > {log:q} 2>&1"
+        " --instances {input.instances:q} --tables {input.tables:q} --scores {input.scores:q}"
+        " --truths {input.truths:q} --report {output.report:q} --figures {output.figures:q}"
+        " > {log:q} 2>&1"

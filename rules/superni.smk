@@ -59,10 +59,12 @@ rule superni:
         code=code("superni"),
     output:
         table="results/superni_{model}.csv",
+        scores="results/superni_{model}/scores.csv",
     log:
         "results/logs/superni_{model}/table.log",
     conda:
         "../envs/tables.yaml"
     shell:
         "python {input.code[0]:q} table --instances {input.instances:q}"
-        " --predictions {input.predictions:q} --table {output.table:q} > {log:q} 2>&1"
+        " --predictions {input.predictions:q} --table {output.table:q}"
+        " --scores {output.scores:q} > {log:q} 2>&1"

@@ -10,7 +10,9 @@ from refine_af.report.contents import drawings
 from refine_af.report.contents import report as report_page
 from refine_af.report.finished_run import (
     ModelRun,
+    read_alarms,
     read_answers,
+    read_instance_scores,
     read_instances,
     read_pool,
     read_scores,
@@ -29,6 +31,7 @@ def main(
     ppo: list[Path],
     instances: list[Path],
     tables: list[Path],
+    scores: list[Path],
     truths: list[Path],
     report: Path,
     figures: Path,
@@ -36,7 +39,8 @@ def main(
     """Write the page and the folder of figures.
 
     Lists follow the order of `models`: `pools` holds each one's segments, `instances` each one's
-    segments method by method, `ppo` and `tables` one entry each, `truths` one each or none.
+    segments method by method, `ppo`, `tables` and `scores` (of instances) one entry each,
+    `truths` one each or none.
     """
     runs = _runs(
         models=models,
@@ -45,6 +49,7 @@ def main(
         ppo=ppo,
         instances=instances,
         tables=tables,
+        scores=scores,
         truths=truths,
     )
     drawn = [drawings(run, settings) for run in runs]
@@ -67,6 +72,7 @@ def _runs(
     ppo: list[Path],
     instances: list[Path],
     tables: list[Path],
+    scores: list[Path],
     truths: list[Path],
 ) -> list[ModelRun]:
     if not models or len(set(models)) < len(models):
@@ -75,6 +81,7 @@ def _runs(
     of_instances = _by_owner("--instances", instances, models)
     of_ppo = _by_owner("--ppo", ppo, models, each=1)
     of_tables = _by_owner("--tables", tables, models, each=1)
+    of_scores = _by_owner("--scores", scores, models, each=1)
     of_truths = _by_owner("--truths", truths, models, each=1) if truths else {}
     return [
         _model_run(
@@ -83,6 +90,7 @@ def _runs(
             ppo=of_ppo[model][0],
             instances=_by_owner("--instances", of_instances[model], methods),
             table=of_tables[model][0],
+            instance_scores=of_scores[model][0],
             truth=of_truths[model][0] if truths else None,
         )
         for model in models
@@ -96,9 +104,11 @@ def _model_run(
     ppo: Path,
     instances: dict[str, list[Path]],
     table: Path,
+    instance_scores: Path,
     truth: Path | None,
 ) -> ModelRun:
     instructions, rejected, rounds = read_pool(pool)
+    scores = read_scores(table, list(instances))
     written = {method: read_instances(segments) for method, segments in instances.items()}
     return ModelRun(
         name=model,
@@ -109,7 +119,9 @@ def _model_run(
         answers=read_answers(ppo),
         instances={method: rows for method, (rows, _) in written.items()},
         counts={method: counts for method, (_, counts) in written.items()},
-        scores=read_scores(table, list(instances)),
+        alarms=read_alarms(ppo),
+        scores=scores,
+        instance_scores=read_instance_scores(instance_scores, scores, list(instances)),
         truth=read_truth(truth) if truth else None,
     )
 

@@ -64,8 +64,8 @@ def predictions(
     write_records(predictions, rows)
 
 
-def table(*, instances: Path, predictions: list[Path], table: Path) -> None:
-    """Score every cell's predictions by task; a file's name without .jsonl is its cell."""
+def table(*, instances: Path, predictions: list[Path], table: Path, scores: Path) -> None:
+    """Score every cell's predictions, by task and by instance; a file's stem is its cell."""
     asked = read_instances(instances)
     cells = {}
     for path in predictions:
@@ -76,7 +76,9 @@ def table(*, instances: Path, predictions: list[Path], table: Path) -> None:
                 f"{path}: {len(missing)} of {len(asked)} instances have no prediction, "
                 f"the first {missing[0]!r}"
             )
-    write_table(table, superni.COLUMNS, superni.table(asked, cells))
+    found = superni.scored(asked, cells)
+    write_table(scores, ["id", "task", *cells], superni.score_rows(asked, found))
+    write_table(table, superni.COLUMNS, superni.table(asked, cells, found))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,14 @@ def make_run(folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = T
         for method in METHODS:
             make_instances(folder, model, method)
         make_scores(folder / f"superni_{model}.csv")
+        make_instance_scores(folder / f"scores_{model}.csv")
         if truth:
             half = {"prompts": 8, "parsed": 7, "checked": 4, "true": 1, "junk": 2}
             whole = {"prompts": 8, "parsed": 8, "checked": 5, "true": 3, "junk": 1}
+            half["answers"], whole["answers"] = (
+                marks("-jj.....", "--10-00-"),
+                marks("j.......", "011-1-0-"),
+            )
             write_json(folder / f"truth_{model}.json", {"before": half, "after": whole})
     segments = [folder / f"pool_{model}_{k}" for model in models for k in (0, 1)]
     instances = [
@@ -38,6 +43,7 @@ def make_run(folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = T
         *("--ppo", *(str(folder / f"ppo_{model}") for model in models)),
         *("--instances", *map(str, instances)),
         *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
+        *("--scores", *(str(folder / f"scores_{model}.csv") for model in models)),
         *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
@@ -64,13 +70,21 @@ def make_pool(folder: Path, model: str) -> None:
         )
 
 
-def make_ppo(folder: Path) -> None:
-    """Five steps, and 8 prompts whose rewards rise by .25 or .5; one answer parses only after."""
+def make_ppo(folder: Path, *, alarm: bool = False) -> None:
+    """Five steps, one of which may raise an alarm, and 8 prompts whose rewards rise by .25 or .5.
+
+    One answer parses only after.
+    """
     rewards = [0.1, 0.2, 0.15, 0.3, 0.4]
     write_csv(
         folder / "metrics.csv",
         "step,reward_mean,reward_sd,kl",
         [(step, reward, 0.1, "") for step, reward in enumerate(rewards, 1)],
+    )
+    write_csv(
+        folder / "alarms.csv",
+        "name,step,value,bound,words",
+        [("KL", 4, 9.5, 8.0, "the KL was 9.5 nats a reply")] if alarm else [],
     )
     before = [answer("before", place, 0.25, parsed=place > 0) for place in range(8)]
     after = [answer("after", place, 0.75 if place % 2 else 0.5) for place in range(8)]
@@ -116,6 +130,23 @@ def make_scores(path: Path) -> None:
     )
 
 
+def make_instance_scores(path: Path) -> None:
+    """The instances of those tasks; from self-instruct to refine-af at 6 by +8, 0, −3 and −7."""
+    cells = ("self-instruct_3", "self-instruct_6", "refine-af_3", "refine-af_6")
+    scores = [(10, 10, 11, 18), (20, 20, 21, 20), (15, 30, 16, 27), (15, 30, 16, 23)]
+    rows = [
+        (f"i{place}", task, *row)
+        for place, (task, row) in enumerate(zip((1, 2, 3, 3), scores, strict=True))
+    ]
+    write_csv(path, ",".join(["id", "task", *cells]), rows)
+
+
+def marks(junk: str, right: str) -> list[dict[str, bool | None]]:
+    """Marks of answers, a character each: `-` where there is none."""
+    known = {"-": None, "j": True, ".": False, "1": True, "0": False}
+    return [{"junk": known[a], "true": known[b]} for a, b in zip(junk, right, strict=True)]
+
+
 def instruction(place: int, text: str | None = None) -> dict[str, Any]:
     return {
         "id": f"i{place:06}",
@@ -153,6 +184,9 @@ def instance(method: str, place: int, *, text: str) -> dict[str, Any]:
         "instruction": f"Name the river number {place}.",
         "input": text,
         "output": "four words are here",
+        "adapter_sha256": "0" * 64 if method == "refine-af" else "",
+        "reward": 0.25,
+        **dict.fromkeys(COMPONENTS, 0.5),
     }
 
 

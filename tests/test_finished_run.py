@@ -15,7 +15,12 @@ from report import main
 SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
 ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens\n"
 BASE = "base,,task1,c,1,1,1,1,1\n"
-COUNTS = {"prompts": 8, "parsed": 7, "checked": 4, "true": 1, "junk": 2}
+COUNTS = {"prompts": 2, "parsed": 2, "checked": 2, "true": 1, "junk": 2}
+COUNTS |= {"answers": [{"junk": True, "true": False}, {"junk": True, "true": True}]}
+
+
+MARKED = {"junk": None, "true": None}
+CELLS = "task,self-instruct_3,self-instruct_6,refine-af_3,refine-af_6\n"
 
 
 def refusal(flags: list[str]) -> str:
@@ -48,6 +53,25 @@ BROKEN = [
     ("truth_tiny.json", '{"before": ', ["not JSON"]),
     ("truth_tiny.json", json.dumps({"before": COUNTS | {"junk": -1}}), ["before.junk", "-1"]),
     ("truth_tiny.json", json.dumps({"before": COUNTS}), ["'after'"]),
+    (
+        "truth_tiny.json",
+        json.dumps({"before": COUNTS | {"prompts": 3}}),
+        ["before.answers", "not one answer a prompt"],
+    ),
+    (
+        "truth_tiny.json",
+        json.dumps({"before": COUNTS | {"answers": [{"junk": None, "true": 1}, []]}}),
+        ["before.answers[0]", "'true': 1"],
+    ),
+    (
+        "truth_tiny.json",
+        json.dumps({"before": COUNTS, "after": COUNTS | {"prompts": 1, "answers": [MARKED]}}),
+        ["not the same number of prompts before and after"],
+    ),
+    ("ppo_tiny/alarms.csv", "step,words\nx,oh\n", ["line 2", "'step'", "'x'"]),
+    ("scores_tiny.csv", "id,task\ni,t\n", ["self-instruct_3"]),
+    ("scores_tiny.csv", CELLS, ["holds no instance"]),
+    ("scores_tiny.csv", CELLS + "t,1,2,nan,4\n", ["line 2", "'refine-af_3'", "'nan'"]),
 ]
 
 
@@ -88,7 +112,7 @@ def test_broken_answers(tmp_path: Path, rows: list[dict[str, object]], named: st
     assert named in refusal(flags)
 
 
-@pytest.mark.parametrize("flag", ["--pools", "--ppo", "--instances", "--tables"])
+@pytest.mark.parametrize("flag", ["--pools", "--ppo", "--instances", "--tables", "--scores"])
 def test_lists_that_do_not_fit_the_models(tmp_path: Path, flag: str) -> None:
     flags = make_run(tmp_path)
     flags.insert(flags.index(flag) + 1, "one-too-many")

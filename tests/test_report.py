@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import subprocess
 import sys
@@ -12,10 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from made_up_run import METHODS, answer, instance, instruction, make_run, write_rows
+from made_up_run import (
+    METHODS,
+    answer,
+    instance,
+    instruction,
+    make_ppo,
+    make_run,
+    write_csv,
+    write_rows,
+)
 from refine_af.command_line import run
+from refine_af.intervals import spearman_interval
+from refine_af.report.changes import Change
 from refine_af.report.pages import safe, said
-from refine_af.report.summaries import Change, smoothed, trend
+from refine_af.report.trends import smoothed, trend
 from refine_af.report.wording import change_sentence, digits_of, number
 from report import main
 
@@ -102,8 +114,17 @@ def page(folder: Path) -> str:
         "coherence 0.500 0.500 +0.000 0.000 to 0.000 none shown 7",
         "28.6% were junk (evasions, echoes, loops) before training and 12.5% after.",
         "25.0% were true before and 60.0% after.",
+        # 2 of 7 and 1 of 8 with half a prompt of each kind: 3 of 9 and 2 of 10
+        "junk, of those that parse 0.286 0.125 −0.161 −0.5",
+        "true, of those that can be checked 0.250 0.600 +0.350 −0.",
         # ranks 1 3 2 4 5: 1 - 6 · 2 / (5 · 24)
         "Over 5 steps the mean reward has a Spearman correlation of 0.90 with the step",
+        "Spearman of step and mean reward 0.90 too few steps p = ",
+        "The paper prints Llama-2-7B 0.553, Llama-2-13B 0.649, Mistral-7B 0.558, and does not say",
+        "reward on fixed prompts, after less before +0.375 0.",
+        "No alarm of reward hacking was raised:",
+        "over 5 steps. The reward on 8 fixed prompts",
+        "alarms of reward hacking none",
         # stage 3
         "For refine-af, 5 of 6 replies (83.3%) could be parsed and 4 instances kept.",
         "rejected: no output 1 1",
@@ -117,7 +138,11 @@ def page(folder: Path) -> str:
         "refine-af, 6 22.00 11.00 4.0 75.0%",
         "3 3 0 0 3 100.0% 6 1 1 1 3 33.3%",
         "higher than self-instruct on 1 of 3 tasks (33.3%), lower on 1 and the same on 1. "
-        "No significance has been computed",
+        "These counts alone do not show that one is better.",
+        # instances differ by +8, 0, −3 and −7
+        "No difference was shown. From self-instruct to refine-af, with 6 instructions, ROUGE-L "
+        "changed by −0.500 (95% interval −",
+        "3 15.00 16.00 +1.00 1.00 to 1.00 4 6 22.50 22.00 −0.50 −",
         "word naming 2 2 6.00 12.00 15.00 19.00",
         "copying 1 2 6.00 12.00 30.00 25.00",
         # claims
@@ -125,7 +150,8 @@ def page(folder: Path) -> str:
         "100.0% after).",
         "Shown: the filter accepts and rejects (7 accepted, 5 rejected).",
         "Shown: the reward on fixed prompts rises (from 0.250 to 0.625",
-        "Shown: the share of junk among the parsed answers falls (28.6% before, 12.5% after).",
+        "Not shown by this run: the share of junk among the parsed answers falls (28.6% before, "
+        "12.5% after, interval of the difference −",
         "Shown: every tuned model scores above the base on held-out task families (ROUGE-L "
         "15.00 to 22.50 against 6.00 for base, base-few-shot 12.00).",
         "a difference between self-instruct and refine-af is noise",
@@ -181,6 +207,17 @@ def test_several_models_without_truth(tmp_path: Path) -> None:
     structure(page)
 
 
+def test_alarms_are_told_with_their_steps(tmp_path: Path) -> None:
+    flags = make_run(tmp_path)
+    make_ppo(tmp_path / "ppo_tiny", alarm=True)
+    page = report(flags)
+    said_so = words(page)
+    assert "1 alarm of reward hacking while training. An alarm proves nothing" in said_so
+    assert "Step 4: the KL was 9.5 nats a reply" in said_so
+    assert "alarms of reward hacking 1" in said_so and "No alarm" not in said_so
+    structure(page)
+
+
 HOSTILE = [
     "</div></main></body></html><script>alert(1)</script>",
     "<!-- never closed <![CDATA[ <style> <svg> <textarea>",
@@ -204,6 +241,8 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
         for method in METHODS:
             made = {**instance(method, k, text=text), "instruction": text, "output": text}
             write_rows(tmp_path / f"instances_tiny_{method}_{k}" / "instances.jsonl", [made])
+    quoted = text.replace("\0", "").encode("utf-8", "replace").decode()
+    write_csv(tmp_path / "ppo_tiny" / "alarms.csv", "step,words", [(4, quoted)])
     told = {"instruction": text, "completion": text, "input": text, "output": text}
     rows = [{**answer(when, 0, 0.5), **told} for when in ("before", "after")]
     rows += [
@@ -243,8 +282,16 @@ def test_sentences_follow_the_interval() -> None:
 
 
 def test_trend() -> None:
-    found = trend([1.0, 2.0, 3.0, 4.0, 5.0], span=3, draws=4_000, seed=0)
+    found = trend([1.0, 2.0, 3.0, 4.0, 5.0], span=3, confidence=0.95, draws=4_000, seed=0)
     assert found is not None and found.raw == found.smoothed == pytest.approx(1)
     assert found.p == pytest.approx(1 / 120, abs=0.006)  # one of 5! orders is as high
-    assert trend([1.0, 1.0, 1.0], span=3, draws=10, seed=0) is None
-    assert trend([1.0, 2.0], span=3, draws=10, seed=0) is None
+    assert math.isnan(found.low) and math.isnan(found.high)
+    rewards = [1.0, 3.0, 2.0] * 5
+    long = trend(rewards, span=3, confidence=0.95, draws=100, seed=0)
+    assert long is not None
+    assert (long.raw, long.low, long.high) == spearman_interval(
+        [1.0, 3.0, 2.0] * 5, confidence=0.95
+    )
+    assert long.low < long.raw < long.high
+    assert trend([1.0, 1.0, 1.0], span=3, confidence=0.95, draws=10, seed=0) is None
+    assert trend([1.0, 2.0], span=3, confidence=0.95, draws=10, seed=0) is None

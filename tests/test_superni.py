@@ -269,7 +269,8 @@ def test_predictions_and_their_table(run_script: Script, tiny_llama: Path, tmp_p
     assert [reply.id for reply in replies] == ["b-1", "b-2", "a-1"]
     assert all(reply.prediction == reply.prediction.strip() for reply in replies)
     table = ["table", "--instances", tmp_path / "instances.jsonl", "--predictions", *files]
-    done = run_script("superni", *table, "--table", tmp_path / "t.csv")
+    outputs = ("--table", tmp_path / "t.csv", "--scores", tmp_path / "scores.csv")
+    done = run_script("superni", *table, *outputs)
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "t.csv", newline="") as file:
         found = list(csv.DictReader(file))
@@ -303,15 +304,18 @@ def test_a_table_by_hand(run_script: Script, tmp_path: Path) -> None:
     ]
     write_records(tmp_path / "base.jsonl", replies)
     command = ["table", "--instances", tmp_path / "instances.jsonl", "--predictions"]
-    done = run_script("superni", *command, tmp_path / "base.jsonl", "--table", tmp_path / "t.csv")
+    command += [tmp_path / "base.jsonl", "--scores", tmp_path / "scores.csv", "--table"]
+    done = run_script("superni", *command, tmp_path / "t.csv")
     assert done.returncode == 0, done.stderr
     # ROUGE-L 1, 1/2 and 0; words 1, 3 and 0
     assert (tmp_path / "t.csv").read_text() == (
         "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
         "base,,a,words,3,50.0,33.3333,1.3333,0.6667\n"
     )
+    scores = (tmp_path / "scores.csv").read_text()
+    assert scores == "id,task,base\na-0,a,100.0\na-1,a,50.0\na-2,a,0.0\n"
     write_records(tmp_path / "base.jsonl", replies[1:])
-    done = run_script("superni", *command, tmp_path / "base.jsonl", "--table", tmp_path / "u.csv")
+    done = run_script("superni", *command, tmp_path / "u.csv")
     assert done.returncode == 1
     assert "1 of 3 instances have no prediction, the first 'a-2'" in done.stderr
     assert not (tmp_path / "u.csv").exists()

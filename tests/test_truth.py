@@ -48,9 +48,11 @@ def test_truth_counts_before_and_after(run_script: Any, tmp_path: Path) -> None:
     ]
     before = {"prompts": 4, "parsed": 3, "checked": 2, "true": 1, "true_share": 0.5}
     nothing = {"prompts": 0, "parsed": 0, "checked": 0, "true": 0, "true_share": None}
+    marks = [(None, None), (True, False), (False, True), (False, None)]
+    answers = [{"junk": junk, "true": right} for junk, right in marks]
     expected = {
-        "before": before | {"junk": 1, "junk_share": 1 / 3},
-        "after": nothing | {"junk": 0, "junk_share": None},
+        "before": before | {"junk": 1, "junk_share": 1 / 3, "answers": answers},
+        "after": nothing | {"junk": 0, "junk_share": None, "answers": []},
     }
     assert truth(rows) == expected
     ppo = tmp_path / "ppo"

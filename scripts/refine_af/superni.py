@@ -9,7 +9,7 @@ from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.records import EvaluationInstance, Prediction
-from refine_af.scores import mean, score
+from refine_af.scores import Score, mean, score
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
 TUNED = re.compile(r"(?P<method>self-instruct|refine-af)_(?P<size>\d+)")
@@ -80,25 +80,36 @@ def check_ids(instances: Sequence[EvaluationInstance]) -> None:
         tasks[instance.id] = instance.task
 
 
-def table(
+def scored(
     instances: Sequence[EvaluationInstance], cells: Mapping[str, Mapping[str, Prediction]]
-) -> list[dict[str, str | int | float]]:
-    """A row a cell and task, of `COLUMNS`; scores ×100, to 4 decimals.
+) -> dict[str, list[Score]]:
+    """Each cell's scores, in the order of the instances.
 
     `cells` gives for each cell its predictions by instance id, one for every instance.
     """
-    tasks: dict[tuple[str, str], list[EvaluationInstance]] = {}
-    for instance in instances:
-        tasks.setdefault((instance.task, instance.category), []).append(instance)
+    return {
+        cell: [score(replies[row.id].prediction, row.references) for row in instances]
+        for cell, replies in cells.items()
+    }
+
+
+def table(
+    instances: Sequence[EvaluationInstance],
+    cells: Mapping[str, Mapping[str, Prediction]],
+    scores: Mapping[str, Sequence[Score]],
+) -> list[dict[str, str | int | float]]:
+    """A row a cell and task, of `COLUMNS`; scores ×100, to 4 decimals.
+
+    `scores` are those that `scored` gives for `cells`.
+    """
+    tasks: dict[tuple[str, str], list[int]] = {}
+    for place, instance in enumerate(instances):
+        tasks.setdefault((instance.task, instance.category), []).append(place)
     rows: list[dict[str, str | int | float]] = []
     for cell, predictions in cells.items():
         method, size = method_and_size(cell)
-        for (task, category), group in tasks.items():
-            replies = [predictions[instance.id] for instance in group]
-            scores = [
-                score(reply.prediction, instance.references)
-                for reply, instance in zip(replies, group, strict=True)
-            ]
+        for (task, category), places in tasks.items():
+            replies = [predictions[instances[place].id] for place in places]
             words = sum(len(reply.prediction.split()) for reply in replies)
             finished = sum(reply.finished for reply in replies)
             rows.append(
@@ -107,12 +118,26 @@ def table(
                     "size": size,
                     "task": task,
                     "category": category,
-                    **mean(scores),
-                    "reply_words": round(words / len(group), 4),
-                    "eos_share": round(finished / len(group), 4),
+                    **mean([scores[cell][place] for place in places]),
+                    "reply_words": round(words / len(places), 4),
+                    "eos_share": round(finished / len(places), 4),
                 }
             )
     return rows
+
+
+def score_rows(
+    instances: Sequence[EvaluationInstance], scores: Mapping[str, Sequence[Score]]
+) -> list[dict[str, str | float]]:
+    """A row an instance: `id`, `task`, and by cell its ROUGE-L ×100, to 4 decimals."""
+    return [
+        {
+            "id": instance.id,
+            "task": instance.task,
+            **{cell: round(100 * column[place].rouge_l, 4) for cell, column in scores.items()},
+        }
+        for place, instance in enumerate(instances)
+    ]
 
 
 def method_and_size(cell: str) -> tuple[str, str]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
+from typing import Any
 
 from refine_af.demo.corpus import LAZY, draw_task
 from refine_af.demo.families import FAMILIES
@@ -45,12 +47,13 @@ class FamilyReader:
         return None if nearest is None else self._families[nearest]
 
 
-def truth(rows: Sequence[Evaluated]) -> dict[str, dict[str, int | float | None]]:
+def truth(rows: Sequence[Evaluated]) -> dict[str, dict[str, Any]]:
     """Counts and shares before and after.
 
     `checked` are the parsed replies to instructions of a family with a solver, `true` those of
     them whose output is the solver's for their input; `junk` are the parsed replies that are lazy,
-    an echo or a loop. A share of nothing is None.
+    an echo or a loop. A share of nothing is None. `answers` says of each reply, in order, whether
+    it is junk, None where it did not parse, and whether true, None where it cannot be checked.
     """
     reader = FamilyReader()
     return {when: _counts([r for r in rows if r.when == when], reader) for when in PERIODS}
@@ -86,24 +89,30 @@ def _is_loop(spoken: list[str]) -> bool:
     )
 
 
-def _counts(rows: Sequence[Evaluated], reader: FamilyReader) -> dict[str, int | float | None]:
-    parsed = checked = right = junk = 0
-    for row in rows:
-        if row.output is None:
-            continue
-        parsed += 1
-        text = row.input or ""
-        junk += is_junk(row.instruction, text, row.output)
-        family = reader.family(row.instruction)
-        if family is not None and family.solve is not None:
-            checked += 1
-            right += is_true(family, text, row.output)
+def _counts(rows: Sequence[Evaluated], reader: FamilyReader) -> dict[str, Any]:
+    answers = [_marks(row, reader) for row in rows]
+    junk, right = (
+        [answer[name] for answer in answers if answer[name] is not None]
+        for name in ("junk", "true")
+    )
     return {
         "prompts": len(rows),
-        "parsed": parsed,
-        "checked": checked,
-        "true": right,
-        "true_share": right / checked if checked else None,
-        "junk": junk,
-        "junk_share": junk / parsed if parsed else None,
+        "parsed": len(junk),
+        "checked": len(right),
+        "true": sum(map(bool, right)),
+        "true_share": fmean(map(bool, right)) if right else None,
+        "junk": sum(map(bool, junk)),
+        "junk_share": fmean(map(bool, junk)) if junk else None,
+        "answers": answers,
+    }
+
+
+def _marks(row: Evaluated, reader: FamilyReader) -> dict[str, bool | None]:
+    if row.output is None:
+        return {"junk": None, "true": None}
+    text, family = row.input or "", reader.family(row.instruction)
+    checked = family is not None and family.solve is not None
+    return {
+        "junk": is_junk(row.instruction, text, row.output),
+        "true": is_true(family, text, row.output) if family and checked else None,
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from refine_af.report.changes import Change
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, paragraph, section, tag
-from refine_af.report.summaries import Change, cell_means, parsed_counts
+from refine_af.report.summaries import cell_means, parsed_counts
 from refine_af.report.wording import interval, number, share
 
 PARSED = 0.95  # the least share of answers that parse on the demo's tiny models
@@ -14,7 +15,8 @@ PARSED = 0.95  # the least share of answers that parse on the demo's tiny models
 LIMITS = (
     "This is one run with one seed. An interval says how sure a mean over prompts is, not how "
     "much another run would differ.",
-    "No significance has been computed for differences between methods, sizes or models.",
+    "The interval of a difference between methods is for other instances of the same tasks. Tasks "
+    "differ more than instances do: for other tasks it would be wider.",
     "The reward is what automated judges say, and the fixed prompts come from the instructions "
     "that PPO trains on: that it rises does not prove that answers are better.",
     "ROUGE-L counts words shared with a reference, not whether an answer is right.",
@@ -95,16 +97,18 @@ def _claims(run: ModelRun, changes: Mapping[str, Change | None]) -> list[tuple[b
                 f"difference {interval(reward)}",
             )
         )
-    return [*claims, *_junk_claim(run), _tuning_claim(run)]
+    return [*claims, *_junk_claim(run, changes.get("junk")), _tuning_claim(run)]
 
 
-def _junk_claim(run: ModelRun) -> list[tuple[bool, str, str]]:
-    if not run.truth:
+def _junk_claim(run: ModelRun, junk: Change | None) -> list[tuple[bool, str, str]]:
+    if not run.truth or junk is None:
         return []
     before, after = run.truth["before"], run.truth["after"]
-    falls = after.junk * before.parsed < before.junk * after.parsed
-    numbers = f"{share(before.junk, before.parsed)} before, {share(after.junk, after.parsed)} after"
-    return [(falls, "the share of junk among the parsed answers falls", numbers)]
+    numbers = (
+        f"{share(before.junk, before.parsed)} before, {share(after.junk, after.parsed)} after, "
+        f"interval of the difference {interval(junk)}"
+    )
+    return [(junk.high < 0, "the share of junk among the parsed answers falls", numbers)]
 
 
 def _tuning_claim(run: ModelRun) -> tuple[bool, str, str]:

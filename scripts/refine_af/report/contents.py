@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from refine_af.report.changes import Change, changes
 from refine_af.report.claims import claims_section
 from refine_af.report.figures import Drawing, accepted_by_round, reward_by_step, score_by_size
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, page, paragraph, section, table
 from refine_af.report.scores import largest_cells, scores_section, scores_sentence
 from refine_af.report.settings import Report
-from refine_af.report.stages import instances_section, pool_section, ppo_section, reward_sentence
-from refine_af.report.summaries import Change, cell_means, changes, parsed_counts
+from refine_af.report.stages import instances_section, pool_section
+from refine_af.report.summaries import cell_means, parsed_counts
+from refine_af.report.training import ppo_section, reward_sentence
 from refine_af.report.wording import counted, number, share
 
 TITLE = "What this run of REFINE-AF made"
@@ -65,7 +67,7 @@ def _model(
         pool_section(run, settings, figures.pool),
         ppo_section(run, found, settings, figures.ppo),
         instances_section(run, settings),
-        scores_section(run, figures.scores),
+        scores_section(run, settings, figures.scores),
     )
 
 
@@ -106,6 +108,7 @@ def _summary_column(run: ModelRun, found: Mapping[str, Change | None]) -> dict[s
     if reward:
         column["reward on fixed prompts, before PPO"] = number(reward.before)
         column["reward on fixed prompts, after PPO"] = number(reward.after)
+    column["alarms of reward hacking"] = f"{len(run.alarms):,}" if run.alarms else "none"
     means = cell_means(run.scores)
     for method, size in largest_cells(run):
         tuned = f", {int(size):,} instructions" if size else ""

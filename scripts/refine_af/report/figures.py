@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from refine_af.report.summaries import Cell, cell_means, cells, sizes, smoothed
+from refine_af.report.summaries import Cell, cell_means, cells, sizes
+from refine_af.report.trends import smoothed
 
 
 class Look(NamedTuple):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError, shown
-from refine_af.records import Instance, Instruction, RejectedInstruction, read_records
+from refine_af.intervals import Mark
+from refine_af.records import Instance, Instruction, RejectedInstruction
+from refine_af.report.files import count, existing, read_rows, read_table, read_tables, real
 
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
+COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true")
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,26 @@ class Answer:
 @dataclass(frozen=True)
 class Truth:
     """Of a model's answers to `prompts` so many parsed; of these so many are junk, or can be
-    `checked` by an exact solver, and of those so many are true."""
+    `checked` by an exact solver, and of those so many are true.
+
+    `answers` says of each answer, in the order of prompts, whether it is junk and whether true;
+    None where it did not parse, or cannot be checked.
+    """
 
     prompts: int
     parsed: int
     junk: int
     checked: int
     true: int
+    answers: tuple[tuple[Mark, Mark], ...]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What PPO's watch for reward hacking said first at a step."""
+
+    step: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,8 @@ class ModelRun:
     """One model's results; frames have the columns of the files that they were read from.
 
     `answers` pairs the answers to a prompt before and after PPO; `instances`
-    and `counts` are by method; `truth` is by "before" and "after", None outside the demo.
+    and `counts` are by method; `instance_scores` has a column of ROUGE-L a tuned cell;
+    `truth` is by "before" and "after", None outside the demo.
     """
 
     name: str
@@ -63,7 +79,9 @@ class ModelRun:
     answers: list[tuple[Answer, Answer]]
     instances: dict[str, list[Instance]]
     counts: dict[str, pd.DataFrame]
+    alarms: list[Alarm]
     scores: pd.DataFrame
+    instance_scores: pd.DataFrame
     truth: dict[str, Truth] | None
 
 
@@ -72,9 +90,9 @@ def read_pool(
 ) -> tuple[list[Instruction], list[RejectedInstruction], pd.DataFrame]:
     """A pool's instructions, what was rejected on the way, and its rounds, over all segments."""
     names = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
-    pool = _rows([segment / "instructions.jsonl" for segment in segments], Instruction)
-    rejected = _rows([segment / "rejected.jsonl" for segment in segments], RejectedInstruction)
-    rounds = _tables([segment / "rounds.csv" for segment in segments], names)
+    pool = read_rows([segment / "instructions.jsonl" for segment in segments], Instruction)
+    rejected = read_rows([segment / "rejected.jsonl" for segment in segments], RejectedInstruction)
+    rounds = read_tables([segment / "rounds.csv" for segment in segments], names)
     if not pool:
         raise InputError(f"{segments[0] / 'instructions.jsonl'}: holds no instruction")
     return pool, rejected, rounds
@@ -83,8 +101,8 @@ def read_pool(
 def read_instances(segments: Sequence[Path]) -> tuple[list[Instance], pd.DataFrame]:
     """A method's instances and, a row a segment, how many there are and why others are not."""
     names = ("instructions", "parsed", "kept")
-    instances = _rows([segment / "instances.jsonl" for segment in segments], Instance)
-    return instances, _tables([segment / "counts.csv" for segment in segments], names)
+    instances = read_rows([segment / "instances.jsonl" for segment in segments], Instance)
+    return instances, read_tables([segment / "counts.csv" for segment in segments], names)
 
 
 def read_steps(ppo: Path) -> pd.DataFrame:
@@ -96,11 +114,17 @@ def read_steps(ppo: Path) -> pd.DataFrame:
     return steps
 
 
+def read_alarms(ppo: Path) -> list[Alarm]:
+    """The alarms of reward hacking that PPO raised."""
+    table = read_table(ppo / "alarms.csv", {"step": count, "words": str})
+    return [Alarm(int(step), words) for step, words in table.itertuples(index=False)]
+
+
 def read_answers(ppo: Path) -> list[tuple[Answer, Answer]]:
     """The answers to each prompt before and after PPO, in the order of the file."""
     path = ppo / "evaluation.jsonl"
     found: dict[str, dict[str, Answer]] = {"before": {}, "after": {}}
-    for line, answer in enumerate(_rows([path], Answer, extra=True), 1):
+    for line, answer in enumerate(read_rows([path], Answer, extra=True), 1):
         where = f"{path}, line {line}"
         scores = [answer.reward, *(getattr(answer, name) or 0.0 for name in COMPONENTS)]
         if answer.when not in found:
@@ -147,10 +171,21 @@ def read_scores(path: Path, methods: Sequence[str]) -> pd.DataFrame:
     return scores
 
 
+def read_instance_scores(path: Path, scores: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """ROUGE-L of each instance, ×100: `task`, and a column for each tuned cell of `scores`."""
+    tuned = scores[scores["method"].isin(methods)]
+    cells = dict.fromkeys(zip(tuned["method"], tuned["size"], strict=True))
+    columns = {f"{method}_{size}": real for method, size in cells}
+    table = read_table(path, {"task": str, **columns})
+    if table.empty:
+        raise InputError(f"{path}: holds no instance")
+    return table
+
+
 def read_truth(path: Path) -> dict[str, Truth]:
     """How many answers before and after PPO are junk, and how many are true."""
     try:
-        document = json.loads(_existing(path).read_bytes().decode("utf-8"))
+        document = json.loads(existing(path).read_bytes().decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
     found = {}
@@ -158,82 +193,24 @@ def read_truth(path: Path) -> dict[str, Truth]:
         counts = document.get(when) if isinstance(document, dict) else None
         if not isinstance(counts, dict):
             raise InputError(f"{path}: no object under {when!r}: {shown(document)}")
-        for name in Truth.__annotations__:
+        for name in COUNTS:
             if type(counts.get(name)) is not int or counts[name] < 0:
                 raise InputError(f"{path}, {when}.{name}: no count: {shown(counts.get(name))}")
-        found[when] = Truth(**{name: counts[name] for name in Truth.__annotations__})
+        answers = tuple(_marks(path, when, counts))
+        found[when] = Truth(**{name: counts[name] for name in COUNTS}, answers=answers)
+    if found["before"].prompts != found["after"].prompts:
+        raise InputError(f"{path}: not the same number of prompts before and after")
     return found
 
 
-def read_table(
-    path: Path,
-    columns: Mapping[str, Callable[[str], Any]],
-    further: Callable[[str], Any] | None = None,
-) -> pd.DataFrame:
-    """A CSV file's `columns`, and with `further` all others too, each read by its function.
-
-    InputError names file, line, column and value at the first that a function refuses.
-    """
-    try:
-        with open(_existing(path), encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            head = next(reader, [])
-            lines = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not CSV in UTF-8 ({error})") from None
-    for name in columns:
-        if head.count(name) != 1:
-            raise InputError(f"{path}: not one column {name!r} in {shown(head)}")
-    kinds = {name: columns.get(name, further) for name in head}
-    rows = []
-    for line, row in lines:
-        if len(row) != len(head):
-            raise InputError(f"{path}, line {line}: {len(row)} values for {len(head)} columns")
-        values = {}
-        for name, text in zip(head, row, strict=True):
-            kind = kinds[name]
-            if kind is None:
-                continue
-            try:
-                values[name] = kind(text)
-            except ValueError as error:
-                raise InputError(f"{path}, line {line}: {name!r} {error}: {shown(text)}") from None
-        rows.append(values)
-    return pd.DataFrame(rows, columns=[name for name in head if kinds[name]])
-
-
-def count(text: str) -> int:
-    """A whole number of things."""
-    if not (text.isascii() and text.isdecimal()):
-        raise ValueError("is no count")
-    return int(text)
-
-
-def real(text: str) -> float:
-    """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError("is no finite number")
-    return value
-
-
-def _rows(paths: Sequence[Path], kind: type[Any], *, extra: bool = False) -> list[Any]:
-    return [row for path in paths for row in read_records(_existing(path), kind, extra=extra)]
-
-
-def _tables(paths: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
-    """Tables of counts as one; a column, such as a reason, that one of them lacks is 0 there."""
-    tables = [read_table(path, dict.fromkeys(names, count), count) for path in paths]
-    table = pd.concat(tables, ignore_index=True).fillna(0).astype(int)
-    if table.empty:
-        raise InputError(f"{paths[0]}: holds no row")
-    return table
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    return path
+def _marks(path: Path, when: str, counts: Mapping[str, Any]) -> Iterator[tuple[Mark, Mark]]:
+    answers = counts.get("answers")
+    if not isinstance(answers, list) or len(answers) != counts["prompts"]:
+        raise InputError(f"{path}, {when}.answers: not one answer a prompt: {shown(answers)}")
+    for place, answer in enumerate(answers):
+        marks: list[Any] = [0]
+        if isinstance(answer, dict):
+            marks = [answer.get(name, 0) for name in MARKS]
+        if not all(mark is None or type(mark) is bool for mark in marks):
+            raise InputError(f"{path}, {when}.answers[{place}]: no marks: {shown(answer)}")
+        yield marks[0], marks[1]

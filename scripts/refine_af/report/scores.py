@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from refine_af.report.changes import Change, score_changes
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, figure, join, paragraph, section, table
+from refine_af.report.settings import Report
 from refine_af.report.summaries import (
     Cell,
     Comparison,
@@ -17,15 +19,16 @@ from refine_af.report.summaries import (
     comparisons,
     sizes,
 )
-from refine_af.report.wording import counted, number, share, words
+from refine_af.report.wording import change_sentence, counted, number, share, words
 
+METHODS = ("self-instruct", "refine-af")
 BASELINES = {
     "base": "base is the untuned model.",
     "base-few-shot": "base-few-shot is the untuned model given the prompt of its own pretraining.",
 }
 
 
-def scores_section(run: ModelRun, drawing: Drawing) -> Html:
+def scores_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
     """Super-NI: every cell, categories at the largest size, and method against method."""
     caption = "ROUGE-L against the number of instructions; a horizontal line is an untuned model."
     return section(
@@ -34,6 +37,7 @@ def scores_section(run: ModelRun, drawing: Drawing) -> Html:
         _cells(run),
         figure(drawing.inline(), f"Line chart. {caption}", caption),
         _methods_compared(comparisons(run.scores)),
+        _difference_by_size(score_changes(run, settings), settings),
         _categories(run),
         level=3,
     )
@@ -95,9 +99,7 @@ def _methods_compared(compared: Sequence[Comparison]) -> Html:
             f"With {int(last.size):,} instructions refine-af scores higher than self-instruct on "
             f"{last.better:,} of {counted(last.tasks, 'task')} "
             f"({share(last.better, last.tasks)}), lower on {last.worse:,} and the same on "
-            f"{last.equal:,}.",
-            "No significance has been computed for the differences between methods: these counts "
-            "alone do not show that one is better.",
+            f"{last.equal:,}. These counts alone do not show that one is better.",
         ),
         table(
             "Tasks on which refine-af's ROUGE-L is above, equal to or below self-instruct's",
@@ -112,6 +114,37 @@ def _methods_compared(compared: Sequence[Comparison]) -> Html:
                     share(row.better, row.tasks),
                 )
                 for row in compared
+            ],
+        ),
+    )
+
+
+def _difference_by_size(found: Mapping[str, Change], settings: Report) -> Html:
+    """How far the methods are apart over all instances, and how sure that is."""
+    if not found:
+        return Html("")
+    size, last = list(found.items())[-1]
+    what = f"From self-instruct to refine-af, with {int(size):,} instructions, ROUGE-L"
+    return join(
+        paragraph(
+            change_sentence(last, what=what, confidence=settings.confidence),
+            "The interval is a paired bootstrap over instances, as if each were drawn by itself: "
+            "it is for other instances of these tasks, and too narrow for other tasks.",
+        ),
+        table(
+            f"ROUGE-L of refine-af less that of self-instruct, with its "
+            f"{100 * settings.confidence:g}% interval, paired on instances",
+            ["instructions", *METHODS, "difference", "interval", "instances"],
+            [
+                (
+                    f"{int(size):,}",
+                    number(row.before, 2),
+                    number(row.after, 2),
+                    number(row.difference, 2, signed=True),
+                    f"{number(row.low, 2)} to {number(row.high, 2)}",
+                    f"{row.prompts:,}",
+                )
+                for size, row in found.items()
             ],
         ),
     )

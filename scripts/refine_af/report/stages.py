@@ -1,34 +1,19 @@
-"""What stages 1 to 3 made, as sections of a page: every sentence follows from the numbers."""
+"""What stages 1 and 3 made, as sections of a page: every sentence follows from the numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from refine_af.randomness import derived_seed
 from refine_af.report import examples
 from refine_af.report.figures import Drawing
-from refine_af.report.finished_run import ModelRun, Truth
+from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, details, figure, join, paragraph, section, table
 from refine_af.report.settings import Report
 from refine_af.report.summaries import (
     INSTANCE_COUNTS,
     POOL_COUNTS,
-    Change,
     dataset_figures,
-    parsed_counts,
     reasons,
-    trend,
 )
-from refine_af.report.wording import (
-    change_sentence,
-    counted,
-    digits_of,
-    interval,
-    number,
-    share,
-    verdict,
-    words,
-)
+from refine_af.report.wording import counted, number, share, words
 
 
 def pool_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
@@ -87,108 +72,6 @@ def _course_of_rounds(run: ModelRun) -> Html:
     return paragraph(
         f"The accepted share was {first} in the first round and {last} in the last of "
         f"{len(run.rounds):,}."
-    )
-
-
-def ppo_section(
-    run: ModelRun, changes: Mapping[str, Change | None], settings: Report, drawing: Drawing
-) -> Html:
-    """Stage 2: the reward while training, and answers to the same prompts before and after."""
-    caption = f"Mean reward of each PPO step, and its moving average of span {settings.span}."
-    return section(
-        f"{run.name}-ppo",
-        "Stage 2: PPO from automated feedback",
-        _before_and_after(run, changes, settings),
-        _truth(run.truth) if run.truth else "",
-        _course_of_training(run, settings),
-        figure(drawing.inline(), f"Scatter plot with a line. {caption}", caption),
-        details(
-            "Examples: answers to the same prompt before and after, evenly spaced",
-            *examples.answers(run, settings.examples),
-        ),
-        level=3,
-    )
-
-
-def _before_and_after(
-    run: ModelRun, changes: Mapping[str, Change | None], settings: Report
-) -> Html:
-    answers, (before, after) = len(run.answers), parsed_counts(run)
-    return join(
-        paragraph(
-            reward_sentence(changes, settings),
-            f"Of {counted(answers, 'answer')}, {before:,} ({share(before, answers)}) could be "
-            f"parsed before training and {after:,} ({share(after, answers)}) after.",
-        ),
-        table(
-            "Means on fixed prompts, with the paired bootstrap interval "
-            f"({100 * settings.confidence:g}%) of the difference; the reward's components over "
-            "prompts whose answers parsed both times",
-            ["", "before", "after", "difference", "interval", "change", "prompts"],
-            [_change_row(words(name), change) for name, change in changes.items()],
-        ),
-    )
-
-
-def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> str:
-    """What PPO did to the reward, as far as the interval permits to say it."""
-    reward = changes["reward"]
-    if reward is None:
-        return ""
-    what = f"The reward on {counted(reward.prompts, 'fixed prompt')}"
-    return change_sentence(reward, what=what, confidence=settings.confidence)
-
-
-def _change_row(name: str, change: Change | None) -> list[str]:
-    if change is None:
-        return [name, "–", "–", "–", "–", "–", "0"]
-    return [
-        name,
-        number(change.before),
-        number(change.after),
-        number(change.difference, digits_of(change), signed=True),
-        interval(change),
-        verdict(change),
-        f"{change.prompts:,}",
-    ]
-
-
-def _truth(truth: Mapping[str, Truth]) -> Html:
-    before, after = truth["before"], truth["after"]
-    return join(
-        paragraph(
-            f"Of the answers that parsed {share(before.junk, before.parsed)} were junk (evasions, "
-            f"echoes, loops) before training and {share(after.junk, after.parsed)} after. Of "
-            "those that an exact solver can check, whatever their reward, "
-            f"{share(before.true, before.checked)} were true before and "
-            f"{share(after.true, after.checked)} after."
-        ),
-        table(
-            "Answers looked at without the reward",
-            ["", "before", "after"],
-            [
-                (name, f"{getattr(before, name):,}", f"{getattr(after, name):,}")
-                for name in ("prompts", "parsed", "junk", "checked", "true")
-            ],
-        ),
-    )
-
-
-def _course_of_training(run: ModelRun, settings: Report) -> Html:
-    found = trend(
-        run.steps["reward_mean"].to_list(),
-        span=settings.span,
-        draws=settings.resamples,
-        seed=derived_seed(settings.seed, run.name, "trend"),
-    )
-    if found is None:
-        return paragraph("Too few steps, or rewards all the same: there is no trend to compute.")
-    return paragraph(
-        f"Over {counted(len(run.steps), 'step')} the mean reward has a Spearman correlation of "
-        f"{number(found.raw, 2)} with the step (one-sided permutation p = {found.p:.2g}).",
-        "Smoothed as in figure 2 of the paper, the correlation is "
-        f"{number(found.smoothed, 2)}; but smoothing alone raises it: of the same rewards in "
-        f"random order, one in twenty exceeds {number(found.by_chance, 2)}.",
     )
 
 

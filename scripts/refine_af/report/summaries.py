@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
-import numpy as np
 import pandas as pd
 
-from refine_af.intervals import bootstrap_difference
-from refine_af.randomness import derived_seed
 from refine_af.records import Instance
-from refine_af.report.finished_run import COMPONENTS, Answer, ModelRun
-from refine_af.report.settings import Report
+from refine_af.report.finished_run import Answer, ModelRun
 
 Cell = tuple[str, str]  # method and size; a baseline's size is empty
 
 POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
 INSTANCE_COUNTS = ("instructions", "parsed", "kept")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A mean before and after, their difference and its interval, over `prompts` paired values."""
-
-    prompts: int
-    before: float
-    after: float
-    difference: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Trend:
-    """Spearman's correlation of step and reward, raw and smoothed, and what chance does to them.
-
-    `p` is the share of random orders of the same rewards with a raw correlation as high;
-    `by_chance` the smoothed correlation that 5 % of the random orders exceed.
-    """
-
-    raw: float
-    p: float
-    smoothed: float
-    by_chance: float
 
 
 @dataclass(frozen=True)
@@ -81,78 +50,11 @@ def reasons(table: pd.DataFrame, counts: Sequence[str]) -> dict[str, int]:
 def parsed_counts(run: ModelRun) -> tuple[int, int]:
     """How many answers parsed before and after PPO."""
     before, after = zip(*run.answers, strict=True)
-    return int(sum(map(_parsed, before))), int(sum(map(_parsed, after)))
+    return int(sum(map(parses, before))), int(sum(map(parses, after)))
 
 
-def _parsed(answer: Answer) -> float:
-    return float(answer.output is not None)
-
-
-def changes(run: ModelRun, settings: Report) -> dict[str, Change | None]:
-    """The change of reward, parse rate and each component; None where no prompt has both values.
-
-    Components exist where an answer parsed: their means are over prompts whose answers both did.
-    """
-    values: dict[str, Callable[[Answer], float | None]] = {
-        "reward": lambda answer: answer.reward,
-        "parse_rate": _parsed,
-    }
-    for name in COMPONENTS:
-        values[name] = lambda answer, name=name: getattr(answer, name)  # type: ignore[misc]
-    return {
-        name: _change(run.answers, value, settings, derived_seed(settings.seed, run.name, name))
-        for name, value in values.items()
-    }
-
-
-def _change(
-    answers: Sequence[tuple[Answer, Answer]],
-    value: Callable[[Answer], float | None],
-    settings: Report,
-    seed: int,
-) -> Change | None:
-    both = [(value(before), value(after)) for before, after in answers]
-    pairs = [(before, after) for before, after in both if before is not None and after is not None]
-    if not pairs:
-        return None
-    befores, afters = zip(*pairs, strict=True)
-    difference, low, high = bootstrap_difference(
-        befores,
-        afters,
-        confidence=settings.confidence,
-        resamples=settings.resamples,
-        seed=seed,
-    )
-    return Change(len(pairs), fmean(befores), fmean(afters), difference, low, high)
-
-
-def smoothed(rewards: Sequence[float], span: int) -> list[float]:
-    """The exponential moving average that pandas calls a span."""
-    return [float(value) for value in pd.Series(rewards).ewm(span=span).mean()]
-
-
-def trend(rewards: Sequence[float], *, span: int, draws: int, seed: int) -> Trend | None:
-    """The trend of rewards over steps; None where they are too few, or all the same."""
-    values = np.asarray(rewards, dtype=float)
-    if len(values) < 3 or np.ptp(values) == 0:
-        return None
-    random = np.random.default_rng(seed)
-    weights = pd.DataFrame(np.eye(len(values))).ewm(span=span).mean().to_numpy()
-    orders = random.permuted(np.tile(values, (draws, 1)), axis=1)
-    raw, smooth = _spearman(np.stack([values, weights @ values]))
-    chance, smooth_chance = _spearman(orders), _spearman(orders @ weights.T)
-    as_high = int((chance >= raw - 1e-12).sum())
-    by_chance = float(np.quantile(smooth_chance, 0.95))
-    return Trend(float(raw), (1 + as_high) / (1 + draws), float(smooth), by_chance)
-
-
-def _spearman(rows: np.ndarray) -> np.ndarray:
-    """The rank correlation of each row, (rows, steps), with the step."""
-    ranks = pd.DataFrame(rows).rank(axis=1).to_numpy()
-    ranks = ranks - ranks.mean(axis=1, keepdims=True)
-    steps = np.arange(rows.shape[1]) - (rows.shape[1] - 1) / 2
-    correlation: np.ndarray = ranks @ steps / np.sqrt((ranks**2).sum(axis=1) * (steps**2).sum())
-    return correlation
+def parses(answer: Answer) -> bool:
+    return answer.output is not None
 
 
 def dataset_figures(instances: Sequence[Instance]) -> DatasetFigures:

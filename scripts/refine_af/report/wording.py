@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from refine_af.report.summaries import Change
+from refine_af.report.changes import Change
 
 
 def counted(value: int, one: str, many: str | None = None) -> str:

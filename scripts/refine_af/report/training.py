@@ -1,0 +1,205 @@
+"""What PPO did, as a section of a page: every sentence follows from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from refine_af.randomness import derived_seed
+from refine_af.report import examples
+from refine_af.report.changes import Change
+from refine_af.report.figures import Drawing
+from refine_af.report.finished_run import MARKS, ModelRun, Truth
+from refine_af.report.pages import (
+    Html,
+    details,
+    figure,
+    join,
+    paragraph,
+    said,
+    section,
+    table,
+    tag,
+)
+from refine_af.report.settings import Report
+from refine_af.report.summaries import parsed_counts
+from refine_af.report.trends import Trend, trend
+from refine_af.report.wording import (
+    change_sentence,
+    counted,
+    digits_of,
+    interval,
+    number,
+    share,
+    verdict,
+    words,
+)
+
+CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
+PAPER = ("Llama-2-7B 0.553", "Llama-2-13B 0.649", "Mistral-7B 0.558")  # figure 2
+
+
+def ppo_section(
+    run: ModelRun, changes: Mapping[str, Change | None], settings: Report, drawing: Drawing
+) -> Html:
+    """Stage 2: the reward while training, and answers to the same prompts before and after."""
+    caption = f"Mean reward of each PPO step, and its moving average of span {settings.span}."
+    return section(
+        f"{run.name}-ppo",
+        "Stage 2: PPO from automated feedback",
+        _alarms(run),
+        _before_and_after(run, changes, settings),
+        _truth(run.truth, changes, settings) if run.truth else "",
+        _course_of_training(run, changes["reward"], settings),
+        figure(drawing.inline(), f"Scatter plot with a line. {caption}", caption),
+        details(
+            "Examples: answers to the same prompt before and after, evenly spaced",
+            *examples.answers(run, settings.examples),
+        ),
+        level=3,
+    )
+
+
+def _alarms(run: ModelRun) -> Html:
+    """What the watch for reward hacking saw while training."""
+    if not run.alarms:
+        return paragraph(
+            "No alarm of reward hacking was raised: KL to the reference, length of replies, parse "
+            "rate, different words and pairs of words, and the agreement of the reward's "
+            f"components stayed within their bounds over {counted(len(run.steps), 'step')}."
+        )
+    raised = counted(len(run.alarms), "alarm")
+    return join(
+        paragraph(
+            tag("strong", f"{raised} of reward hacking while training."),
+            "An alarm proves nothing, and says where to look: at the answers below, and at the "
+            "samples of the steps named here, before the adapter is used.",
+        ),
+        tag("ul", *(tag("li", f"Step {row.step:,}: ", said(row.words)) for row in run.alarms)),
+    )
+
+
+def _before_and_after(
+    run: ModelRun, changes: Mapping[str, Change | None], settings: Report
+) -> Html:
+    answers, (before, after) = len(run.answers), parsed_counts(run)
+    return join(
+        paragraph(
+            reward_sentence(changes, settings),
+            f"Of {counted(answers, 'answer')}, {before:,} ({share(before, answers)}) could be "
+            f"parsed before training and {after:,} ({share(after, answers)}) after.",
+        ),
+        table(
+            f"Means on fixed prompts, with the {100 * settings.confidence:g}% interval of the "
+            "difference, paired on prompts; the reward's components over prompts whose answers "
+            "parsed both times",
+            CHANGE_COLUMNS,
+            [change_row(words(name), row) for name, row in changes.items() if name not in MARKS],
+        ),
+    )
+
+
+def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> str:
+    """What PPO did to the reward, as far as the interval permits to say it."""
+    reward = changes["reward"]
+    if reward is None:
+        return ""
+    what = f"The reward on {counted(reward.prompts, 'fixed prompt')}"
+    return change_sentence(reward, what=what, confidence=settings.confidence)
+
+
+def change_row(name: str, change: Change | None) -> list[str]:
+    """A row under `CHANGE_COLUMNS`."""
+    if change is None:
+        return [name, "–", "–", "–", "–", "–", "0"]
+    return [
+        name,
+        number(change.before),
+        number(change.after),
+        number(change.difference, digits_of(change), signed=True),
+        interval(change),
+        verdict(change),
+        f"{change.prompts:,}",
+    ]
+
+
+def _truth(
+    truth: Mapping[str, Truth], changes: Mapping[str, Change | None], settings: Report
+) -> Html:
+    before, after = truth["before"], truth["after"]
+    return join(
+        paragraph(
+            f"Of the answers that parsed {share(before.junk, before.parsed)} were junk (evasions, "
+            f"echoes, loops) before training and {share(after.junk, after.parsed)} after. Of "
+            "those that an exact solver can check, whatever their reward, "
+            f"{share(before.true, before.checked)} were true before and "
+            f"{share(after.true, after.checked)} after."
+        ),
+        table(
+            f"Shares of answers, looked at without the reward, with the "
+            f"{100 * settings.confidence:g}% interval of the difference, paired on prompts",
+            CHANGE_COLUMNS,
+            [
+                change_row("junk, of those that parse", changes["junk"]),
+                change_row("true, of those that can be checked", changes["true"]),
+            ],
+        ),
+        table(
+            "Answers looked at without the reward",
+            ["", "before", "after"],
+            [
+                (name, f"{getattr(before, name):,}", f"{getattr(after, name):,}")
+                for name in ("prompts", "parsed", "junk", "checked", "true")
+            ],
+        ),
+    )
+
+
+def _course_of_training(run: ModelRun, reward: Change | None, settings: Report) -> Html:
+    found = trend(
+        run.steps["reward_mean"].to_list(),
+        span=settings.span,
+        confidence=settings.confidence,
+        draws=settings.resamples,
+        seed=derived_seed(settings.seed, run.name, "trend"),
+    )
+    if found is None:
+        return paragraph("Too few steps, or rewards all the same: there is no trend to compute.")
+    return join(
+        paragraph(
+            f"Over {counted(len(run.steps), 'step')} the mean reward has a Spearman correlation "
+            f"of {number(found.raw, 2)} with the step (one-sided permutation p = {found.p:.2g}, "
+            "which takes steps for exchangeable).",
+            f"Smoothed as in figure 2 of the paper, the correlation is {number(found.smoothed, 2)}"
+            "; but smoothing alone raises it: of the same rewards in random order, one in twenty "
+            f"exceeds {number(found.by_chance, 2)}. The paper prints {', '.join(PAPER)}, and does "
+            "not say whether of the raw rewards or of the smoothed.",
+        ),
+        _figure_2(found, reward, settings),
+    )
+
+
+def _figure_2(found: Trend, reward: Change | None, settings: Report) -> Html:
+    around = f"{number(found.low, 2)} to {number(found.high, 2)}"
+    rows = [
+        (
+            "Spearman of step and mean reward",
+            number(found.raw, 2),
+            "too few steps" if found.low != found.low else around,
+            f"p = {found.p:.2g}",
+        ),
+        (
+            f"the same, smoothed with span {settings.span}",
+            number(found.smoothed, 2),
+            "–",
+            f"5% exceed {number(found.by_chance, 2)}",
+        ),
+    ]
+    if reward:
+        signed = number(reward.difference, digits_of(reward), signed=True)
+        rows.append(("reward on fixed prompts, after less before", signed, interval(reward), "–"))
+    return table(
+        f"Figure 2 in numbers; the {100 * settings.confidence:g}% interval of the correlation is "
+        "for runs with the same trend and scatter as this one",
+        ["", "this run", "interval", "in random order"],
+        rows,
+    )
