@@ -12,6 +12,7 @@ if experiment.fetch:
 include: "rules/instructions.smk"
 include: "rules/ppo.smk"
 include: "rules/instances.smk"
+include: "rules/exports.smk"
 include: "rules/sft.smk"
 include: "rules/superni.smk"
 
@@ -38,6 +39,7 @@ rule all:
         expand(rules.instructions.output.instructions, model=MODELS),
         expand(rules.ppo.output.ppo, model=MODELS),
         expand(rules.instances.output.instances, model=MODELS, method=METHODS),
+        expand(rules.exports.output.card, model=MODELS, method=METHODS),
         expand(rules.sft.output.adapter, model=MODELS, method=METHODS, size=SIZES),
         expand(rules.superni_predictions.output.predictions, model=MODELS, cell=CELLS),
         expand(rules.superni.output.table, model=MODELS),

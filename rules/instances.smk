@@ -1,15 +1,55 @@
 # Stage 3: input and output for every instruction, by the untouched backbone (self-instruct) and by
-# the one that PPO trained (refine-af), segment by segment as the pool grows.
+# the one that PPO trained (refine-af), segment by segment as the pool grows. Replies first, a file a
+# round, then what they hold, scored. compute.instances.shards says how many jobs share a segment's
+# rounds: a rule each, so that a segment's files are the same ones whatever their number.
 localrules:
     instances,
 
 
+for shard in SHARDS:
+
+    rule:
+        name:
+            f"instances_replies_{shard}"
+        input:
+            prompt=located(experiment.prompts.instances),
+            backbone=backbone,
+            ppo=writer,
+            instructions=rules.instructions_segment.output.segment,
+            code=code("instance_replies"),
+        output:
+            replies=replies_of(rounds_of(shard)),
+        log:
+            f"results/logs/instances_{{model}}/{{method}}_{{segment}}_replies_{shard}.log",
+        benchmark:
+            f"results/benchmarks/instances_{{model}}/{{method}}_{{segment}}_replies_{shard}.tsv"
+        priority: 1
+        conda:
+            "../envs/models.yaml"
+        threads: machine("instances").threads
+        resources:
+            gpu=1,
+            mem_mb=machine("instances").mem_mb,
+            runtime=machine("instances").runtime,
+        params:
+            settings=section("instances"),
+            watch=untracked("watch", "instances"),
+            rounds=untracked_rounds(shard),
+            progress="results/scratch/instances_{model}/{method}/{segment}/replies",
+        shell:
+            "python {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+            " --method {wildcards.method} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+            " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
+            " --progress {params.progress:q} --replies {output.replies:q} > {log:q} 2>&1"
+
+
 rule instances_segment:
     input:
-        prompt=located(experiment.prompts.instances),
-        backbone=backbone,
-        ppo=writer,
         instructions=rules.instructions_segment.output.segment,
+        replies=replies_of(ROUNDS),
+        ppo=writer,
+        reward_model=located(checkpoint_folder(experiment.ppo.reward.model)),
+        evaluator=located(checkpoint_folder(experiment.ppo.reward.evaluator)),
         code=code("instances"),
     output:
         segment=directory("results/segments/instances_{model}/{method}/{segment}"),
@@ -27,11 +67,15 @@ rule instances_segment:
         runtime=machine("instances").runtime,
     params:
         settings=section("instances"),
+        reward=reward,
+        watch=untracked("watch", "instances"),
+        progress="results/scratch/instances_{model}/{method}/{segment}/scores",
     shell:
-        "python {input.code[0]:q} segment --settings {params.settings:q}"
-        " --method {wildcards.method} --prompt {input.prompt:q} --backbone {input.backbone:q}"
-        " --ppo {input.ppo:q} --instructions {input.instructions:q} --segment {output.segment:q}"
-        " > {log:q} 2>&1"
+        "python {input.code[0]:q} segment --settings {params.settings:q} --reward {params.reward:q}"
+        " --watch {params.watch:q} --method {wildcards.method} --instructions {input.instructions:q}"
+        " --replies {input.replies:q} --ppo {input.ppo:q} --reward-model {input.reward_model:q}"
+        " --evaluator {input.evaluator:q} --progress {params.progress:q}"
+        " --segment {output.segment:q} > {log:q} 2>&1"
 
 
 rule instances:

@@ -1,67 +1,114 @@
-"""Stage 3, instances: a model writes input and output for every instruction of the pool."""
+"""Stage 3, instances: the pairs of input and output in the replies to every instruction, scored."""
 
+import hashlib
+from contextlib import closing
 from pathlib import Path
-from typing import get_args
 
 from refine_af import instances as stage
 from refine_af.command_line import run
-from refine_af.errors import InputError, shown
-from refine_af.fields import Method
+from refine_af.instance_replies import in_rounds
+from refine_af.instance_rounds import adapter_of, rounds_of
 from refine_af.landing import check_free, whole_folder
+from refine_af.ppo.settings import Reward
 from refine_af.progress import Progress
-from refine_af.prompts import read_prompt
 from refine_af.records import Instance, Instruction, read_records, write_records
-from refine_af.replies import in_order
-from refine_af.settings import Instances
+from refine_af.reply_log import LoggedReply
+from refine_af.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.settings import Instances, ParsedWatch
+from refine_af.sources import sources
 from refine_af.tables import write_table
 
 
 def segment(
     *,
     settings: Instances,
+    reward: Reward,
+    watch: ParsedWatch,
     method: str,
-    prompt: Path,
-    backbone: Path,
-    ppo: Path | None,
     instructions: Path,
+    replies: list[Path],
+    ppo: Path | None,
+    reward_model: Path,
+    evaluator: Path,
+    progress: Path,
     segment: Path,
 ) -> None:
-    """Write the instances of one segment of the pool: by the backbone, or with PPO's adapter."""
+    """Write a segment's instances: the pairs in the replies of all its rounds, with their scores.
+
+    Scores decide nothing of what is kept. What is scored so far is kept in the folder `progress`:
+    killed and called again, it goes on.
+    """
     check_free(segment)
-    if method not in get_args(Method):
-        raise InputError(f"--method {shown(method)}: known are {', '.join(get_args(Method))}")
-    if (method == "refine-af") != (ppo is not None):
-        raise InputError(f"--ppo {ppo}: refine-af needs PPO's folder, self-instruct takes none")
-    asked = read_prompt(prompt, {"instruction"})
-    rows = read_records(instructions / "instructions.jsonl", Instruction)
-
-    from refine_af.writer import load_writer
-
-    engine = load_writer(
-        backbone,
-        quantization=settings.quantization,
-        prefix=asked.prefix,
-        sampling=settings.sampling,
-        adapter=ppo / "adapter" if ppo else None,
-    )
-    progress = Progress(len(rows), "instructions answered")
-    written = stage.write_instances(
-        settings,
-        method=method,
-        instructions=rows,
-        prompt=asked,
-        generate=lambda tails, seeds: in_order(engine, tails, seeds, progress.advance),
-    )
-    stage.check_parsed(written, settings, segment)
-    write_segment(segment, written)
+    digest = digest_of(adapter_of(method, ppo))
+    pool = instructions / "instructions.jsonl"
+    asked = rounds_of(read_records(pool, Instruction), settings.requests)
+    answers = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], asked)
+    found = [stage.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
+    stage.check_parsed(stage.joined(found), watch, segment)
+    sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
+    judges = {"reward_model": reward_model, "evaluator": evaluator}
+    inputs: dict[str, Given] = {"instructions": pool, "replies": replies}
+    stamp = fingerprint({**sections, **judges, **inputs}, code=sources(Path(__file__)))
+    with scratch(progress, stamp) as place:
+        if landed_meanwhile(place, stamp, segment):
+            return
+        log = place.folder / "scores.jsonl"
+        rows = scored(reward, reward_model, evaluator, log, found, method, digest)
+        write_segment(segment, stage.joined(found), rows)
+        mark_landed(place)
 
 
-def write_segment(segment: Path, written: stage.Written) -> None:
+def digest_of(adapter: Path | None) -> str:
+    """The sha256 of an adapter's weights; "" of none."""
+    if adapter is None:
+        return ""
+    with open(adapter / "adapter_model.safetensors", "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def scored(
+    reward: Reward,
+    reward_model: Path,
+    evaluator: Path,
+    log: Path,
+    rounds: list[stage.Parsed],
+    method: str,
+    digest: str,
+) -> list[Instance]:
+    """The instances of a segment's rounds, each round scored in one go, as PPO scores an answer."""
+    from refine_af.instance_scores import ScoreLog, judge_of
+    from refine_af.rewards import Scorer, Triplet, composite
+
+    progress = Progress(sum(len(part.kept) for part in rounds), "instances scored")
+    judge = judge_of(lambda: Scorer(reward, reward_model, evaluator))
+    rows = []
+    with closing(ScoreLog(log, judge)) as kept:
+        for number, part in enumerate(rounds):
+            pairs = [(entry.row.instruction, entry.pair) for entry in part.kept]
+            triplets = [Triplet(text, pair.input, pair.output) for text, pair in pairs]
+            for entry, components in zip(part.kept, kept.scores(number, triplets), strict=True):
+                row = Instance(
+                    id=f"{entry.row.id}-{entry.number}",
+                    instruction_id=entry.row.id,
+                    method=method,
+                    instruction=entry.row.instruction,
+                    input=entry.pair.input,
+                    output=entry.pair.output,
+                    adapter_sha256=digest,
+                    reward=composite(components, reward.weights),
+                    **components,
+                )
+                rows.append(row)
+            progress.advance(len(part.kept))
+    return rows
+
+
+def write_segment(segment: Path, found: stage.Parsed, instances: list[Instance]) -> None:
     """Land a segment's folder, complete or not at all."""
-    counts = written.counts()
+    counts = stage.counts(found)
     with whole_folder(segment) as folder:
-        write_records(folder / "instances.jsonl", written.instances)
-        write_records(folder / "rejected.jsonl", written.rejected)
+        write_records(folder / "instances.jsonl", instances)
+        write_records(folder / "rejected.jsonl", found.rejected)
         write_table(folder / "counts.csv", list(counts), [counts])
     print(f"{counts['kept']} instances from {counts['instructions']} instructions")
 

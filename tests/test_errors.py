@@ -60,7 +60,12 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     # a value out of range
     "no steps": (put("ppo.steps", 0), ["ppo.steps", "0"]),
     "negative rate": (put("ppo.learning_rate", -1e-3), ["ppo.learning_rate", "-0.001"]),
-    "share above one": (put("instances.least_parsed", 1.5), ["instances.least_parsed", "1.5"]),
+    "share above one": (
+        put("watch.instances.least_parsed", 1.5),
+        ["watch.instances.least_parsed", "1.5"],
+    ),
+    "shards of none": (put("compute.instances.shards", 0), ["compute.instances.shards", "0"]),
+    "shards of another stage": (put("compute.sft.shards", 2), ["compute.sft.shards", "2"]),
     "top_p of zero": (put("instances.sampling.top_p", 0), ["instances.sampling.top_p", "0"]),
     "size of zero": (put("sizes", [0, 4]), ["sizes.0", "0"]),
     "no model": (put("models", {}), ["models", "{}"]),
@@ -265,7 +270,9 @@ Flags = dict[str, object]
 def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
     config = read_experiment(tiny_config(world))
     row = '{"id": "i000000-0", "instruction_id": "i000000", "method": "self-instruct", '
-    row += '"instruction": "Sort.", "input": "", "output": "One."}'
+    row += '"instruction": "Sort.", "input": "", "output": "One.", "adapter_sha256": "", '
+    row += '"reward": 0.1, "reward_model": 1.5, "naturalness": 0.5, "coherence": 0.5, '
+    row += '"understandability": 0.5}'
     given: Flags = {
         "settings": canonical(config.sft),
         "size": 4,
@@ -319,7 +326,9 @@ BROKEN_FILES: dict[str, Callable[[Path, Path], tuple[tuple[str, Flags], list[str
             instances=instances_of(
                 out / "wrong",
                 '{"id": "i000000-0", "instruction_id": "i000000", "method": "m", '
-                '"instruction": "Sort.", "input": "", "output": 7}',
+                '"instruction": "Sort.", "input": "", "output": 7, "adapter_sha256": "", '
+                '"reward": 0.1, "reward_model": 1.5, "naturalness": 0.5, "coherence": 0.5, '
+                '"understandability": 0.5}',
             ),
         ),
         ["instances.jsonl, line 1", "'output'", "7"],

@@ -53,6 +53,7 @@ def failed(course: Course, job: int, rule: str, log: Path, ending: str) -> list[
 def test_every_rule_has_words() -> None:
     texts = [file.read_text() for file in (ROOT / "rules").glob("*.smk")]
     names = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    names |= {name for text in texts for name in re.findall(r'f"(\w+)_\{shard\}"', text)}
     assert names == set(RULES)
     assert {stage for stage, _ in RULES.values()} <= set(STAGES)
 

@@ -29,7 +29,11 @@ def test_any_text_survives_a_file(
     texts: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("records") / "rows.jsonl"
-    rows = [Instance(str(i), "i0", "refine-af", text, text, text) for i, text in enumerate(texts)]
+    scores = (0.1 + 0.2, 1e-300, -0.0, 5e-324, 1.0)
+    rows = [
+        Instance(str(i), "i0", "refine-af", text, text, text, text, *scores)
+        for i, text in enumerate(texts)
+    ]
     write_records(path, rows)
     assert read_records(path, Instance) == rows
 

@@ -18,6 +18,7 @@ SCRIPTS = ROOT / "scripts"
 MODULES = SCRIPTS / "refine_af"
 CODE = sorted(SCRIPTS.rglob("*.py"))
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
+MOST_SHARDS = 8
 STAGES = {file.stem for file in RULE_FILES} - {"common"}
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.]*)")
@@ -45,7 +46,9 @@ def rules() -> dict[str, str]:
     """Every rule's text by its name."""
     found = {}
     for file in RULE_FILES:
-        parts = re.split(r"^rule (\w+):\n", file.read_text(), flags=re.MULTILINE)[1:]
+        numbered = r' {4}rule:\n +name:\n +f"(\w+)_\{shard\}"\n'  # a rule for every shard
+        text = re.sub(rf"^for .*:\n\n{numbered}", r"rule \1:\n", file.read_text(), flags=re.M)
+        parts = re.split(r"^rule (\w+):\n", text, flags=re.MULTILINE)[1:]
         found.update(zip(parts[::2], parts[1::2], strict=True))
     return found
 
@@ -114,6 +117,8 @@ def test_slurm_sends_the_gpu_rules_and_no_others_to_the_gpu_partition() -> None:
     assert profile["default-resources"]["slurm_partition"] == "cpu"
     on_gpu = {"slurm_partition": "gpu"}
     wanted = {name: on_gpu for name, text in rules().items() if re.search(r"\bgpu=", text)}
+    del wanted["instances_replies"]
+    wanted |= {f"instances_replies_{shard}": on_gpu for shard in range(MOST_SHARDS)}
     assert profile["set-resources"] == wanted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -36,7 +37,8 @@ def settings(**changes: object) -> Sft:
 
 def instance(number: int, instruction: str = "Sort", text: str = "", output: str = "a") -> Instance:
     pool = f"i{number:06d}"
-    return Instance(f"{pool}-0", pool, "refine-af", instruction, text, output)
+    scores = (0.1, 1.5, 0.9, 0.8, 0.7)
+    return Instance(f"{pool}-0", pool, "refine-af", instruction, text, output, "0" * 64, *scores)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_doubled_and_empty_instances_are_left_out_and_counted() -> None:
 
 
 def test_an_id_of_no_instruction_is_named() -> None:
-    odd = Instance("x", "seed_1", "refine-af", "Sort", "", "a")
+    odd = dataclasses.replace(instance(1), instruction_id="seed_1")
     with pytest.raises(InputError, match="f, line 2: no instruction's id: 'seed_1'"):
         within([instance(0), odd], 4, Path("f"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,8 +32,10 @@ PAPER = {
     "instructions_segment": 9,  # three backbones, three segments of 5,000
     "instructions": 3,
     "ppo": 3,
+    "instances_replies_0": 18,
     "instances_segment": 18,
     "instances": 6,
+    "exports": 6,
     "sft": 18,
     "superni_instances": 1,
     "superni_predictions": 21,  # 18 cells and three untuned backbones
@@ -116,6 +119,8 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
     assert (results / "ppo_tiny" / "adapter" / "adapter_model.safetensors").is_file()
     for method in ("self-instruct", "refine-af"):
         assert (results / "instances_tiny" / f"{method}.jsonl").is_file()
+        for made in ("README.md", "alpaca.json", "dataset/train-00000-of-00001.parquet"):
+            assert (results / "exports_tiny" / method / made).is_file()
         for size in (4, 8):
             cell = f"{method}_{size}"
             assert (results / "sft_tiny" / cell / "adapter_model.safetensors").is_file()
@@ -128,10 +133,11 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
 
 def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
     models = ("instructions.py segment", "ppo.py", "instances.py segment", "sft.py")
-    models += ("superni.py predictions",)
+    models += ("superni.py predictions", "instance_replies.py")
     gpu = sorted((start, end) for name, start, end in finished.jobs if name.startswith(models))
-    # 2 segments, 1 PPO, 4 instance segments, 4 SFT, 6 predictions (4 cells, 2 baselines)
-    assert len(gpu) == 17
+    # 2 segments, 1 PPO, 4 segments' replies, the same scored, 4 SFT, 6 predictions (4 cells, 2
+    # baselines)
+    assert len(gpu) == 21
     for (_, end), (start, _) in itertools.pairwise(gpu):
         assert end <= start
 
@@ -153,8 +159,10 @@ def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
 TABLES = {"superni": 1, "report": 1}
 EVALUATED = {"superni_predictions": 4} | TABLES
 TUNED = {"sft": 4} | EVALUATED
-REFINED = {"instances_segment": 2, "instances": 1, "sft": 2, "superni_predictions": 2} | TABLES
-WRITTEN = {"instances_segment": 4, "instances": 2} | TUNED
+REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports": 1}
+REFINED |= {"sft": 2, "superni_predictions": 2} | TABLES
+SCORED = {"instances_segment": 4, "instances": 2, "exports": 2} | TUNED
+WRITTEN = {"instances_replies_0": 4} | SCORED
 POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
 
 
@@ -219,14 +227,16 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a touched shared module": (touch("scripts/refine_af/generation.py"), {}),
     "an edited script, instructions": (edit_text("scripts/instructions.py"), POOLED),
     "an edited script, ppo": (edit_text("scripts/ppo.py"), {"ppo": 1} | REFINED),
-    "an edited script, instances": (edit_text("scripts/instances.py"), WRITTEN),
+    "an edited script, instance_replies": (edit_text("scripts/instance_replies.py"), WRITTEN),
+    "an edited script, instances": (edit_text("scripts/instances.py"), SCORED),
+    "an edited script, exports": (edit_text("scripts/exports.py"), {"exports": 2}),
     "an edited script, sft": (edit_text("scripts/sft.py"), TUNED),
     "an edited script, report": (edit_text("scripts/report.py"), {"report": 1}),
     "an edited script, fetch": (edit_text("scripts/fetch.py"), {}),
     "an edited shared module, novelty": (edit_text("scripts/refine_af/novelty.py"), POOLED),
     "an edited shared module, rewards": (
         edit_text("scripts/refine_af/rewards.py"),
-        {"ppo": 1} | REFINED,
+        {"ppo": 1, "instances_replies_0": 2} | SCORED,
     ),
     "an edited module of the command line": (
         edit_text("scripts/refine_af/command_line.py"),
@@ -245,7 +255,19 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "replies from a server": (edit_config(ask_a_server), POOLED),
     "section ppo": (
         edit_config(lambda c: c["ppo"].update(learning_rate=1e-9)),
-        {"ppo": 1} | REFINED,
+        {"ppo": 1} | REFINED | {"exports": 2},  # whose cards tell the settings
+    ),
+    "the weights of the reward": (
+        edit_config(lambda c: c["ppo"]["reward"]["weights"].update(constant=0.5)),
+        {"ppo": 1, "instances_replies_0": 2} | SCORED,
+    ),
+    "the floor of stage 3": (
+        edit_config(lambda c: c["watch"]["instances"].update(least_parsed=0.1, patience=7)),
+        {},
+    ),
+    "more jobs for a segment's replies": (
+        edit_config(lambda c: c["compute"]["instances"].update(shards=2)),
+        {},
     ),
     "section instances": (edit_config(lambda c: c["instances"].update(seed=7)), WRITTEN),
     "section sft": (edit_config(lambda c: c["sft"].update(epochs=2)), TUNED),
@@ -274,8 +296,10 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {
             "instructions_segment": 1,
             "instructions": 1,
+            "instances_replies_0": 2,
             "instances_segment": 2,
             "instances": 2,
+            "exports": 2,
             "sft": 2,
             "superni_predictions": 2,
         }
@@ -283,7 +307,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
-        {"instructions": 1, "instances": 2} | TABLES,
+        {"instructions": 1, "instances": 2, "exports": 2} | TABLES,
     ),
 }
 
@@ -304,6 +328,36 @@ def test_more_instructions_are_the_same_and_further_ones(finished: Run, tmp_path
     grown = pool.read_bytes()
     assert grown.startswith(before)
     assert len(grown.splitlines()) == 16
+
+
+def test_more_jobs_write_the_same_instances(finished: Run, tmp_path: Path) -> None:
+    """Replies anew, by two jobs a segment: the same files, of which each round is one job's."""
+    folder = tmp_path / "experiment"
+    shutil.copytree(finished.folder, folder)
+    results = folder / "results"
+    target = "results/instances_tiny/self-instruct.jsonl"
+    before = (folder / target).read_bytes()
+    for name in ("scratch", "instances_tiny", "segments/replies_tiny", "segments/instances_tiny"):
+        shutil.rmtree(results / name)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["compute"]["instances"]["shards"] = 2
+    write_experiment(folder, config)
+    done = snakemake(
+        target,
+        "--directory",
+        folder,
+        "--cores",
+        2,
+        "--resources",
+        "gpu=2",
+        project=finished.project,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    for shard in (0, 1):
+        assert re.search(rf"^instances_replies_{shard} +2$", done.stdout, re.M)
+        logs = results / "logs" / "instances_tiny"
+        assert f"round {shard}: " in (logs / f"self-instruct_0_replies_{shard}.log").read_text()
+    assert (folder / target).read_bytes() == before
 
 
 def test_a_killed_run_goes_on(world: Path, clone: Path, tmp_path: Path) -> None:

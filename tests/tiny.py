@@ -190,7 +190,8 @@ def tiny_config(world: Path) -> dict[str, Any]:
         "model": str(world / "reward_model"),
         "evaluator": str(world / "evaluator"),
     }
-    config["instances"]["least_parsed"] = 0.0
+    config["instances"]["requests"] = 2
+    config["watch"]["instances"]["least_parsed"] = 0.0
     config["sft"]["epochs"] = 1
     config["superni"] |= {"instances_per_task": 2, "max_new_tokens": 4}
     config["report"]["resamples"] = 100

@@ -51,6 +51,21 @@ class Machine(Section):
     runtime: Count
 
 
+class Shared(Machine):
+    """The same of each of the `shards` jobs that take a part of the work of one."""
+
+    shards: Annotated[int, Field(ge=1, le=8)]
+
+
+class Compute(Section):
+    demo: Machine
+    instructions: Machine
+    ppo: Machine
+    instances: Shared
+    sft: Machine
+    superni: Machine
+
+
 class Experiment(Section):
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)]
@@ -67,7 +82,7 @@ class Experiment(Section):
     watch: Watch
     servers: dict[Name, Server]
     demo: Demo | None
-    compute: dict[str, Machine]
+    compute: Compute
 
     @field_validator("sizes", "methods")
     @classmethod
@@ -75,15 +90,6 @@ class Experiment(Section):
         doubled = {entry for entry in value if value.count(entry) > 1}
         if doubled:
             raise ValueError(f"listed twice: {', '.join(sorted(map(str, doubled)))}")
-        return value
-
-    @field_validator("compute")
-    @classmethod
-    def names_every_stage(cls, value: dict[str, Machine]) -> dict[str, Machine]:
-        stages = {"demo", "instructions", "ppo", "instances", "sft", "superni"}
-        if set(value) != stages:
-            odd = sorted(set(value) ^ stages)
-            raise ValueError(f"needs one entry for each of {sorted(stages)}; differs in {odd}")
         return value
 
     @model_validator(mode="after")
@@ -116,8 +122,38 @@ class Experiment(Section):
         """How many segments of the pool the largest size needs."""
         return self.segments_of(max(self.sizes))
 
+    @property
+    def instance_rounds(self) -> int:
+        """In how many rounds stage 3 asks for the replies of a segment."""
+        return -(-self.instructions.segment // self.instances.requests)
+
     def segments_of(self, size: int) -> int:
         return -(-size // self.instructions.segment)
+
+
+class Provenance(Section):
+    """Where a data set comes from, as config.yaml states it: what its card tells."""
+
+    model: Name
+    checkpoint: Text
+    seeds: Text
+    prompt: Text
+    instructions: Instructions
+    ppo: Ppo
+    instances: Instances
+
+
+def provenance(experiment: Experiment, model: str) -> Provenance:
+    """What the data sets of one of the models come from."""
+    return Provenance(
+        model=model,
+        checkpoint=experiment.models[model].checkpoint,
+        seeds=experiment.data.seeds,
+        prompt=experiment.prompts.instances,
+        instructions=experiment.instructions,
+        ppo=experiment.ppo,
+        instances=experiment.instances,
+    )
 
 
 def read_experiment(config: Mapping[str, object]) -> Experiment:

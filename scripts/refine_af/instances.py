@@ -4,95 +4,103 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af import completions
 from refine_af.errors import InputError, shown
-from refine_af.prompts import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records import Instance, Instruction, Rejected
 from refine_af.replies import Reply
-from refine_af.settings import Instances
+from refine_af.settings import Instances, ParsedWatch
 
 REASONS = ("no output", *completions.REASONS, "surplus")
 
-# Replies to the ends of prompts, each with the seed of its random numbers.
-Generate = Callable[[Sequence[str], Sequence[int]], Sequence[Reply]]
+
+@dataclass(frozen=True)
+class Kept:
+    """A pair that is kept: the `number`-th of its instruction, counted from 0."""
+
+    row: Instruction
+    number: int
+    pair: completions.Pair
 
 
 @dataclass(frozen=True)
-class Written:
-    """What the replies to a segment of the pool hold; `parsed` counts those with a pair in them."""
+class Parsed:
+    """What the replies to some instructions hold; `parsed` counts those with a pair in them."""
 
-    instances: list[Instance]
+    kept: list[Kept]
     rejected: list[Rejected]
     instructions: int
     parsed: int
 
-    def counts(self) -> dict[str, int]:
-        """How many instructions, parsed replies and kept instances, and rejections by reason."""
-        reasons = Counter(rejected.reason for rejected in self.rejected)
-        return {
-            "instructions": self.instructions,
-            "parsed": self.parsed,
-            "kept": len(self.instances),
-            **{reason: reasons[reason] for reason in REASONS},
-        }
 
+def parsed(
+    settings: Instances, instructions: Sequence[Instruction], replies: Sequence[Reply]
+) -> Parsed:
+    """The pairs in the reply to each instruction, in the pool's order, kept or refused.
 
-def write_instances(
-    settings: Instances,
-    *,
-    method: str,
-    instructions: Sequence[Instruction],
-    prompt: Prompt,
-    generate: Generate,
-) -> Written:
-    """Instances of every instruction, in the pool's order (paper, section II-D).
-
-    What an instruction gets depends on the model, the settings and its own id and text alone.
+    What an instruction gets depends on the settings, its id and the reply alone.
     """
-    tails = [prompt.tail(instruction=row.instruction.strip()) for row in instructions]
-    seeds = [derived_seed(settings.seed, "sampling", row.id) for row in instructions]
-    instances: list[Instance] = []
+    kept: list[Kept] = []
     rejected: list[Rejected] = []
-    parsed = 0
-    for row, reply in zip(instructions, generate(tails, seeds), strict=True):
+    with_pair = 0
+    for row, reply in zip(instructions, replies, strict=True):
         pairs = completions.judged(reply.text, truncated=reply.finish == "length")
-        parsed += bool(pairs)
+        with_pair += bool(pairs)
         if not pairs:
             rejected.append(Rejected(source=row.id, reason="no output", text=reply.text))
-        kept = _picked([index for index, (_, why) in enumerate(pairs) if not why], row, settings)
+        picked = _picked([index for index, (_, why) in enumerate(pairs) if not why], row, settings)
         for index, (pair, why) in enumerate(pairs):
-            if index in kept:
-                number = kept.index(index)
-                instances.append(_instance(row, number, method, pair))
+            if index in picked:
+                kept.append(Kept(row, picked.index(index), pair))
             else:
                 text = f"Input: {pair.input}\nOutput: {pair.output}"
                 rejected.append(Rejected(source=row.id, reason=why or "surplus", text=text))
-    return Written(instances, rejected, len(instructions), parsed)
+    return Parsed(kept, rejected, len(instructions), with_pair)
 
 
-def check_parsed(written: Written, settings: Instances, source: Path) -> None:
+def joined(rounds: Sequence[Parsed]) -> Parsed:
+    """What a segment's rounds hold together."""
+    return Parsed(
+        kept=[entry for part in rounds for entry in part.kept],
+        rejected=[entry for part in rounds for entry in part.rejected],
+        instructions=sum(part.instructions for part in rounds),
+        parsed=sum(part.parsed for part in rounds),
+    )
+
+
+def counts(found: Parsed) -> dict[str, int]:
+    """How many instructions, parsed replies and kept instances, and rejections by reason."""
+    reasons = Counter(rejected.reason for rejected in found.rejected)
+    return {
+        "instructions": found.instructions,
+        "parsed": found.parsed,
+        "kept": len(found.kept),
+        **{reason: reasons[reason] for reason in REASONS},
+    }
+
+
+def check_parsed(found: Parsed, watch: ParsedWatch, source: Path) -> None:
     """InputError where no instance came out, or too small a share of replies held a pair."""
-    share = written.parsed / max(1, written.instructions)
-    if written.instances and share >= settings.least_parsed:
+    share = found.parsed / max(1, found.instructions)
+    if found.kept and share >= watch.least_parsed:
         return
-    counts = written.counts()
+    made = counts(found)
     reasons = ", ".join(
-        f"{counts[reason]} {reason}"
-        for reason in sorted(REASONS, key=lambda reason: -counts[reason])
-        if counts[reason]
+        f"{made[reason]} {reason}"
+        for reason in sorted(REASONS, key=lambda reason: -made[reason])
+        if made[reason]
     )
     raise InputError(
-        f"{source}: of {written.instructions} replies {written.parsed} ({share:.1%}) held an "
-        f"output and {len(written.instances)} instances remain; instances.least_parsed asks for "
-        f"{settings.least_parsed:.1%} and at least one. Rejected: {reasons or 'nothing'}. The "
-        f"first: {shown(written.rejected[0].text, 300) if written.rejected else 'none'}. Look at "
+        f"{source}: of {found.instructions} replies {found.parsed} ({share:.1%}) held an "
+        f"output and {len(found.kept)} instances remain; watch.instances.least_parsed asks for "
+        f"{watch.least_parsed:.1%} and at least one. Rejected: {reasons or 'nothing'}. The "
+        f"first: {shown(found.rejected[0].text, 300) if found.rejected else 'none'}. Look at "
         "the prompt file, instances.sampling (stop, max_new_tokens) and the model. This segment "
-        "is not written; finished ones stay."
+        "is not written; finished ones stay, and the replies of this one."
     )
 
 
@@ -126,17 +134,6 @@ def _picked(valid: list[int], row: Instruction, settings: Instances) -> list[int
         return valid[: settings.per_instruction]
     drawn = random.Random(derived_seed(settings.seed, "pick", row.id))
     return sorted(drawn.sample(valid, settings.per_instruction))
-
-
-def _instance(row: Instruction, number: int, method: str, pair: completions.Pair) -> Instance:
-    return Instance(
-        id=f"{row.id}-{number}",
-        instruction_id=row.id,
-        method=method,
-        instruction=row.instruction,
-        input=pair.input,
-        output=pair.output,
-    )
 
 
 def _place(row: Instance) -> tuple[int, str]:

@@ -69,7 +69,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Instance:
-    """An (instruction, input, output) triplet; `instruction_id` names its line of the pool."""
+    """An (instruction, input, output) triplet; `instruction_id` names its line of the pool.
+
+    `adapter_sha256` is that of the weights of the adapter that wrote it, "" for the backbone by
+    itself; `reward` is Eq. 1 of the four components that follow it.
+    """
 
     id: str
     instruction_id: str
@@ -77,6 +81,12 @@ class Instance:
     instruction: str
     input: str
     output: str
+    adapter_sha256: str
+    reward: float
+    reward_model: float
+    naturalness: float
+    coherence: float
+    understandability: float
 
 
 @dataclass(frozen=True)

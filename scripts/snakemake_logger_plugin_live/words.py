@@ -1,5 +1,6 @@
 """What a rule does, said to a person: its stage, in the order of the flow, and its work."""
 
+import re
 from collections.abc import Mapping
 
 STAGES = {
@@ -28,8 +29,10 @@ RULES = {
     "instructions_segment": ("instructions", "writing new instructions"),
     "instructions": ("instructions", "joining the pool of instructions"),
     "ppo": ("PPO", "training by PPO"),
-    "instances_segment": ("instances", "writing inputs and outputs"),
+    "instances_replies": ("instances", "writing inputs and outputs"),
+    "instances_segment": ("instances", "reading and scoring inputs and outputs"),
     "instances": ("instances", "joining the triplets"),
+    "exports": ("instances", "writing the data sets for others"),
     "sft": ("fine-tuning", "fine-tuning"),
     "superni_instances": ("evaluation", "choosing the test instances"),
     "superni_predictions": ("evaluation", "answering the test instances"),
@@ -40,10 +43,17 @@ RULES = {
 
 def stage_of(rule: str) -> str:
     """The key of STAGES that a rule counts under."""
-    return RULES[rule][0] if rule in RULES else "other"
+    known = RULES.get(_of_one(rule))
+    return known[0] if known else "other"
 
 
 def work_of(rule: str, wildcards: Mapping[str, object]) -> str:
     """A job in words, such as `fine-tuning · tiny-llama · refine-af · 240`."""
-    doing = RULES[rule][1] if rule in RULES else rule
+    known = RULES.get(_of_one(rule))
+    doing = known[1] if known else rule
     return " · ".join([doing, *map(str, wildcards.values())])
+
+
+def _of_one(rule: str) -> str:
+    """The name of several rules that share a stage's work, without their number."""
+    return re.sub(r"_[0-9]+$", "", rule)

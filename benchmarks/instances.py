@@ -1,0 +1,239 @@
+"""Stage 3's writing, ways beside each other in one run: what a shared prefix and a batch give.
+
+Every prompt begins with the same demonstrations. One prompt at a time, in padded batches, side by
+side without sharing the prefix, sharing it, and as the stage itself does it: with every reply in
+its log and read. With --backbone a trained model answers its experiment's prompts; with --shape a
+model of random weights, whose replies all have --tokens tokens. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ways import (
+    ROOT,
+    SHAPES,
+    Measured,
+    one_at_a_time,
+    ours,
+    padded,
+    phases_of_ours,
+    place_name,
+    placed,
+    random_model,
+    shares,
+    timed,
+    word_tokenizer,
+)
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from refine_af import generation
+from refine_af.experiment import read_experiment
+from refine_af.instance_replies import Writing
+from refine_af.instance_rounds import requests_of
+from refine_af.instances import parsed
+from refine_af.models import encode, load_backbone, load_tokenizer, precision
+from refine_af.prompts import Prompt, read_prompt
+from refine_af.records import Instruction
+from refine_af.replies import Reply
+from refine_af.reply_log import ReplyLog
+from refine_af.settings import Instances, ParsedWatch, Sampling
+
+DEMONSTRATIONS = [
+    (
+        "Given a list of cities, sort them by the number of people who live in each.",
+        "Lima, Oslo, Tokyo, Graz",
+        "Tokyo, Lima, Oslo, Graz",
+    ),
+    (
+        "Rewrite the sentence so that it keeps its meaning and uses no word twice.",
+        "The dog saw the cat before the cat saw the dog.",
+        "My dog noticed our cat first, and was seen later.",
+    ),
+    (
+        "Say whether the review is positive, negative or neutral, and name the reason.",
+        "It came late, but it works better than the one that I had before.",
+        "Positive: the late delivery matters less to the buyer than that it works.",
+    ),
+    (
+        "Which tools does a person need who wants to mend a bicycle at home?",
+        "",
+        "Tyre levers, a pump, a set of hex keys, a spanner for the pedals, oil and a cloth.",
+    ),
+]
+PATIENT = ParsedWatch(least_parsed=0.0, patience=1)
+
+
+def few_shot(tokenizer: Any, tokens: int) -> Prompt:
+    """An instance prompt of demonstrations, about `tokens` long."""
+    text = "Come up with examples for the following tasks.\n\n"
+    number = 0
+    while len(encode(tokenizer, text, start=True)) < tokens:
+        task, given, answer = DEMONSTRATIONS[number % len(DEMONSTRATIONS)]
+        asked = f"Input: {given}\n" if given else ""
+        text += f"Task: {task}\nExample 1\n{asked}Output: {answer}\n\n"
+        number += 1
+    return Prompt(prefix=f"{text}Task:", rest=" {instruction}\n")
+
+
+def made_up(count: int) -> list[Instruction]:
+    """Instructions for the prompts; only their lengths matter."""
+    texts = [task for task, _, _ in DEMONSTRATIONS]
+    return [
+        Instruction(f"i{k:06d}", f"{texts[k % 4]} Case {k}.", 0, 0, [], "", 0.0, "", 0.0, 0, 0)
+        for k in range(count)
+    ]
+
+
+def as_the_stage(
+    model: Any, tokenizer: Any, settings: Instances, prompt: Prompt, rows: Sequence[Instruction]
+) -> tuple[Measured, int]:
+    """A round as the stage writes it, its replies logged and read; its instances counted."""
+
+    def engine(
+        tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+    ) -> Iterator[tuple[int, Reply]]:
+        for place, made in generation.completions(
+            model,
+            tokenizer,
+            prefix=prompt.prefix,
+            tails=tails,
+            sampling=settings.sampling,
+            seeds=seeds,
+        ):
+            yield place, Reply(made.text, made.finish, made.prompt_tokens, len(made.tokens))
+
+    def work() -> tuple[int, int]:
+        writing = Writing(settings, PATIENT, prompt, {0: rows})
+        with closing(ReplyLog(Path(folder, "replies.jsonl"), engine)) as log:
+            replies = writing.round(0, log)
+        answers = [Reply(row.text, row.finish, row.prompt_tokens, row.tokens) for row in replies]
+        return sum(row.tokens for row in replies), len(parsed(settings, rows, answers).kept)
+
+    phases: dict[str, float] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        phases_of_ours(phases),
+        redirect_stdout(StringIO()),
+    ):
+        seconds, (tokens, kept) = timed(work)
+    return Measured("the stage: ours, logged and read", seconds, tokens, phases=phases), kept
+
+
+def compared(
+    model: Any,
+    tokenizer: Any,
+    settings: Instances,
+    prompt: Prompt,
+    rows: Sequence[Instruction],
+    alone: int,
+) -> list[Measured]:
+    """Every way on the same round, of which `alone` prompts are written one at a time."""
+    tails, seeds = requests_of(rows, settings, prompt)
+    sampling, prefix = settings.sampling, prompt.prefix
+    whole = [prefix + tail for tail in tails]
+    stops = bool(sampling.stop)
+    longest = max(len(encode(tokenizer, text, start=True)) for text in whole)
+    size = min(len(rows), generation.rows_that_fit(model, longest + sampling.max_new_tokens))
+    single = one_at_a_time(model, tokenizer, prefix, sampling, stops=stops)
+    batches = padded(model, tokenizer, prefix, sampling, size, stops=stops)
+    shared = ours(model, tokenizer, prefix, sampling)
+    ways: dict[str, Callable[[], list[Reply]]] = {
+        f"one at a time ({alone} of the prompts)": lambda: single(tails[:alone], seeds[:alone]),
+        f"padded batches of {size}": lambda: batches(tails, seeds),
+        "ours, prefix not shared": lambda: ours(model, tokenizer, "", sampling)(whole, seeds),
+        "ours": lambda: shared(tails, seeds),
+    }
+    shared(tails[:2], seeds[:2])  # the first call pays for loading
+    measured = []
+    for name, work in ways.items():
+        seconds, replies = timed(work)
+        measured.append(Measured(name, seconds, sum(reply.tokens for reply in replies)))
+    return measured
+
+
+def show(rows: Sequence[Measured]) -> None:
+    print("| way | s | tokens | tokens/s | ratio |\n|---|---|---|---|---|")
+    first = rows[0].tokens / rows[0].seconds
+    for row in rows:
+        rate = row.tokens / row.seconds
+        figures = f"{row.seconds:.2f} | {row.tokens:,} | {rate:,.0f} | {rate / first:.1f}"
+        print(f"| {row.name} | {figures} |")
+
+
+def trained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Prompt]:
+    """A trained model under the settings and the prompt of its experiment."""
+    place = arguments.experiment
+    experiment = read_experiment(yaml.safe_load((place / "config.yaml").read_text()))
+    settings = experiment.instances
+    limit = arguments.tokens or settings.sampling.max_new_tokens
+    sampling = settings.sampling.model_copy(update={"max_new_tokens": limit})
+    settings = settings.model_copy(update={"sampling": sampling, "requests": arguments.requests})
+    prompt = read_prompt(placed(experiment.prompts.instances, place), {"instruction"})
+    model = load_backbone(arguments.backbone, quantization=settings.quantization)
+    return model, load_tokenizer(arguments.backbone), settings, prompt
+
+
+def untrained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Prompt]:
+    """Random weights, of which every reply ends at the limit, and a prompt of --prefix tokens."""
+    model = random_model(arguments.shape)
+    texts = [part for demonstration in DEMONSTRATIONS for part in demonstration]
+    tokenizer = word_tokenizer(texts, model.config.vocab_size)
+    settings = Instances(
+        seed=0,
+        requests=arguments.requests,
+        per_instruction=1,
+        quantization="none",
+        sampling=Sampling(
+            temperature=0.0,
+            top_p=1.0,
+            presence_penalty=0.0,
+            max_new_tokens=arguments.tokens or 64,
+            stop=(),
+        ),
+    )
+    return model, tokenizer, settings, few_shot(tokenizer, arguments.prefix)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", type=Path, help="a trained checkpoint's folder")
+    parser.add_argument("--experiment", type=Path, default=ROOT / "demo", help="its config.yaml")
+    parser.add_argument("--shape", choices=SHAPES, help="a model of random weights")
+    parser.add_argument("--prefix", type=int, default=1500, help="tokens of the demonstrations")
+    parser.add_argument("--requests", type=int, default=64, help="prompts of the round")
+    parser.add_argument("--alone", type=int, help="of these one at a time; an eighth")
+    parser.add_argument("--tokens", type=int, help="of a reply: at most, or with --shape always")
+    arguments = parser.parse_args()
+    if (arguments.backbone is None) == (arguments.shape is None):
+        parser.error("either --backbone or --shape")
+    model, tokenizer, settings, prompt = (
+        trained(arguments) if arguments.backbone else untrained(arguments)
+    )
+    rows = made_up(arguments.requests)
+    alone = arguments.alone or max(1, arguments.requests // 8)
+    head = len(encode(tokenizer, prompt.prefix, start=True))
+    print(
+        f"{arguments.shape or arguments.backbone.name}, {precision()}, {head} tokens before each "
+        f"instruction, at most {settings.sampling.max_new_tokens} a reply, {len(rows)} prompts, on "
+        f"{place_name()}\n"
+    )
+    measured = compared(model, tokenizer, settings, prompt, rows, alone)
+    stage, kept = as_the_stage(model, tokenizer, settings, prompt, rows)
+    show([*measured, stage])
+    shares(stage, "keeping the batch, the log and reading replies")
+    outside = 1 - (stage.phases["prefix"] + stage.phases["model"]) / stage.seconds
+    print(f"\nOutside the model: {outside:.1%}. {kept} instances from {len(rows)} instructions.")
+
+
+if __name__ == "__main__":
+    main()

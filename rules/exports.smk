@@ -1,0 +1,27 @@
+# Each method's instances for others: Alpaca's JSON, a folder that the library `datasets` loads, and
+# a card for the hub, which finds the data beside it.
+localrules:
+    exports,
+
+
+rule exports:
+    input:
+        instances=rules.instances.output.instances,
+        segments=expand(
+            rules.instances_segment.output.segment, segment=SEGMENTS, allow_missing=True
+        ),
+        code=code("exports"),
+    output:
+        alpaca="results/exports_{model}/{method}/alpaca.json",
+        dataset=directory("results/exports_{model}/{method}/dataset"),
+        card="results/exports_{model}/{method}/README.md",
+    log:
+        "results/logs/exports_{model}/{method}.log",
+    conda:
+        "../envs/models.yaml"
+    params:
+        origin=origin,
+    shell:
+        "python {input.code[0]:q} --origin {params.origin:q} --method {wildcards.method}"
+        " --instances {input.instances:q} --segments {input.segments:q} --alpaca {output.alpaca:q}"
+        " --dataset {output.dataset:q} --card {output.card:q} > {log:q} 2>&1"

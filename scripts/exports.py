@@ -1,0 +1,57 @@
+"""The instances of a method as data sets that others load, with a card that tells what they are."""
+
+from pathlib import Path
+
+from refine_af import exports
+from refine_af.command_line import run
+from refine_af.data_card import card_of
+from refine_af.errors import InputError
+from refine_af.experiment import Provenance
+from refine_af.landing import whole_file, whole_folder
+from refine_af.records import Instance, read_records, write_json
+
+DATA_FILE = "train-00000-of-00001.parquet"  # as the hub names the only file of a split
+
+
+def main(
+    *,
+    origin: Provenance,
+    method: str,
+    instances: Path,
+    segments: list[Path],
+    alpaca: Path,
+    dataset: Path,
+    card: Path,
+) -> None:
+    """Write Alpaca's JSON, a folder that `datasets` loads, and the card beside it."""
+    found = read_records(instances, Instance)
+    if not found:
+        raise InputError(f"{instances}: holds no instance to export")
+    counts = exports.counts_of([folder / "counts.csv" for folder in segments], len(found))
+    texts = exports.whole_characters(found)
+    write_json(alpaca, exports.alpaca(texts.instances))
+    with whole_folder(dataset) as folder:
+        write_parquet(folder / DATA_FILE, texts.instances)
+    text = card_of(
+        origin,
+        method,
+        texts.instances,
+        counts,
+        data_file=f"{dataset.name}/{DATA_FILE}",
+        mended=texts.mended,
+    )
+    with whole_file(card) as aside:
+        aside.write_text(text, encoding="utf-8")
+    print(f"{len(found)} instances, {texts.mended} of them with half a character replaced")
+
+
+def write_parquet(path: Path, instances: list[Instance]) -> None:
+    from datasets import Dataset, Features, Value, disable_progress_bars
+
+    disable_progress_bars()
+    features = Features({name: Value(kind) for name, kind in exports.COLUMNS.items()})
+    Dataset.from_dict(exports.columns(instances), features=features).to_parquet(path)
+
+
+if __name__ == "__main__":
+    run(main)

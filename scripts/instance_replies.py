@@ -1,0 +1,90 @@
+"""Stage 3's first half: what a model answers when it is asked for an instruction's instances."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from refine_af import instance_replies as stage
+from refine_af import instance_rounds
+from refine_af.command_line import run
+from refine_af.errors import InputError
+from refine_af.instance_rounds import adapter_of, engine_of, rounds_of
+from refine_af.prompts import read_prompt
+from refine_af.records import Instruction, read_records, write_records
+from refine_af.reply_log import ReplyLog
+from refine_af.scratch import fingerprint, scratch
+from refine_af.settings import Instances, ParsedWatch
+from refine_af.sources import sources
+
+
+def main(
+    *,
+    settings: Instances,
+    watch: ParsedWatch,
+    method: str,
+    prompt: Path,
+    backbone: Path,
+    ppo: Path | None,
+    instructions: Path,
+    rounds: list[int],
+    progress: Path,
+    replies: list[Path],
+) -> None:
+    """Write the replies of some rounds of a segment of the pool, a file each.
+
+    They come from the backbone, or from it with PPO's adapter. What is done so far is kept in the
+    folder `progress`, a folder a round: killed and called again, whatever the rounds, it goes on.
+    """
+    adapter = adapter_of(method, ppo)
+    asked = read_prompt(prompt, {"instruction"})
+    pool = instructions / "instructions.jsonl"
+    of_segment = rounds_of(read_records(pool, Instruction), settings.requests)
+    files = files_of(rounds, replies, len(of_segment))
+    inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
+    stamp = stamp_of(settings, inputs)
+    engine = engine_of(settings, asked, backbone, adapter)
+    taken = {number: of_segment[number] for number in files}
+    writing = stage.Writing(settings, watch, asked, taken)
+    wanted = progress / "wanted"
+    with scratch(wanted, stamp):
+        pass  # whose lock file now says that these replies are wanted, and no others
+    for number, path in files.items():
+        # Who waited for another process finds its replies here, and need not ask.
+        with (
+            scratch(progress / str(number), stamp) as place,
+            closing(ReplyLog(place.folder / "replies.jsonl", engine)) as log,
+        ):
+            written = writing.round(number, log)
+            check_wanted(wanted, stamp)
+            write_records(path, written)
+
+
+def stamp_of(settings: Instances, inputs: Mapping[str, Path | None]) -> str:
+    """The stamp of all that decides a reply; how replies are read, and shared out, does not."""
+    given = {"settings": settings.model_dump_json(exclude={"per_instruction"})}
+    return fingerprint({**given, **inputs}, code=sources(Path(instance_rounds.__file__)))
+
+
+def check_wanted(path: Path, stamp: str) -> None:
+    """InputError where a later job, with other settings, inputs or code, writes the segment now.
+
+    A killed Snakemake leaves its jobs running: one of them could land its replies after those of
+    the job that took its place, since the rounds of a segment are not all of one job.
+    """
+    lock = path / "lock"
+    signed = lock.read_text(encoding="utf-8").split() if lock.exists() else []
+    if signed and signed[-1] != stamp:
+        raise InputError(f"{path.parent}: a job with other settings, inputs or code has taken over")
+
+
+def files_of(rounds: list[int], replies: list[Path], known: int) -> dict[int, Path]:
+    """Where the replies of each round go. InputError where a round is none of the segment's."""
+    if len(rounds) != len(replies) or len(set(rounds)) != len(rounds):
+        raise InputError(f"--rounds {rounds}: a file each is needed, got {len(replies)} --replies")
+    if odd := [number for number in rounds if not 0 <= number < known]:
+        raise InputError(f"--rounds {odd[0]}: the segment's rounds are 0 to {known - 1}")
+    return dict(zip(rounds, replies, strict=True))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,103 @@
+"""Stage 3's replies: which rounds of a segment a job takes, and when it gives up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from refine_af.completions import parse_completion
+from refine_af.errors import InputError, shown
+from refine_af.instance_rounds import requests_of
+from refine_af.progress import Progress
+from refine_af.prompts import Prompt
+from refine_af.records import Instruction
+from refine_af.replies import Reply
+from refine_af.reply_log import LoggedReply, ReplyLog
+from refine_af.settings import Instances, ParsedWatch
+
+
+class Writing:
+    """What a job has written so far: shown on the way, and held to the watch's floor."""
+
+    def __init__(
+        self,
+        settings: Instances,
+        watch: ParsedWatch,
+        prompt: Prompt,
+        rounds: Mapping[int, Sequence[Instruction]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`rounds` are those that the job takes, by number."""
+        self._settings, self._watch, self._prompt, self._rounds = settings, watch, prompt, rounds
+        self._clock = clock
+        self._progress = Progress(sum(map(len, rounds.values())), "instructions answered")
+        self._ended = self._replies = self._parsed = 0
+
+    def round(self, number: int, log: ReplyLog) -> list[LoggedReply]:
+        """A round's replies, in the order of its instructions, on disk before this returns.
+
+        Raises InputError where, of all the job's replies after some rounds, too few held an output.
+        """
+        tails, seeds = requests_of(self._rounds[number], self._settings, self._prompt)
+        if known := log.known(number):
+            self._progress.skip(min(known, len(tails)))
+        began, tokens = self._clock(), 0
+
+        def came(_: int, reply: Reply) -> None:
+            nonlocal tokens
+            tokens += reply.tokens
+            self._progress.advance()
+
+        replies = log.replies(number, tails, seeds, came)
+        parsed = sum(bool(parse_completion(reply.text)) for reply in replies)
+        speed = tokens / max(self._clock() - began, 1e-9)
+        self._progress.line(
+            f"round {number}: {parsed} of {len(replies)} replies held an output"
+            + (f" · {speed:,.0f} tokens/s" if tokens else "")
+        )
+        self._ended += 1
+        self._replies += len(replies)
+        self._parsed += parsed
+        self._check(replies)
+        return [LoggedReply(number, place, **vars(reply)) for place, reply in enumerate(replies)]
+
+    def _check(self, last: Sequence[Reply]) -> None:
+        least = self._watch.least_parsed
+        if self._ended < self._watch.patience or self._parsed >= least * self._replies:
+            return
+        odd = next((reply.text for reply in last if not parse_completion(reply.text)), "")
+        raise InputError(
+            f"of the {self._replies} replies of {self._ended} rounds {self._parsed} "
+            f"({self._parsed / self._replies:.1%}) held an output; watch.instances.least_parsed "
+            f"asks for {least:.1%}. One that held none: {shown(odd, 300)}. Look at the prompt "
+            "file, instances.sampling (stop, max_new_tokens) and the model. What was written is "
+            "kept: a lower floor goes on from here."
+        )
+
+
+def in_rounds(
+    files: Sequence[tuple[Path, Sequence[LoggedReply]]], rounds: Sequence[Sequence[Instruction]]
+) -> list[list[Reply]]:
+    """The replies of a segment's rounds, from their files.
+
+    Raises InputError naming file and line where these are not one reply to each instruction.
+    """
+    if len(files) != len(rounds):
+        raise InputError(f"--replies: {len(files)} files for a segment of {len(rounds)} rounds")
+    found = []
+    for number, ((path, rows), asked) in enumerate(zip(files, rounds, strict=True)):
+        for place, row in enumerate(rows):
+            if (row.round, row.request) != (number, place):
+                raise InputError(
+                    f"{path}, line {place + 1}: round {row.round}, request {row.request}, where "
+                    f"round {number}, request {place} follows"
+                )
+        if len(rows) != len(asked):
+            raise InputError(f"{path}: {len(rows)} replies to {len(asked)} instructions")
+        found.append([reply_in(row) for row in rows])
+    return found
+
+
+def reply_in(row: LoggedReply) -> Reply:
+    return Reply(row.text, row.finish, row.prompt_tokens, row.tokens)

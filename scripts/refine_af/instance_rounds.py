@@ -1,0 +1,63 @@
+"""The rounds in which stage 3 asks for replies: whole ones, whichever job asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from refine_af.errors import InputError, shown
+from refine_af.fields import Method
+from refine_af.prompts import Prompt
+from refine_af.randomness import derived_seed
+from refine_af.records import Instruction
+from refine_af.replies import Engine, loaded_late
+from refine_af.settings import Instances
+
+
+def adapter_of(method: str, ppo: Path | None) -> Path | None:
+    """The adapter with which a method writes: refine-af PPO's, self-instruct none."""
+    if method not in get_args(Method):
+        raise InputError(f"--method {shown(method)}: known are {', '.join(get_args(Method))}")
+    if (method == "refine-af") != (ppo is not None):
+        raise InputError(f"--ppo {ppo}: refine-af needs PPO's folder, self-instruct takes none")
+    return ppo / "adapter" if ppo else None
+
+
+def rounds_of(instructions: Sequence[Instruction], requests: int) -> list[Sequence[Instruction]]:
+    """A segment's instructions, `requests` a round, in order; the last round may be shorter.
+
+    What shares a batch decides a reply's last bits, so a round is the least that a job can take.
+    """
+    return [
+        instructions[start : start + requests] for start in range(0, len(instructions), requests)
+    ]
+
+
+def requests_of(
+    rows: Sequence[Instruction], settings: Instances, prompt: Prompt
+) -> tuple[list[str], list[int]]:
+    """The ends of the prompts of a round, and each reply's seed (paper, section II-D).
+
+    Both depend on the settings and on the instruction's own id and text alone.
+    """
+    tails = [prompt.tail(instruction=row.instruction.strip()) for row in rows]
+    return tails, [derived_seed(settings.seed, "sampling", row.id) for row in rows]
+
+
+def engine_of(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:
+    """The backbone, with the adapter where there is one; loaded when it is first asked."""
+    return loaded_late(partial(_loaded, settings, prompt, backbone, adapter))
+
+
+def _loaded(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:
+    from refine_af.writer import load_writer
+
+    return load_writer(
+        backbone,
+        quantization=settings.quantization,
+        prefix=prompt.prefix,
+        sampling=settings.sampling,
+        adapter=adapter,
+    )
