@@ -27,11 +27,11 @@ help: ## these lines
 
 setup: $(INSTALLED) ## make .venv, the environment (once)
 
-demo: $(INSTALLED) ## run the whole pipeline on the embedded demo, one tiny backbone (8 min, 2 cores)
+demo: $(INSTALLED) ## run the whole pipeline on the embedded demo, one tiny backbone (5 min on 2 idle cores)
 	@$(DEMO)
 	@$(WHERE)
 
-demo-grid: $(INSTALLED) ## the demo with a second backbone (15 min)
+demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 	@$(DEMO) --configfile demo/grid.yaml
 	@$(WHERE)
 
@@ -41,7 +41,7 @@ test: $(INSTALLED) ## the gate: format, lint, types, tests
 	$(IN_VENV) mypy
 	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
-	$(IN_VENV) pytest
+	$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
 	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill

@@ -15,6 +15,9 @@ include: "rules/instances.smk"
 include: "rules/exports.smk"
 include: "rules/sft.smk"
 include: "rules/superni.smk"
+include: "rules/users.smk"
+include: "rules/overlap.smk"
+include: "rules/ratings.smk"
 
 
 if experiment.demo:
@@ -43,4 +46,7 @@ rule all:
         expand(rules.sft.output.adapter, model=MODELS, method=METHODS, size=SIZES),
         expand(rules.superni_predictions.output.predictions, model=MODELS, cell=CELLS),
         expand(rules.superni.output.table, model=MODELS),
+        rules.users.output.predictions,
+        expand(rules.ratings_page.output.page, model=MODELS),
+        expand(rules.ratings.output.summary, model=RATED),
         rules.report.output.report,

@@ -9,14 +9,15 @@ from refine_af.configuration import check_readable
 from refine_af.door import check_files
 from refine_af.errors import InputError
 from refine_af.experiment import (
+    MOST_SHARDS,
     canonical,
     checkpoint_folder,
     hub_name,
     local_paths,
-    provenance,
     read_experiment,
 )
-from refine_af.sources import sources
+from refine_af.provenance import provenance
+from refine_af.sources import module_file, sources
 
 try:
     check_readable(Path("config.yaml"))
@@ -46,8 +47,12 @@ SEGMENTS = list(range(experiment.segments))
 ROUNDS = list(range(experiment.instance_rounds))
 SHARDS = list(range(min(experiment.compute.instances.shards, len(ROUNDS))))
 BASELINES = list(experiment.superni.baselines)
+PARTS = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
+EVALUATION_SHARDS = list(range(experiment.compute.superni.shards))
 SERVED = experiment.instructions.engine == "server"
-CELLS = BASELINES + [f"{method}_{size}" for method in METHODS for size in SIZES]
+TUNED = [f"{method}_{size}" for method in METHODS for size in SIZES]
+CELLS = BASELINES + TUNED
+RATED = list(experiment.ratings.files)
 
 
 wildcard_constraints:
@@ -67,6 +72,12 @@ def section(name):
     """A section of config.yaml as one canonical string: the whole of what a stage's jobs read."""
     text = canonical(getattr(experiment, name))
     # Handed out by a function: in a plain string Snakemake would take {braces} for wildcards.
+    return lambda wildcards: text
+
+
+def section_of_replies():
+    """Stage 3's section for its replies, of which how many pairs are kept decides none."""
+    text = canonical(experiment.instances.model_copy(update={"per_instruction": 1}))
     return lambda wildcards: text
 
 
@@ -98,6 +109,18 @@ def reward(wildcards):
     return canonical(experiment.ppo.reward)
 
 
+def judge(key):
+    """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
+    named = experiment.ppo.reward.judges.get(key)
+    return located(checkpoint_folder(named)) if named else []
+
+
+def scorer():
+    """The file of a scorer of the user's own: an input, so that an edit reruns what it scored."""
+    file = module_file(experiment.ppo.reward.scorer, [Path(), ROOT])
+    return str(file) if file else []
+
+
 def origin(wildcards):
     """What a data set's card tells of where it comes from, as one string."""
     return canonical(provenance(experiment, wildcards.model))
@@ -119,6 +142,22 @@ def replies_of(rounds):
     return expand(pattern, round=rounds, allow_missing=True)
 
 
+def parts_of(shard):
+    """Which parts of a cell's predictions a job of the evaluation takes."""
+    return PARTS[shard :: len(EVALUATION_SHARDS)]
+
+
+def untracked_parts(shard):
+    """The same for a rule: how many jobs share the parts decides no prediction."""
+    return lambda wildcards, threads: parts_of(shard)
+
+
+def predicted(parts):
+    """The files of some parts of a cell's predictions."""
+    pattern = "results/segments/superni_{model}/{cell}/{part}.jsonl"
+    return expand(pattern, part=parts, allow_missing=True)
+
+
 def server(wildcards, threads):
     """Where stage 1 asks another process for the model's replies: its address reruns nothing."""
     return canonical(experiment.servers[wildcards.model]) if SERVED else []
@@ -137,6 +176,14 @@ def gpus_of_instructions():
 def machine(stage):
     """What a job of a stage asks of the machine."""
     return getattr(experiment.compute, stage)
+
+
+def launcher(stage):
+    """What starts a stage's script: a process a GPU; how many decides nothing, and reruns nothing."""
+    gpus = machine(stage).gpus
+    several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {gpus}"
+    several += " --mixed_precision no --dynamo_backend no --main_process_port 0"
+    return lambda wildcards, threads: "python" if gpus == 1 else several
 
 
 def code(script):
@@ -185,6 +232,18 @@ def training_segments(wildcards):
     )
 
 
+def training_overlaps(wildcards):
+    """What the same instances share with the evaluation sets, where it decides what stays."""
+    if not experiment.sft.remove_overlap:
+        return []
+    return expand(
+        rules.overlap.output.overlap,
+        model=wildcards.model,
+        method=wildcards.method,
+        segment=range(experiment.segments_of(int(wildcards.size))),
+    )
+
+
 def evaluated_prompt(wildcards):
     """A baseline's own prompt, or the one that every tuned cell is given."""
     baseline = experiment.superni.baselines.get(wildcards.cell, experiment.superni)
@@ -197,6 +256,34 @@ def tuned_adapter(wildcards):
         return []
     method, _, size = wildcards.cell.rpartition("_")
     return expand(rules.sft.output.adapter, model=wildcards.model, method=method, size=size)
+
+
+def ratings(part):
+    """A part of the ratings' section as one string: files that come back change no page."""
+    text = canonical(getattr(experiment.ratings, part))
+    return lambda wildcards: text
+
+
+def rated_cells():
+    """The cells whose replies people rate, in the order of ratings.page.methods."""
+    return list(experiment.ratings.cells(SIZES).values())
+
+
+def reviewed_segments(wildcards):
+    """The instances that people review: of the first instructions, in whole segments."""
+    page = experiment.ratings.page
+    segments = range(experiment.segments_of(page.size or max(SIZES)))
+    return expand(
+        rules.instances_segment.output.segment,
+        model=wildcards.model,
+        method=[name for name in page.methods if name in METHODS] if page.instances else [],
+        segment=segments,
+    )
+
+
+def returned_ratings(wildcards):
+    """The files of ratings of a model that came back."""
+    return [located(path) for path in experiment.ratings.files.get(wildcards.model, [])]
 
 
 def truths(wildcards):

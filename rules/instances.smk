@@ -32,7 +32,7 @@ for shard in SHARDS:
             mem_mb=machine("instances").mem_mb,
             runtime=machine("instances").runtime,
         params:
-            settings=section("instances"),
+            settings=section_of_replies(),
             watch=untracked("watch", "instances"),
             rounds=untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
@@ -48,8 +48,9 @@ rule instances_segment:
         instructions=rules.instructions_segment.output.segment,
         replies=replies_of(ROUNDS),
         ppo=writer,
-        reward_model=located(checkpoint_folder(experiment.ppo.reward.model)),
-        evaluator=located(checkpoint_folder(experiment.ppo.reward.evaluator)),
+        scorer=scorer(),
+        reward_model=judge("model"),
+        evaluator=judge("evaluator"),
         code=code("instances"),
     output:
         segment=directory("results/segments/instances_{model}/{method}/{segment}"),

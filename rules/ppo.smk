@@ -5,8 +5,9 @@
 rule ppo:
     input:
         backbone=backbone,
-        reward_model=located(checkpoint_folder(experiment.ppo.reward.model)),
-        evaluator=located(checkpoint_folder(experiment.ppo.reward.evaluator)),
+        scorer=scorer(),
+        reward_model=judge("model"),
+        evaluator=judge("evaluator"),
         instructions=first_segment,
         prompt=located(experiment.prompts.instances),
         code=code("ppo"),

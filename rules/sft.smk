@@ -1,4 +1,5 @@
-# The backbone is fine-tuned on the instances of the first {size} instructions, once a cell.
+# The backbone is fine-tuned on the instances of the first {size} instructions, once a cell. On
+# several GPUs each process takes its part of every update, whose batch stays the same.
 
 
 rule sft:
@@ -6,6 +7,7 @@ rule sft:
         encodings=located(experiment.prompts.sft),
         backbone=backbone,
         instances=training_segments,
+        overlap=training_overlaps,
         code=code("sft"),
     output:
         adapter=directory("results/sft_{model}/{method}_{size}"),
@@ -17,12 +19,16 @@ rule sft:
         "../envs/models.yaml"
     threads: machine("sft").threads
     resources:
-        gpu=1,
+        gpu=machine("sft").gpus,
         mem_mb=machine("sft").mem_mb,
         runtime=machine("sft").runtime,
     params:
         settings=section("sft"),
+        watch=untracked("watch", "sft"),
+        python=launcher("sft"),
+        progress="results/scratch/sft_{model}/{method}_{size}",
     shell:
-        "python {input.code[0]:q} --settings {params.settings:q} --size {wildcards.size}"
-        " --encodings {input.encodings:q} --backbone {input.backbone:q} --instances {input.instances:q}"
-        " --adapter {output.adapter:q} > {log:q} 2>&1"
+        "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+        " --size {wildcards.size} --encodings {input.encodings:q} --backbone {input.backbone:q}"
+        " --instances {input.instances:q} --overlap {input.overlap:q}"
+        " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

@@ -1,13 +1,16 @@
 # Zero-shot evaluation on Super-NaturalInstructions: every tuned cell, and the untuned backbone.
+# A cell's predictions are made in parts, of every so many tasks one; compute.superni.shards says how
+# many jobs share the parts: a rule each, so that the parts are the same ones whatever their number.
 localrules:
     superni_instances,
+    superni_predictions,
     superni,
 
 
 rule superni_instances:
     input:
         tasks=located(experiment.data.superni),
-        code=code("superni"),
+        code=code("superni_replies"),
     output:
         instances="results/superni_instances.jsonl",
     log:
@@ -21,33 +24,57 @@ rule superni_instances:
         " --tasks {input.tasks:q} --instances {output.instances:q} > {log:q} 2>&1"
 
 
+for shard in EVALUATION_SHARDS:
+
+    rule:
+        name:
+            f"superni_replies_{shard}"
+        input:
+            prompt=evaluated_prompt,
+            backbone=backbone,
+            adapter=tuned_adapter,
+            instances=rules.superni_instances.output.instances,
+            code=code("superni_replies"),
+        output:
+            predictions=predicted(parts_of(shard)),
+        log:
+            f"results/logs/superni_{{model}}/{{cell}}_{shard}.log",
+        benchmark:
+            f"results/benchmarks/superni_{{model}}/{{cell}}_{shard}.tsv"
+        conda:
+            "../envs/models.yaml"
+        threads: machine("superni").threads
+        resources:
+            gpu=1,
+            mem_mb=machine("superni").mem_mb,
+            runtime=machine("superni").runtime,
+        params:
+            settings=section("superni"),
+            parts=untracked_parts(shard),
+            of=len(PARTS),
+            progress="results/scratch/superni_{model}/{cell}",
+        shell:
+            "python {input.code[0]:q} replies --settings {params.settings:q}"
+            " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+            " --adapter {input.adapter:q} --instances {input.instances:q}"
+            " --parts {params.parts} --of {params.of} --progress {params.progress:q}"
+            " --predictions {output.predictions:q} > {log:q} 2>&1"
+
+
 rule superni_predictions:
     input:
-        prompt=evaluated_prompt,
-        backbone=backbone,
-        adapter=tuned_adapter,
         instances=rules.superni_instances.output.instances,
+        parts=predicted(PARTS),
         code=code("superni"),
     output:
         predictions="results/superni_{model}/{cell}.jsonl",
     log:
         "results/logs/superni_{model}/{cell}.log",
-    benchmark:
-        "results/benchmarks/superni_{model}/{cell}.tsv"
     conda:
-        "../envs/models.yaml"
-    threads: machine("superni").threads
-    resources:
-        gpu=1,
-        mem_mb=machine("superni").mem_mb,
-        runtime=machine("superni").runtime,
-    params:
-        settings=section("superni"),
+        "../envs/tables.yaml"
     shell:
-        "python {input.code[0]:q} predictions --settings {params.settings:q}"
-        " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
-        " --adapter {input.adapter:q} --instances {input.instances:q}"
-        " --predictions {output.predictions:q} > {log:q} 2>&1"
+        "python {input.code[0]:q} predictions --instances {input.instances:q}"
+        " --parts {input.parts:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
 rule superni:

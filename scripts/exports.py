@@ -1,13 +1,15 @@
 """The instances of a method as data sets that others load, with a card that tells what they are."""
 
 from pathlib import Path
+from typing import Any
 
 from refine_af import exports
+from refine_af.cells import check_method
 from refine_af.command_line import run
 from refine_af.data_card import card_of
 from refine_af.errors import InputError
-from refine_af.experiment import Provenance
 from refine_af.landing import whole_file, whole_folder
+from refine_af.provenance import Provenance
 from refine_af.records import Instance, read_records, write_json
 
 DATA_FILE = "train-00000-of-00001.parquet"  # as the hub names the only file of a split
@@ -24,14 +26,16 @@ def main(
     card: Path,
 ) -> None:
     """Write Alpaca's JSON, a folder that `datasets` loads, and the card beside it."""
+    check_method(method)
     found = read_records(instances, Instance)
     if not found:
         raise InputError(f"{instances}: holds no instance to export")
+    kinds = exports.column_kinds(found)
     counts = exports.counts_of([folder / "counts.csv" for folder in segments], len(found))
     texts = exports.whole_characters(found)
     write_json(alpaca, exports.alpaca(texts.instances))
     with whole_folder(dataset) as folder:
-        write_parquet(folder / DATA_FILE, texts.instances)
+        write_parquet(folder / DATA_FILE, texts.instances, kinds)
     text = card_of(
         origin,
         method,
@@ -45,11 +49,14 @@ def main(
     print(f"{len(found)} instances, {texts.mended} of them with half a character replaced")
 
 
-def write_parquet(path: Path, instances: list[Instance]) -> None:
+def write_parquet(path: Path, instances: list[Instance], kinds: dict[str, exports.Kind]) -> None:
     from datasets import Dataset, Features, Value, disable_progress_bars
 
+    def feature(kind: exports.Kind) -> Any:
+        return Value(kind) if isinstance(kind, str) else {k: feature(v) for k, v in kind.items()}
+
     disable_progress_bars()
-    features = Features({name: Value(kind) for name, kind in exports.COLUMNS.items()})
+    features = Features({name: feature(kind) for name, kind in kinds.items()})
     Dataset.from_dict(exports.columns(instances), features=features).to_parquet(path)
 
 

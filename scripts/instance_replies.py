@@ -10,9 +10,10 @@ from refine_af.command_line import run
 from refine_af.errors import InputError
 from refine_af.instance_rounds import adapter_of, engine_of, rounds_of
 from refine_af.prompts import read_prompt
-from refine_af.records import Instruction, read_records, write_records
+from refine_af.records import write_records
 from refine_af.reply_log import ReplyLog
 from refine_af.scratch import fingerprint, scratch
+from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch
 from refine_af.sources import sources
 
@@ -38,7 +39,7 @@ def main(
     adapter = adapter_of(method, ppo)
     asked = read_prompt(prompt, {"instruction"})
     pool = instructions / "instructions.jsonl"
-    of_segment = rounds_of(read_records(pool, Instruction), settings.requests)
+    of_segment = rounds_of(read_segment(instructions), settings.requests)
     files = files_of(rounds, replies, len(of_segment))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
     stamp = stamp_of(settings, inputs)
@@ -81,6 +82,8 @@ def files_of(rounds: list[int], replies: list[Path], known: int) -> dict[int, Pa
     """Where the replies of each round go. InputError where a round is none of the segment's."""
     if len(rounds) != len(replies) or len(set(rounds)) != len(rounds):
         raise InputError(f"--rounds {rounds}: a file each is needed, got {len(replies)} --replies")
+    if doubled := [path for path in replies if replies.count(path) > 1]:
+        raise InputError(f"--replies {doubled[0]}: named for two rounds")
     if odd := [number for number in rounds if not 0 <= number < known]:
         raise InputError(f"--rounds {odd[0]}: the segment's rounds are 0 to {known - 1}")
     return dict(zip(rounds, replies, strict=True))

@@ -6,16 +6,18 @@ from pathlib import Path
 
 from refine_af import instances as stage
 from refine_af.command_line import run
+from refine_af.errors import InputError
 from refine_af.instance_replies import in_rounds
 from refine_af.instance_rounds import adapter_of, rounds_of
 from refine_af.landing import check_free, whole_folder
 from refine_af.ppo.settings import Reward
 from refine_af.progress import Progress
-from refine_af.records import Instance, Instruction, read_records, write_records
+from refine_af.records import Instance, read_records, write_records
 from refine_af.reply_log import LoggedReply
 from refine_af.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch
-from refine_af.sources import sources
+from refine_af.sources import homes, module_file, sources
 from refine_af.tables import write_table
 
 
@@ -28,8 +30,8 @@ def segment(
     instructions: Path,
     replies: list[Path],
     ppo: Path | None,
-    reward_model: Path,
-    evaluator: Path,
+    reward_model: Path | None,
+    evaluator: Path | None,
     progress: Path,
     segment: Path,
 ) -> None:
@@ -40,14 +42,15 @@ def segment(
     """
     check_free(segment)
     digest = digest_of(adapter_of(method, ppo))
-    pool = instructions / "instructions.jsonl"
-    asked = rounds_of(read_records(pool, Instruction), settings.requests)
+    asked = rounds_of(read_segment(instructions), settings.requests)
     answers = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], asked)
     found = [stage.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
     stage.check_parsed(stage.joined(found), watch, segment)
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
     judges = {"reward_model": reward_model, "evaluator": evaluator}
-    inputs: dict[str, Given] = {"instructions": pool, "replies": replies}
+    inputs: dict[str, Given] = {"method": method, "adapter": digest, "replies": replies}
+    inputs["instructions"] = instructions / "instructions.jsonl"
+    inputs["scorer"] = module_file(reward.scorer, homes())
     stamp = fingerprint({**sections, **judges, **inputs}, code=sources(Path(__file__)))
     with scratch(progress, stamp) as place:
         if landed_meanwhile(place, stamp, segment):
@@ -68,8 +71,8 @@ def digest_of(adapter: Path | None) -> str:
 
 def scored(
     reward: Reward,
-    reward_model: Path,
-    evaluator: Path,
+    reward_model: Path | None,
+    evaluator: Path | None,
     log: Path,
     rounds: list[stage.Parsed],
     method: str,
@@ -77,12 +80,13 @@ def scored(
 ) -> list[Instance]:
     """The instances of a segment's rounds, each round scored in one go, as PPO scores an answer."""
     from refine_af.instance_scores import ScoreLog, judge_of
-    from refine_af.rewards import Scorer, Triplet, composite
+    from refine_af.rewards import Triplet, composite
+    from refine_af.scorers import load_scorer
 
     progress = Progress(sum(len(part.kept) for part in rounds), "instances scored")
-    judge = judge_of(lambda: Scorer(reward, reward_model, evaluator))
+    judge = judge_of(lambda: load_scorer(reward, reward_model, evaluator))
     rows = []
-    with closing(ScoreLog(log, judge)) as kept:
+    with closing(ScoreLog(log, judge, reward.weights.components)) as kept:
         for number, part in enumerate(rounds):
             pairs = [(entry.row.instruction, entry.pair) for entry in part.kept]
             triplets = [Triplet(text, pair.input, pair.output) for text, pair in pairs]
@@ -96,7 +100,7 @@ def scored(
                     output=entry.pair.output,
                     adapter_sha256=digest,
                     reward=composite(components, reward.weights),
-                    **components,
+                    components=components,
                 )
                 rows.append(row)
             progress.advance(len(part.kept))
@@ -115,6 +119,8 @@ def write_segment(segment: Path, found: stage.Parsed, instances: list[Instance])
 
 def merge(*, segments: list[Path], instances: Path) -> None:
     """Join the segments' instances in one file."""
+    if not segments:
+        raise InputError("--segments: none is named")
     files = [folder / "instances.jsonl" for folder in segments]
     write_records(instances, stage.run_on([(path, read_records(path, Instance)) for path in files]))
 

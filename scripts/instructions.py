@@ -8,11 +8,12 @@ from pathlib import Path
 from refine_af import instructions as stage
 from refine_af.command_line import run
 from refine_af.errors import InputError
+from refine_af.human_tasks import read_seeds
 from refine_af.landing import check_free, whole_folder
 from refine_af.pool import run_on
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
-from refine_af.records import Instruction, read_records, read_seeds, write_json, write_records
+from refine_af.records import Instruction, read_records, write_json, write_records
 from refine_af.replies import Engine, loaded_late
 from refine_af.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch

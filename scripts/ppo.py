@@ -1,4 +1,4 @@
-"""Train the instance generator with PPO on the judges' rewards (stage 2)."""
+"""Train the instance generator with PPO on the scorer's rewards (stage 2)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from refine_af.landing import whole_folder
 from refine_af.models import load_tokenizer
 from refine_af.ppo.alarm import COLUMNS, alarms, new_alarms
 from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
-from refine_af.ppo.policy import Policy, new_policy
-from refine_af.ppo.rollouts import Environment, Judge
+from refine_af.ppo.policy import new_policy
+from refine_af.ppo.rollouts import Environment, read_answers
 from refine_af.ppo.settings import Ppo
 from refine_af.ppo.step_log import StepLog
-from refine_af.ppo.training import METRICS, PHASES, Trainer
+from refine_af.ppo.training import PHASES, Trainer, evaluation_instructions, metric_columns
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, read_records, read_rows, write_rows
-from refine_af.rewards import Scorer
+from refine_af.records import Instruction, write_rows
+from refine_af.scorers import Judge, load_scorer
 from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.segments import read_segment
 from refine_af.settings import Alarms, PpoWatch
-from refine_af.sources import sources
+from refine_af.sources import homes, module_file, sources
 from refine_af.tables import write_table
 
 Rows = Sequence[Mapping[str, Any]]
@@ -38,38 +39,39 @@ def main(
     settings: Ppo,
     watch: PpoWatch,
     backbone: Path,
-    reward_model: Path,
-    evaluator: Path,
+    reward_model: Path | None,
+    evaluator: Path | None,
     instructions: Path,
     prompt: Path,
     progress: Path,
     ppo: Path,
 ) -> None:
-    """Write the folder `ppo`: adapter, value head, metrics, samples, and before and after.
+    """Write the folder `ppo`: adapter, PPO's value head, metrics, samples, before and after.
 
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
+    asked = read_segment(instructions)
+    judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     pool = instructions / "instructions.jsonl"
-    judges = {"reward_model": reward_model, "evaluator": evaluator}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
+    inputs["scorer"] = module_file(settings.reward.scorer, homes())
     stamp = fingerprint(
         {"settings": settings.model_dump_json(), **inputs}, code=sources(Path(__file__))
     )
     with scratch(progress, stamp) as place, device_faults():
         if landed_meanwhile(place, stamp, ppo):
             return
-        asked = read_records(pool, Instruction)
-        if not asked:
-            raise InputError(f"{pool}: holds no instruction to train on")
-        judge = Scorer(settings.reward, reward_model, evaluator).score
+        judge = load_scorer(settings.reward, reward_model, evaluator)
         trainer = _trainer(settings, watch, backbone, prompt, judge)
-        before = _evaluation("before", trainer, asked, place.folder)
+        fixed = evaluation_instructions(asked, settings)
+        before = _evaluation("before", trainer, fixed, place.folder)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
-        with closing(StepLog(place.folder / "steps.jsonl")) as log:
+        columns = metric_columns(settings.reward.weights)
+        with closing(StepLog(place.folder / "steps.jsonl", columns)) as log:
             _train(trainer, asked, log, place.folder, watch)
-            after = _evaluation("after", trainer, asked, place.folder)
+            after = _evaluation("after", trainer, fixed, place.folder)
             steps = log.rows(settings.steps)
-            _write(ppo, trainer.learner.policy, steps, [*before, *after], watch.alarm)
+            _write(ppo, trainer, steps, [*before, *after], watch.alarm)
         mark_landed(place)
 
 
@@ -104,6 +106,11 @@ def _train(
         trainer.go_on_from(checkpoint)
         shown.skip(checkpoint.step)
         shown.line(f"going on after step {checkpoint.step}")
+    if last < 2 * watch.alarm.window:
+        shown.line(
+            f"{last} steps hold no two windows of watch.ppo.alarm.window {watch.alarm.window}: no "
+            "alarm that compares them can ring"
+        )
     done = [row["metrics"] for row in log.rows(trainer.done)]
     new_alarms(done, watch.alarm)  # an error, where an earlier step's alarm is one
     for step in trainer.train(asked):
@@ -117,12 +124,17 @@ def _train(
             shown.line(f"alarm at step {alarm.step}: {alarm.words}")
 
 
-def _evaluation(when: str, trainer: Trainer, asked: Sequence[Instruction], kept: Path) -> Rows:
-    """Lines of evaluation.jsonl, made where no earlier run has made them."""
+def _evaluation(when: str, trainer: Trainer, fixed: Sequence[Instruction], kept: Path) -> Rows:
+    """Lines of evaluation.jsonl, made where no earlier run has made them, or they are damaged."""
     path = kept / f"{when}.jsonl"
-    if not path.exists():
-        write_rows(path, trainer.evaluation_rows(when, asked))
-    return [row for _, row in read_rows(path)]
+    if path.exists():
+        try:
+            return [asdict(answer) for answer in read_answers(path, when, fixed)]
+        except InputError as error:
+            print(f"{error}: made again", flush=True)
+    rows = trainer.evaluation_rows(when, fixed)
+    write_rows(path, rows)
+    return rows
 
 
 def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) -> None:
@@ -134,12 +146,13 @@ def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) 
         )
 
 
-def _write(ppo: Path, policy: Policy, steps: Rows, evaluation: Rows, bounds: Alarms) -> None:
+def _write(ppo: Path, trainer: Trainer, steps: Rows, evaluation: Rows, bounds: Alarms) -> None:
     """Land the stage's folder, complete or not at all."""
     with whole_folder(ppo) as folder:
-        policy.save(folder)
+        trainer.learner.save(folder)
         metrics = [row["metrics"] for row in steps]
-        write_table(folder / "metrics.csv", METRICS, metrics)
+        columns = metric_columns(trainer.settings.reward.weights)
+        write_table(folder / "metrics.csv", columns, metrics)
         write_table(folder / "alarms.csv", COLUMNS, map(asdict, alarms(metrics, bounds)))
         # Seconds differ from run to run, so they stand apart.
         timing = [{"step": row["step"], **row["seconds"]} for row in steps]

@@ -1,12 +1,13 @@
 """The report: one HTML page on what the run made, with its figures as files beside it."""
 
-from itertools import chain
+from collections.abc import Mapping
 from pathlib import Path
 
 from refine_af.command_line import run
 from refine_af.errors import InputError
 from refine_af.landing import whole_file, whole_folder
-from refine_af.report.contents import drawings
+from refine_af.ratings.settings import Summary
+from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
 from refine_af.report.contents import report as report_page
 from refine_af.report.finished_run import (
     ModelRun,
@@ -14,84 +15,109 @@ from refine_af.report.finished_run import (
     read_answers,
     read_instance_scores,
     read_instances,
+    read_overlaps,
     read_pool,
     read_scores,
     read_steps,
     read_truth,
 )
+from refine_af.report.paper import Paper, read_paper
+from refine_af.report.rated import read_ratings
 from refine_af.report.settings import Report
+from refine_af.settings import OverlapBounds
 
 
 def main(
     *,
     settings: Report,
+    bounds: OverlapBounds,
+    rating_settings: Summary,
+    algorithm: str,
     models: list[str],
     methods: list[str],
+    rated: list[str],
     pools: list[Path],
     ppo: list[Path],
     instances: list[Path],
+    overlaps: list[Path],
     tables: list[Path],
     scores: list[Path],
     truths: list[Path],
+    ratings: list[Path],
+    table_2: Path,
+    table_3: Path,
     report: Path,
     figures: Path,
 ) -> None:
-    """Write the page and the folder of figures.
+    """Write the page, and the folder of figures and of the tables' numbers.
 
-    Lists follow the order of `models`: `pools` holds each one's segments, `instances` each one's
-    segments method by method, `ppo`, `tables` and `scores` (of instances) one entry each,
-    `truths` one each or none.
+    Lists follow the order of `models`: `pools` holds each one's segments, `instances` and
+    `overlaps` each one's segments method by method, `ppo`, `tables` and `scores` (of instances)
+    one entry each, `truths` one each or none; `ratings` one for each of the models `rated`.
+    `table_2` and `table_3` are the paper's.
     """
     runs = _runs(
-        models=models,
-        methods=methods,
-        pools=pools,
-        ppo=ppo,
-        instances=instances,
-        tables=tables,
-        scores=scores,
-        truths=truths,
+        algorithm.upper(),
+        models,
+        methods,
+        segments={"pools": pools, "instances": instances, "overlaps": overlaps},
+        files={"ppo": ppo, "tables": tables, "scores": scores, "truths": truths},
+        ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    drawn = [drawings(run, settings) for run in runs]
-    page = report_page(runs, drawn, settings)
-    with whole_folder(figures) as folder:
-        for drawing in chain.from_iterable(drawn):
-            (folder / f"{drawing.name}.svg").write_bytes(drawing.svg)
-            (folder / f"{drawing.name}.png").write_bytes(drawing.png)
-            drawing.numbers.to_csv(folder / f"{drawing.name}.csv", index=False)
-    with whole_file(report) as aside:
-        aside.write_text(page, encoding="utf-8")
+    paper = read_paper(table_2, table_3)
+    _write(runs, paper, Settings(settings, bounds, rating_settings), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 
 
-def _runs(
+def _write(
+    runs: list[ModelRun],
+    paper: Paper,
+    settings: Settings,
     *,
+    report: Path,
+    figures: Path,
+) -> None:
+    found = {run.name: findings(run, settings.report) for run in runs}
+    drawn = [drawings(run, settings.report) for run in runs]
+    page = report_page(runs, found, drawn, paper, settings)
+    numbers = numbers_of_tables(runs, found, paper, settings.overlap)
+    with whole_folder(figures) as folder:
+        for drawing in (each for of_model in drawn for each in of_model if each):
+            (folder / f"{drawing.name}.svg").write_bytes(drawing.svg)
+            (folder / f"{drawing.name}.png").write_bytes(drawing.png)
+            numbers[drawing.name] = drawing.numbers
+        for name, table in numbers.items():
+            table.to_csv(folder / f"{name}.csv", index=False)
+    with whole_file(report) as aside:
+        aside.write_text(page, encoding="utf-8")
+
+
+def _runs(
+    algorithm: str,
     models: list[str],
     methods: list[str],
-    pools: list[Path],
-    ppo: list[Path],
-    instances: list[Path],
-    tables: list[Path],
-    scores: list[Path],
-    truths: list[Path],
+    *,
+    segments: Mapping[str, list[Path]],
+    files: Mapping[str, list[Path]],
+    ratings: Mapping[str, list[Path]],
 ) -> list[ModelRun]:
+    """The models' results: of each flag in `segments` a share, of each in `files` one."""
     if not models or len(set(models)) < len(models):
         raise InputError(f"--models: no list of different names: {models}")
-    of_pools = _by_owner("--pools", pools, models)
-    of_instances = _by_owner("--instances", instances, models)
-    of_ppo = _by_owner("--ppo", ppo, models, each=1)
-    of_tables = _by_owner("--tables", tables, models, each=1)
-    of_scores = _by_owner("--scores", scores, models, each=1)
-    of_truths = _by_owner("--truths", truths, models, each=1) if truths else {}
+    shares = {name: _by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
+    single = {
+        name: _by_owner(f"--{name}", paths, models, each=1)
+        for name, paths in files.items()
+        if paths or name != "truths"
+    }
+    single["ratings"] = dict(ratings)
     return [
         _model_run(
             model,
-            pool=of_pools[model],
-            ppo=of_ppo[model][0],
-            instances=_by_owner("--instances", of_instances[model], methods),
-            table=of_tables[model][0],
-            instance_scores=of_scores[model][0],
-            truth=of_truths[model][0] if truths else None,
+            algorithm,
+            methods,
+            segments={name: found[model] for name, found in shares.items()},
+            files={name: found[model][0] for name, found in single.items() if model in found},
         )
         for model in models
     ]
@@ -99,30 +125,35 @@ def _runs(
 
 def _model_run(
     model: str,
+    algorithm: str,
+    methods: list[str],
     *,
-    pool: list[Path],
-    ppo: Path,
-    instances: dict[str, list[Path]],
-    table: Path,
-    instance_scores: Path,
-    truth: Path | None,
+    segments: Mapping[str, list[Path]],
+    files: Mapping[str, Path],
 ) -> ModelRun:
-    instructions, rejected, rounds = read_pool(pool)
-    scores = read_scores(table, list(instances))
-    written = {method: read_instances(segments) for method, segments in instances.items()}
+    instructions, rejected, rounds = read_pool(segments["pools"])
+    scores = read_scores(files["tables"], methods)
+    by_method = _by_owner("--instances", segments["instances"], methods)
+    overlaps = _by_owner("--overlaps", segments["overlaps"], methods)
+    written = {method: read_instances(paths) for method, paths in by_method.items()}
     return ModelRun(
         name=model,
+        algorithm=algorithm,
         pool=instructions,
         rejected=rejected,
         rounds=rounds,
-        steps=read_steps(ppo),
-        answers=read_answers(ppo),
+        steps=read_steps(files["ppo"]),
+        answers=read_answers(files["ppo"]),
         instances={method: rows for method, (rows, _) in written.items()},
         counts={method: counts for method, (_, counts) in written.items()},
-        alarms=read_alarms(ppo),
+        overlaps={
+            method: read_overlaps(overlaps[method], rows) for method, (rows, _) in written.items()
+        },
+        alarms=read_alarms(files["ppo"]),
         scores=scores,
-        instance_scores=read_instance_scores(instance_scores, scores, list(instances)),
-        truth=read_truth(truth) if truth else None,
+        instance_scores=read_instance_scores(files["scores"], scores, methods),
+        truth=read_truth(files["truths"]) if "truths" in files else None,
+        ratings=read_ratings(files["ratings"]) if "ratings" in files else None,
     )
 
 

@@ -1,55 +1,126 @@
-"""Supervised fine-tuning: the instances of a backbone's first instructions train a LoRA adapter."""
+"""Supervised fine-tuning: the instances of a backbone's first instructions train a model."""
 
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from refine_af import sft
 from refine_af.command_line import run
 from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.landing import check_free, whole_folder
+from refine_af.landing import whole_folder
+from refine_af.processes import Processes, joined
 from refine_af.records import Instance, read_records, write_json
-from refine_af.settings import Sft
+from refine_af.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.settings import SftWatch
+from refine_af.sft.examples import Example, encodings_of, examples, figures, overlapping, within
+from refine_af.sft.settings import Sft
+from refine_af.sources import sources
 from refine_af.tables import write_table
 
 
 def main(
     *,
     settings: Sft,
+    watch: SftWatch,
     size: int,
     encodings: Path,
     backbone: Path,
     instances: list[Path],
+    overlap: list[Path],
+    progress: Path,
     adapter: Path,
 ) -> None:
-    """Train on the instances, of all segments, that belong to the first `size` instructions."""
-    check_free(adapter)
-    templates = sft.encodings_of(read_document(encodings), encodings)
-    files = [folder / "instances.jsonl" for folder in instances]
-    found = [row for path in files for row in sft.within(read_records(path, Instance), size, path)]
-    examples, dropped = sft.examples(found, templates, settings)
-    where = f"{', '.join(map(str, files))}: of the first {size} instructions"
-    if not examples:
-        raise InputError(f"{where} no instance is left to train on")
+    """Train on the instances, of all segments, that belong to the first `size` instructions.
 
-    from refine_af import fine_tuning
-    from refine_af.lora import with_lora
-    from refine_af.models import load_backbone, load_tokenizer
+    `overlap` are the files that say which of them to leave out, where the settings ask for that.
+    What is done so far is kept in the folder `progress`: killed and called again, it goes on.
+    """
+    files = [folder / "instances.jsonl" for folder in instances]
+    texts = _texts(settings, size, encodings, files, overlap)
+    given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size}
+    given |= {"encodings": encodings, "backbone": backbone, "instances": files, "overlap": overlap}
+    stamp = fingerprint(given, code=sources(Path(__file__)))
+    with joined() as processes, _place(processes, progress, stamp, adapter) as place:
+        if place is not None:
+            _tune(settings, watch, backbone, texts, place, processes, adapter)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is trained on, as text, with how many instances were left out for which reason."""
+
+    size: int
+    where: str
+    examples: list[Example]
+    dropped: Counter[str]
+
+
+def _texts(
+    settings: Sft, size: int, encodings: Path, files: list[Path], overlap: list[Path]
+) -> Texts:
+    templates = encodings_of(read_document(encodings), encodings)
+    found = [row for path in files for row in within(read_records(path, Instance), size, path)]
+    without = overlapping(overlap, found) if settings.remove_overlap else None
+    kept, dropped = examples(found, templates, settings, without=without)
+    where = f"{', '.join(map(str, files))}: of the first {size} instructions"
+    if not kept:
+        raise InputError(f"{where} no instance is left to train on")
+    return Texts(size, where, kept, dropped)
+
+
+@contextmanager
+def _place(
+    processes: Processes, progress: Path, stamp: str, adapter: Path
+) -> Iterator[Path | None]:
+    """The job's own folder in `progress`, held for all processes; None where all is done."""
+    if not processes.first:
+        yield processes.told(None)
+        return
+    with scratch(progress, stamp) as place:
+        landed = landed_meanwhile(place, stamp, adapter)
+        yield processes.told(None if landed else place.folder)
+        if not landed:
+            mark_landed(place)
+
+
+def _tune(
+    settings: Sft,
+    watch: SftWatch,
+    backbone: Path,
+    texts: Texts,
+    place: Path,
+    processes: Processes,
+    adapter: Path,
+) -> None:
+    from refine_af.device_faults import device_faults
+    from refine_af.models import load_tokenizer
+    from refine_af.sft.output import save_tuned
+    from refine_af.sft.rows import figures as tokens
+    from refine_af.sft.rows import row
+    from refine_af.sft.training import HISTORY, TIMING, tuned
 
     tokenizer = load_tokenizer(backbone)
-    pairs = [(each, fine_tuning.row(each.prompt, each.completion, tokenizer)) for each in examples]
+    pairs = [(each, row(each.prompt, each.completion, tokenizer)) for each in texts.examples]
     trained = [pair for pair in pairs if len(pair[1].input_ids) <= settings.max_length]
-    dropped["longer than max_length"] = len(pairs) - len(trained)
+    texts.dropped["longer than max_length"] = len(pairs) - len(trained)
     if not trained:
-        raise InputError(f"{where} all exceed sft.max_length {settings.max_length}")
+        raise InputError(f"{texts.where} all exceed sft.max_length {settings.max_length}")
     kept, rows = zip(*trained, strict=True)
-    model = load_backbone(backbone, quantization=settings.quantization)
-    tuned = with_lora(model, settings.lora, seed=settings.seed, section="sft.lora")
+    with device_faults():
+        model, found = tuned(backbone, tokenizer, rows, settings, watch, place, processes)
+    if not processes.first:
+        return
     with whole_folder(adapter) as folder:
-        history = fine_tuning.train(tuned, tokenizer, rows, settings, folder)
-        fine_tuning.save_adapter(tuned, folder)
-        write_table(folder / "history.csv", fine_tuning.HISTORY, history)
-        summary = sft.figures(kept, dropped) | fine_tuning.figures(rows, history)
-        write_json(folder / "summary.json", {"instructions": size, **summary})
+        save_tuned(model, backbone, settings, folder)
+        write_table(folder / "history.csv", HISTORY, found.history)
+        # Seconds differ from run to run, so they stand apart.
+        write_table(folder / "timing.csv", TIMING, found.timing)
+        summary = figures(kept, texts.dropped) | tokens(rows) | {"updates": len(found.history)}
+        write_json(folder / "summary.json", {"instructions": texts.size, **summary})
 
 
 if __name__ == "__main__":

@@ -63,5 +63,6 @@ def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     tiny.make_judges(folder / "reward_model", folder / "evaluator", tiny_tokenizer)
     tiny.make_seeds(folder / "seeds.jsonl")
     tiny.make_tasks(folder / "tasks")
+    tiny.make_users(folder / "users.jsonl")
     tiny.make_prompt(folder / "instances.txt")
     return folder

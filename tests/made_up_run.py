@@ -8,13 +8,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from refine_af.ratings.items import QUESTIONS, Item, Key
+from refine_af.ratings.returned import Returned
+from refine_af.ratings.settings import Summary
+from refine_af.ratings.summary import COLUMNS, summary
+from refine_af.tables import write_table
+
 METHODS = ("self-instruct", "refine-af")
-SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"span":3,"examples":2}'
+SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"keys":"tasks","span":3,"examples":2}'
+BOUNDS = '{"ngram":13,"rouge_l":"0.7","words":3}'
+RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
+PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 
 
-def make_run(folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = True) -> list[str]:
+def make_run(
+    folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = True, rated: bool = False
+) -> list[str]:
     """Write every file that the report reads; the flags that name them, outputs under `folder`."""
+    came_back = [str(folder / f"ratings_{model}.csv") for model in models if rated]
+    for path in came_back:
+        make_ratings(Path(path))
     for model in models:
         make_pool(folder, model)
         make_ppo(folder / f"ppo_{model}")
@@ -37,14 +51,24 @@ def make_run(folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = T
         for method in METHODS
         for k in (0, 1)
     ]
+    overlaps = [
+        folder / f"overlap_{model}_{method}_{k}.jsonl"
+        for model in models
+        for method in METHODS
+        for k in (0, 1)
+    ]
     return [
-        *("--settings", SETTINGS, "--models", *models, "--methods", *METHODS),
+        *("--settings", SETTINGS, "--bounds", BOUNDS, "--rating-settings", RATINGS),
+        *("--models", *models, "--methods", *METHODS, "--algorithm", "ppo"),
+        *("--rated", *(models if rated else ()), "--ratings", *came_back),
         *("--pools", *map(str, segments)),
         *("--ppo", *(str(folder / f"ppo_{model}") for model in models)),
         *("--instances", *map(str, instances)),
+        *("--overlaps", *map(str, overlaps)),
         *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
         *("--scores", *(str(folder / f"scores_{model}.csv") for model in models)),
         *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
+        *("--table-2", str(PAPER / "table_2.csv"), "--table-3", str(PAPER / "table_3.csv")),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
 
@@ -92,7 +116,10 @@ def make_ppo(folder: Path, *, alarm: bool = False) -> None:
 
 
 def make_instances(folder: Path, model: str, method: str) -> None:
-    """Two segments of 3 instructions: 5 replies parsed, 4 instances, 1 of them without input."""
+    """Two segments of 3 instructions: 5 replies parsed, 4 instances, 1 of them without input.
+
+    By refine-af every second one has 0.5 more reward, and the second one overlaps.
+    """
     for k in (0, 1):
         segment = folder / f"instances_{model}_{method}_{k}"
         rows = [
@@ -101,6 +128,11 @@ def make_instances(folder: Path, model: str, method: str) -> None:
         ]
         write_rows(segment / "instances.jsonl", rows)
         write_rows(segment / "rejected.jsonl", [])
+        near = [method == "refine-af" and not k and bool(place) for place in range(2)]
+        write_rows(
+            folder / f"overlap_{model}_{method}_{k}.jsonl",
+            [overlap(row["id"], each) for row, each in zip(rows, near, strict=True)],
+        )
         write_csv(
             segment / "counts.csv",
             "instructions,parsed,kept,no output,empty output",
@@ -108,11 +140,47 @@ def make_instances(folder: Path, model: str, method: str) -> None:
         )
 
 
+def make_ratings(path: Path) -> None:
+    """What the summary tells of Anna and Ben, who rate four replies by each method.
+
+    Anna gives self-instruct A, B, C, D and refine-af A, A, B, C; Ben B, B, C, D and A, A, B, B.
+    Anna reviews two instances of each: 2, 1 and 0 yes to the questions, and 2, 2 and 1.
+    """
+    grades = {"Anna": ("ABCD", "AABC"), "Ben": ("BBCD", "AABB")}
+    review = {
+        "self-instruct": ("yes no no", "yes yes no"),
+        "refine-af": ("yes yes yes", "yes yes no"),
+    }
+    items = {
+        "ratings": {f"{m}{n}": Item(m, f"user_{n}") for m in METHODS for n in range(4)},
+        "review": {f"{m}-{n}": Item(m, f"i{n}") for m in METHODS for n in range(2)},
+    }
+    given = {
+        rater: {
+            (f"{method}{n}", "rating"): grade
+            for method, each in zip(METHODS, both, strict=True)
+            for n, grade in enumerate(each)
+        }
+        for rater, both in grades.items()
+    }
+    given["Anna"] |= {
+        (f"{method}-{n}", question): answer
+        for method, each in review.items()
+        for n, answers in enumerate(each)
+        for question, answer in zip(QUESTIONS["review"], answers.split(), strict=True)
+    }
+    raters = [Returned(path, rater, answers) for rater, answers in given.items()]
+    settings = Summary.model_validate_json(RATINGS)
+    write_table(path, COLUMNS, summary(raters, Key("", "tiny", METHODS, items), settings))
+
+
 def make_scores(path: Path) -> None:
     """Three tasks of 1, 1 and 2 instances in two categories; at 6 refine-af wins, ties, loses."""
     scores = {
         ("base", ""): (4, 8, 6),
         ("base-few-shot", ""): (12, 12, 12),
+        ("copy-demonstration", ""): (9, 9, 9),
+        ("empty", ""): (0, 0, 0),
         ("self-instruct", "3"): (10, 20, 15),
         ("self-instruct", "6"): (10, 20, 30),
         ("refine-af", "3"): (11, 21, 16),
@@ -135,7 +203,7 @@ def make_instance_scores(path: Path) -> None:
     cells = ("self-instruct_3", "self-instruct_6", "refine-af_3", "refine-af_6")
     scores = [(10, 10, 11, 18), (20, 20, 21, 20), (15, 30, 16, 27), (15, 30, 16, 23)]
     rows = [
-        (f"i{place}", task, *row)
+        (f"i{place}", f"task{task}", *row)
         for place, (task, row) in enumerate(zip((1, 2, 3, 3), scores, strict=True))
     ]
     write_csv(path, ",".join(["id", "task", *cells]), rows)
@@ -172,7 +240,7 @@ def answer(when: str, place: int, reward: float, *, parsed: bool = True) -> dict
         "input": "a map" if parsed else None,
         "output": "the Nile" if parsed else None,
         "reward": reward,
-        **dict.fromkeys(COMPONENTS, 0.5 if parsed else None),
+        "components": dict.fromkeys(COMPONENTS, 0.5) if parsed else None,
     }
 
 
@@ -185,8 +253,21 @@ def instance(method: str, place: int, *, text: str) -> dict[str, Any]:
         "input": text,
         "output": "four words are here",
         "adapter_sha256": "0" * 64 if method == "refine-af" else "",
-        "reward": 0.25,
-        **dict.fromkeys(COMPONENTS, 0.5),
+        "reward": 0.75 if method == "refine-af" and place % 3 else 0.25,
+        "components": dict.fromkeys(COMPONENTS, 0.5),
+    }
+
+
+def overlap(identity: str, near: bool, source: str = "user_oriented_task_3") -> dict[str, Any]:
+    return {
+        "id": identity,
+        "ngrams": 2 * near,
+        "ngram_source": source if near else None,
+        "instruction_rouge_l": 0.8 if near else 0.25,
+        "instruction_source": source,
+        "input_rouge_l": 0.75 if near else 0.0,
+        "input_source": source if near else None,
+        "overlaps": near,
     }
 
 

@@ -43,6 +43,7 @@ SETTINGS: dict[str, Any] = {
         "stop": ["Task"],
     },
     "reward": {
+        "scorer": "refine_af.rewards.Scorer",
         "model": "reward_model",
         "evaluator": "evaluator",
         "max_length": 64,

@@ -231,6 +231,14 @@ def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_that_nothing_was_drawn_is_no_news(
+    algorithm: str, tiny_llama: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    learn(learner_of(moved_policy(tiny_llama), tiny_llama, algorithm=algorithm), step=1)
+    assert "reward function" not in caplog.text
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_without_a_kl_coefficient_there_is_no_penalty(algorithm: str, tiny_llama: Path) -> None:
     """All rewards alike: then only the penalty moves anything."""
     for coefficient, moves in ((0.0, False), (0.2, True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,18 @@ import pytest
 import torch
 import yaml
 
-from policies import SETTINGS, ppo_settings
+import ppo as stage2
+from policies import SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
 from refine_af.ppo.alarm import Alarm, alarms, new_alarms, text_figures
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
+from refine_af.ppo.settings import Reward
 from refine_af.ppo.training import Step, Trainer
 from refine_af.prompts import prompt_of
-from refine_af.records import Instruction
+from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, Triplet
-from refine_af.settings import Alarms
+from refine_af.settings import Alarms, PpoWatch
 from tiny import ROOT
 
 Row = dict[str, Any]
@@ -322,3 +325,76 @@ def test_a_reward_for_real_words_raises_no_alarm(answering: Path) -> None:
     steps = trained(answering, judge, learning_rate=0.003)
     assert steps[-1].metrics["reward_mean"] > steps[0].metrics["reward_mean"] + 0.05
     assert named(steps) == set()
+
+
+class Lengthy:
+    """A scorer that pays for length."""
+
+    def __init__(self, settings: Reward, model: Path | None, evaluator: Path | None) -> None:
+        pass
+
+    def __call__(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
+        return [{"length": len(triplet.output) / 10} for triplet in triplets]
+
+
+@pytest.fixture
+def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
+    """What stage 2 is given to train on that scorer alone, but where it writes."""
+    rows = [
+        Instruction(f"i{place:06}", f"Say {word}.", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
+        for place, word in enumerate(WORDS * 4)
+    ]
+    write_records(tmp_path / "segment" / "instructions.jsonl", rows)
+    (tmp_path / "prompt.txt").write_text(PROMPT)
+    weights = {"length": 1.0, "constant": 0.0, "unparseable": -1.0}
+    reward = {"scorer": f"{__name__}.Lengthy", "model": None, "evaluator": None, "max_length": 9}
+    settings = ppo_settings(
+        steps=7,
+        rollouts=16,
+        batch_size=16,
+        gradient_accumulation_steps=1,
+        learning_rate=0.01,
+        value_learning_rate=0.01,
+        kl={"coefficient": 0.001, "adaptive": False, "target": 6.0, "horizon": 10000.0},
+        sampling=SETTINGS["sampling"] | {"max_new_tokens": 40},
+        reward=reward | {"weights": weights},
+    )
+    return {
+        "settings": settings,
+        "backbone": answering,
+        "reward_model": None,
+        "evaluator": None,
+        "instructions": tmp_path / "segment",
+        "prompt": tmp_path / "prompt.txt",
+    }
+
+
+def watching(action: str) -> PpoWatch:
+    bounds = WATCH["alarm"] | {"action": action, "window": 2, "length": 1.3}
+    return PpoWatch.model_validate(WATCH | {"checkpoint_every": 3, "alarm": bounds})
+
+
+def test_a_stage_that_an_alarm_ended_goes_on_with_warn_as_if_it_had_not(
+    hackable: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [
+        {"progress": tmp_path / name / "kept", "ppo": tmp_path / name / "ppo"}
+        for name in ("warned", "ended")
+    ]
+    stage2.main(**hackable | places[0], watch=watching("warn"))
+    told = re.findall(r"alarm at step (\d+): (.*)", capsys.readouterr().out)
+    first, words = told[0]
+    assert words.startswith("replies were 1.") and 3 < int(first) < 7
+
+    for _ in range(2):  # started again with the same bounds it ends at the same step
+        with pytest.raises(InputError, match=r"watch\.ppo\.alarm\.action is error") as ended:
+            stage2.main(**hackable | places[1], watch=watching("error"))
+        assert str(ended.value).endswith(f"the same command goes on:\n  step {first}: {words}")
+        assert not places[1]["ppo"].exists()
+    capsys.readouterr()
+    stage2.main(**hackable | places[1], watch=watching("warn"))
+    assert "going on after step 3\n" in capsys.readouterr().out
+    names = {path.relative_to(places[0]["ppo"]) for path in places[0]["ppo"].rglob("*.*")}
+    assert Path("alarms.csv") in names
+    for name in names - {Path("timing.csv")}:
+        assert (places[1]["ppo"] / name).read_bytes() == (places[0]["ppo"] / name).read_bytes()

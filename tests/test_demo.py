@@ -20,7 +20,7 @@ from refine_af.demo.corpus import EXAMPLES_HEADER, LIST_HEADER, draw_task
 from refine_af.demo.families import TRAINING
 from refine_af.demo.settings import Demo
 from refine_af.experiment import canonical
-from refine_af.records import read_seeds
+from refine_af.human_tasks import read_seeds
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
@@ -124,7 +124,7 @@ def test_the_held_out_tasks_are_superni_tasks(
     collected = tmp_path / "instances.jsonl"
     section = json.dumps(CONFIG["superni"] | {"instances_per_task": 2})
     flags = ["--settings", section, "--tasks", tmp_path / "superni", "--instances", collected]
-    done = run_script("superni", "instances", *flags)
+    done = run_script("superni_replies", "instances", *flags)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in collected.read_text().splitlines()]
     assert len(rows) == 24 and all(row["input"] for row in rows)
@@ -236,7 +236,7 @@ def test_the_judges_are_checkpoints_and_the_same_every_time(
         command(script.evaluator, tokenizer=tokenizer, evaluator=evaluator)
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
     settings = Reward.model_validate(CONFIG["ppo"]["reward"])
-    (scores,) = Scorer(settings, *folders["first"]).score([Triplet("Say it.", "", "It.")])
+    (scores,) = Scorer(settings, *folders["first"])([Triplet("Say it.", "", "It.")])
     assert set(scores) == set(COMPONENTS)
 
 

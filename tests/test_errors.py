@@ -96,6 +96,22 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("superni.baselines.self-instruct", {"prompt": "demo/prompts/superni.txt", "stop": []}),
         ["superni.baselines", "'self-instruct'"],
     ),
+    "a copy's name": (
+        put("superni.baselines.copy-input", {"prompt": "demo/prompts/superni.txt", "stop": []}),
+        ["superni.baselines", "'copy-input' is in every table"],
+    ),
+    "the name of the table's log": (
+        put("superni.baselines.table", {"prompt": "demo/prompts/superni.txt", "stop": []}),
+        ["superni.baselines", "'table' is the name"],
+    ),
+    "no layer to adapt": (put("sft.lora.targets", []), ["  sft.lora.targets: neither", "got []"]),
+    "layers of a wrong kind": (
+        put("ppo.lora.targets", [3]),
+        ["  ppo.lora.targets: neither", "[3]"],
+    ),
+    "words in a row without end": (put("overlap.ngram", 10**6), ["overlap.ngram", "1000000"]),
+    "a batch without end": (put("sft.batch_size", 10**9), ["sft.batch_size", "1000000000"]),
+    "a decay without end": (put("sft.weight_decay", 1e30), ["sft.weight_decay", "1e+30"]),
     "more segments than can be planned": (
         put("sizes", [10**9]),
         ["sizes: 1000000000", "instructions.segment"],
@@ -128,6 +144,14 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         ["models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"],
     ),
     "missing reward model": (put("ppo.reward.model", "gone"), ["ppo.reward.model", "gone"]),
+    "a scorer that is nowhere": (
+        put("ppo.reward.scorer", "my_reward.Brief"),
+        ["ppo.reward.scorer", "my_reward.Brief", "no such module"],
+    ),
+    "weights of another scorer": (
+        put("ppo.reward.weights.brief", 1.0),
+        ["ppo.reward", "weights are for brief", "gives coherence, naturalness"],
+    ),
     "missing seeds": (put("data.seeds", "none.jsonl"), ["data.seeds", "none.jsonl"]),
     "missing prompt": (put("prompts.instances", "none.txt"), ["prompts.instances", "none.txt"]),
     "a hub checkpoint without fetch": (
@@ -271,14 +295,16 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
     config = read_experiment(tiny_config(world))
     row = '{"id": "i000000-0", "instruction_id": "i000000", "method": "self-instruct", '
     row += '"instruction": "Sort.", "input": "", "output": "One.", "adapter_sha256": "", '
-    row += '"reward": 0.1, "reward_model": 1.5, "naturalness": 0.5, "coherence": 0.5, '
-    row += '"understandability": 0.5}'
+    row += '"reward": 0.1, "components": {"reward_model": 1.5}}'
     given: Flags = {
         "settings": canonical(config.sft),
+        "watch": canonical(config.watch.sft),
         "size": 4,
         "encodings": ROOT / "demo" / "prompts" / "sft.json",
         "backbone": world / "llama",
         "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
+        "overlap": [],
+        "progress": out / "kept",
         "adapter": out / "made",
     }
     return "sft", given | changes
@@ -287,7 +313,7 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
 def tasks(world: Path, out: Path, folder: Path) -> tuple[str, Flags]:
     config = read_experiment(tiny_config(world))
     flags: Flags = {"settings": canonical(config.superni), "tasks": folder}
-    return "superni instances", flags | {"instances": out / "made"}
+    return "superni_replies instances", flags | {"instances": out / "made"}
 
 
 def pool(world: Path, out: Path, folder: Path) -> tuple[str, Flags]:
@@ -327,8 +353,7 @@ BROKEN_FILES: dict[str, Callable[[Path, Path], tuple[tuple[str, Flags], list[str
                 out / "wrong",
                 '{"id": "i000000-0", "instruction_id": "i000000", "method": "m", '
                 '"instruction": "Sort.", "input": "", "output": 7, "adapter_sha256": "", '
-                '"reward": 0.1, "reward_model": 1.5, "naturalness": 0.5, "coherence": 0.5, '
-                '"understandability": 0.5}',
+                '"reward": 0.1, "components": {"reward_model": 1.5}}',
             ),
         ),
         ["instances.jsonl, line 1", "'output'", "7"],
@@ -395,7 +420,9 @@ BROKEN_FILES: dict[str, Callable[[Path, Path], tuple[tuple[str, Flags], list[str
 def test_a_broken_file_is_named(world: Path, tmp_path: Path, run_script: Any, name: str) -> None:
     (command, flags), wanted = BROKEN_FILES[name](world, tmp_path)
     script, *subcommand = command.split()
-    given = [part for flag, value in flags.items() for part in (f"--{flag}", value)]
+    given: list[object] = []
+    for flag, value in flags.items():
+        given += [f"--{flag}", *(value if isinstance(value, list) else [value])]
     done = run_script(script, *subcommand, *given)
     assert_refused(done.stdout + done.stderr, done.returncode, wanted)
     assert not (tmp_path / "made").exists()

@@ -61,6 +61,34 @@ def test_yamls_exponents_are_numbers(paper: dict[str, Any]) -> None:
     assert read_experiment(paper).sft.learning_rate == 2e-5
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "learning_rate",
+        "value_learning_rate",
+        "clip",
+        "value_coefficient",
+        "kl.coefficient",
+        "reward.weights.constant",
+        "reward.weights.naturalness",
+    ],
+)
+def test_a_number_that_no_one_can_mean_is_named(key: str, paper: dict[str, Any]) -> None:
+    *sections, name = key.split(".")
+    place = paper["ppo"]
+    for section in sections:
+        place = place[section]
+    place[name] = 1e300
+    with pytest.raises(InputError, match=rf"ppo\.{key}: .* 1000000; got 1e\+300"):
+        read_experiment(paper)
+
+
+def test_judges_that_would_read_nothing_are_refused(paper: dict[str, Any]) -> None:
+    paper["ppo"]["reward"]["max_length"] = 31
+    with pytest.raises(InputError, match=r"ppo\.reward: max_length 31: .*at least 32"):
+        read_experiment(paper)
+
+
 def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
     experiment = read_experiment(paper)
     assert (experiment.segments, experiment.segments_of(5001)) == (3, 2)

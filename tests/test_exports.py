@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from conftest import Script
 from made_up_run import write_csv
 from refine_af.data_card import card_of
 from refine_af.errors import InputError
-from refine_af.experiment import Provenance, canonical, provenance, read_experiment
-from refine_af.exports import COLUMNS, alpaca, columns, counts_of, whole_characters
+from refine_af.experiment import canonical, read_experiment
+from refine_af.exports import alpaca, column_kinds, columns, counts_of, whole_characters
+from refine_af.provenance import Provenance, provenance
 from refine_af.records import Instance, write_records
 from tiny import ROOT
 
@@ -32,7 +34,8 @@ def instance(number: int, text: str = "", output: str = "four words are here") -
     """Rewards of 0.25, 0.5, 0.75 ... in order."""
     pool = f"i{number:06d}"
     texts = (f"{pool}-0", pool, "refine-af", f"Name river {number}", text, output)
-    return Instance(*texts, "ab" * 32, (number + 1) / 4, 1.5, 0.9, 0.8, 0.1 + 0.2)
+    components = {"reward_model": 1.5, "naturalness": 0.9, "coherence": 0.1 + 0.2}
+    return Instance(*texts, "ab" * 32, (number + 1) / 4, components)
 
 
 ROWS = [instance(0), instance(1, "one two"), instance(2, ODD, ODD)]
@@ -65,7 +68,8 @@ LOAD = """
 import json, sys
 from datasets import load_dataset
 data = load_dataset(sys.argv[1], split="train", cache_dir=sys.argv[2])
-print(json.dumps({"features": {k: v.dtype for k, v in data.features.items()}, "rows": list(data)}))
+kinds = {k: str(v) for k, v in data.features.items()}
+print(json.dumps({"features": kinds, "rows": list(data)}))
 """
 
 
@@ -82,8 +86,11 @@ def test_the_data_set_is_read_whole_without_the_hub(origin: Provenance, tmp_path
     script.main(**given)
     whole = loaded(tmp_path / "out", tmp_path / "cache")  # as the card's head names the files
     assert whole == loaded(given["dataset"], tmp_path / "second cache")
-    assert whole["features"] == COLUMNS
-    assert list(COLUMNS.values()) == ["string"] * 7 + ["float64"] * 5
+    texts = ["id", "instruction_id", "method", "instruction", "input", "output", "adapter_sha256"]
+    number = "Value('float64')"
+    scores = ", ".join(f"'{name}': {number}" for name in ROWS[0].components)
+    numbers = {"reward": number, "components": f"{{{scores}}}"}
+    assert whole["features"] == dict.fromkeys(texts, "Value('string')") | numbers
     assert len(whole["rows"]) == 3
     assert whole["rows"][1] == vars(ROWS[1])
     assert whole["rows"][2] == vars(ROWS[2]) | {"input": MENDED, "output": MENDED}
@@ -132,6 +139,7 @@ def test_the_card_tells_the_runs_own_numbers(origin: Provenance, tmp_path: Path)
         # .25, .5, .75: the standard deviation is that of the population, sqrt(1/24)
         "| `reward` | 0.5000 | 0.2041 | 0.2500 | 0.5000 | 0.7500 |",
         "| `naturalness` | 0.9000 | 0.0000 | 0.9000 | 0.9000 | 0.9000 |",
+        "The components are given by `refine_af.rewards.Scorer`: model `OpenAssistant/oasst-rm-2.1",
         "1 instances held half a character",
         "| model | `mistralai/Mistral-7B-v0.1@7231864981174d9bee8c7687c24c8344414eae6b` |",
         "| seed of the pairs | 42 |",
@@ -186,7 +194,7 @@ def test_a_checkpoints_name_cannot_break_the_card(origin: Provenance) -> None:
 @given(texts=st.lists(ANY_TEXT, min_size=3, max_size=3))
 def test_any_text_is_valid_afterwards_and_else_untouched(texts: list[str]) -> None:
     names = ("instruction", "input", "output")
-    row = Instance("i", "i", "m", *texts, "", 0.0, 0.0, 0.0, 0.0, 0.0)
+    row = Instance("i", "i", "m", *texts, "", 0.0, {"a": 0.0})
     found = whole_characters([row])
     (entry,) = alpaca(found.instances)
     for name, text in zip(names, texts, strict=True):
@@ -209,6 +217,7 @@ def test_any_text_is_valid_afterwards_and_else_untouched(texts: list[str]) -> No
         ("instructions,kept\n1,2\n", "no column 'parsed'"),
         ("instructions,parsed,kept\n2,2,2\n", "count 2 instances, not 3"),
         ("instructions,parsed,kept\n2,2,\ufffd\n", "'kept' is no count"),
+        (f"instructions,parsed,kept\n2,2,{'9' * 140_000}\n", "no table of counts: field larger"),
     ],
 )
 def test_odd_counts_are_named(content: str, message: str, tmp_path: Path) -> None:
@@ -217,6 +226,49 @@ def test_odd_counts_are_named(content: str, message: str, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=message) as error:
         counts_of([path], 3)
     assert str(path) in str(error.value)
+
+
+def test_instances_of_two_scorers_are_no_data_set() -> None:
+    other = replace(ROWS[1], components={"brief": 1.0})
+    with pytest.raises(InputError, match="i000001-0 has the components brief, and i000000-0 has r"):
+        column_kinds([ROWS[0], other])
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 10**400])
+def test_a_score_that_is_no_number_is_named(score: float) -> None:
+    rows = [replace(ROWS[1], reward=score), replace(ROWS[1], components=ROWS[1].components)]
+    with pytest.raises(InputError, match=r"i000001-0 has the scores \{'reward': "):
+        column_kinds(rows)
+    rows[0] = replace(ROWS[1], components=ROWS[1].components | {"naturalness": score})
+    with pytest.raises(InputError, match=r"i000001-0 has the scores \{'naturalness': "):
+        column_kinds(rows)
+
+
+def test_the_card_tells_no_path_of_this_machine() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    home = "/home/someone"
+    config["models"] = {"mine": {"checkpoint": f"{home}/my|model"}}
+    config["servers"], config["ratings"]["files"] = {}, {}
+    config["data"]["seeds"] = f"{home}/seeds.jsonl"
+    config["prompts"]["instances"] = "../../someone/prompt.txt"
+    config["ppo"]["reward"]["model"] = f"{home}/judge/"
+    told = provenance(read_experiment(config), "mine")
+    counts = {"instructions": 3, "parsed": 3, "kept": 3}
+    text = card_of(told, "refine-af", ROWS, counts, data_file="a", mended=0)
+    assert "someone" not in text
+    assert "| model | `my\\|model` |" in text
+    assert "the terms of that model, `my|model`." in text
+    assert "model `judge`, evaluator `MingZhong/unieval-dialog@" in text
+    assert "The seed tasks (`seeds.jsonl`) and the prompt (`prompt.txt`)" in text
+
+
+def test_flags_that_name_nothing_are_refused(origin: Provenance, tmp_path: Path) -> None:
+    given = made(tmp_path, origin)
+    with pytest.raises(InputError, match="--method 'alpaca': known are self-instruct, refine-af"):
+        script.main(**given | {"method": "alpaca"})
+    with pytest.raises(InputError, match="--segments: none is named"):
+        script.main(**given | {"segments": []})
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_export_is_said(origin: Provenance, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from made_up_run import answer, make_run, write_rows
 from refine_af.command_line import run
-from refine_af.report.finished_run import COMPONENTS
 from report import main
 
 SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
@@ -20,6 +19,7 @@ COUNTS |= {"answers": [{"junk": True, "true": False}, {"junk": True, "true": Tru
 
 
 MARKED = {"junk": None, "true": None}
+RATED = "measure,rater,method,value,low,high\n"
 CELLS = "task,self-instruct_3,self-instruct_6,refine-af_3,refine-af_6\n"
 
 
@@ -72,12 +72,19 @@ BROKEN = [
     ("scores_tiny.csv", "id,task\ni,t\n", ["self-instruct_3"]),
     ("scores_tiny.csv", CELLS, ["holds no instance"]),
     ("scores_tiny.csv", CELLS + "t,1,2,nan,4\n", ["line 2", "'refine-af_3'", "'nan'"]),
+    ("scores_tiny.csv", CELLS + "task1,1,2,3,4\n", ["0 instances of task 'task2'", "has 1"]),
+    ("scores_tiny.csv", CELLS + "other,1,2,3,4\n", ["1 instances of task 'other'", "has 0"]),
+    ("ratings_tiny.csv", RATED, ["holds no count of ratings and none of reviews"]),
+    ("ratings_tiny.csv", RATED + "ratings,,refine-af,x,,\n", ["line 2", "'value'", "'x'"]),
+    ("ratings_tiny.csv", RATED + "ratings,,refine-af,8,,\n", ["'rating A'", "'refine-af'"]),
+    ("overlap_tiny_refine-af_1.jsonl", "", ["None where 'i000003-0' belongs"]),
+    ("overlap_tiny_refine-af_0.jsonl", '{"id": "i"}\n', ["line 1", "'ngrams'"]),
 ]
 
 
 @pytest.mark.parametrize(("name", "content", "named"), BROKEN)
 def test_broken_file(tmp_path: Path, name: str, content: str | bytes, named: list[str]) -> None:
-    flags = make_run(tmp_path)
+    flags = make_run(tmp_path, rated=True)
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     message = refusal(flags)
     assert str(tmp_path / name) in message and "Traceback" not in message
@@ -137,9 +144,3 @@ def test_segment_without_rounds(tmp_path: Path) -> None:
     (tmp_path / "pool_tiny_1" / "rounds.csv").write_text(ROUNDS)
     run(main, arguments=flags)
     assert "There was one round." in (tmp_path / "report.html").read_text(encoding="utf-8")
-
-
-def test_components_are_those_of_the_reward() -> None:
-    from refine_af.rewards import COMPONENTS as JUDGED
-
-    assert COMPONENTS == JUDGED

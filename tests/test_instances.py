@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ from refine_af.instances import (
     run_on,
 )
 from refine_af.prompts import prompt_of
-from refine_af.records import Instance, Instruction, Rejected, read_records
+from refine_af.records import Instance, Instruction, Rejected, read_records, write_records
 from refine_af.replies import Finish, Reply
 from refine_af.reply_log import LoggedReply, ReplyLog
 from refine_af.rewards import COMPONENTS, Scorer, Triplet
+from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch, Sampling
 from tiny import tiny_config
 
@@ -249,7 +251,7 @@ def test_a_round_is_scored_once_and_in_one_go(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     three = [Triplet("a", "", str(place)) for place in range(3)]
     judge = Judging()
-    log = ScoreLog(path, judge)
+    log = ScoreLog(path, judge, COMPONENTS)
     first = log.scores(0, three)
     assert first[2] == dict.fromkeys(COMPONENTS, 3 + 2 / 3)
     assert log.scores(1, []) == [] and log.scores(2, three[:2])
@@ -259,7 +261,7 @@ def test_a_round_is_scored_once_and_in_one_go(tmp_path: Path) -> None:
 
     path.write_bytes(whole[:-5])  # killed within the last append
     judge = Judging()
-    log = ScoreLog(path, judge)
+    log = ScoreLog(path, judge, COMPONENTS)
     assert log.scores(0, three) == first
     assert log.scores(1, []) == [] and log.scores(2, three[:2])
     log.close()
@@ -268,30 +270,21 @@ def test_a_round_is_scored_once_and_in_one_go(tmp_path: Path) -> None:
 
     for damage, message in [
         (whole.splitlines(keepends=True)[0] * 2, "line 2: round 0 is scored already"),
-        (b'{"round": 0, "scores": [[1.0, 2.0]]}\n', "line 1: not 4 scores"),
+        (b'{"round": 0, "scores": [{"a": 1.0}]}\n', "line 1: not reward_model, .*: {'a': 1.0}"),
+        (whole.replace(b"3.0", b"NaN", 1), "line 1: not reward_model, .*: {'reward_model': nan"),
+        (whole.replace(b"3.0", b"1e999", 1), "line 1: not reward_model, .*: {'reward_model': inf"),
     ]:
         path.write_bytes(damage)
         with pytest.raises(InputError, match=message):
-            ScoreLog(path, judge)
+            ScoreLog(path, judge, COMPONENTS)
     path.write_bytes(whole)
     with pytest.raises(InputError, match="3 scores of round 0, which has 2 instances"):
-        ScoreLog(path, judge).scores(0, three[:2])
-
-
-@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
-def test_a_score_that_is_no_number_is_named(tmp_path: Path, odd: float) -> None:
-    def judge(triplets: Sequence[Triplet]) -> list[dict[str, float]]:
-        return [dict.fromkeys(COMPONENTS, 0.5) | {"coherence": odd} for _ in triplets]
-
-    path = tmp_path / "scores.jsonl"
-    with pytest.raises(InputError, match=f"coherence is {odd} for Triplet"):
-        ScoreLog(path, judge).scores(0, [Triplet("a", "", "b")])
-    assert path.read_bytes() == b"", "nothing odd is kept"
+        ScoreLog(path, judge, COMPONENTS).scores(0, three[:2])
 
 
 def row(instruction_id: str, number: int) -> Instance:
     texts = (f"{instruction_id}-{number}", instruction_id, "self-instruct", "x", "", "y")
-    return Instance(*texts, "", 0.1, 1.5, 0.9, 0.8, 0.7)
+    return Instance(*texts, "", 0.1, {"a": 1.5})
 
 
 def test_merged_ids_must_run_on() -> None:
@@ -433,14 +426,20 @@ def test_every_instance_tells_who_wrote_it_and_what_the_judges_say(
         assert rows[method]
         for row in rows[method]:
             assert (row.method, row.adapter_sha256) == (method, digest)
-            (alone,) = scorer.score([Triplet(row.instruction, row.input, row.output)])
-            found = {name: getattr(row, name) for name in COMPONENTS}
+            (alone,) = scorer([Triplet(row.instruction, row.input, row.output)])
+            found = row.components
             assert found == pytest.approx(alone, rel=1e-4, abs=1e-5)
             # The demo's weights.
-            by_hand = 0.1 * row.reward_model + 0.3 * row.naturalness + 0.4 * row.coherence
-            assert row.reward == pytest.approx(by_hand + 0.1 * row.understandability)
+            by_hand = 0.1 * found["reward_model"] + 0.3 * found["naturalness"]
+            by_hand += 0.4 * found["coherence"] + 0.1 * found["understandability"]
+            assert row.reward == pytest.approx(by_hand)
     outputs = [[row.output for row in rows[method]] for method in digests]
     assert outputs[0] != outputs[1], "the adapter decides what is written"
+
+    kept = reading(world, given, 3, tmp_path / "self-instruct")
+    script.segment(**kept | {"segment": tmp_path / "segment"})
+    places = [path for path in kept["progress"].iterdir() if path.is_dir()]
+    assert len(places) == 2, "what another method has landed there is not this one's"
 
 
 def test_scores_decide_nothing_of_what_is_kept(world: Path, tmp_path: Path) -> None:
@@ -458,7 +457,9 @@ def test_scores_decide_nothing_of_what_is_kept(world: Path, tmp_path: Path) -> N
         (row.id, row.input, row.output) for row in after
     ]
     for row in after:
-        by_hand = 0.1 * row.reward_model + 0.3 * row.naturalness + 0.1 * row.understandability
+        found = row.components
+        by_hand = 0.1 * found["reward_model"] + 0.3 * found["naturalness"]
+        by_hand += 0.1 * found["understandability"]
         assert row.reward == pytest.approx(by_hand - 9.0)
 
 
@@ -487,4 +488,37 @@ def test_faults_end_the_stage_before_it_writes(
         instance_replies.main(**first | {"rounds": [1]})
     with pytest.raises(InputError, match=r"--rounds .* a file each is needed, got 1 --replies"):
         instance_replies.main(**first | {"rounds": [0, 1]})
+    with pytest.raises(InputError, match=r"--replies a: named for two rounds"):
+        instance_replies.main(**first | {"rounds": [0, 1], "replies": [Path("a"), Path("a")]})
     assert not second["segment"].exists()
+    with pytest.raises(InputError, match="--segments: none is named"):
+        script.merge(segments=[], instances=tmp_path / "merged.jsonl")
+    assert not (tmp_path / "merged.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ([], "instructions.jsonl: holds no instruction$"),
+        (["i000007", "i000007"], "line 2: id 'i000007', where i000008 follows"),
+        (["i000008", "i000007"], "line 2: id 'i000007', where i000009 follows"),
+        (["i000999", "i1000"], "line 2: id 'i1000', where i001000 follows"),
+        ([""], "line 1: id '', where i000000 follows"),
+        (["../x"], r"line 1: id '\.\./x', where i000000 follows"),
+        (["i\ud83d"], r"line 1: id 'i\\ud83d', where i000000 follows"),
+        (["i0"], "line 1: id 'i0', where i000000 follows"),
+    ],
+)
+def test_a_segment_whose_ids_do_not_run_on_is_refused(
+    ids: list[str], said: str, tmp_path: Path
+) -> None:
+    rows = [replace(instruction(0), id=name) for name in ids]
+    write_records(tmp_path / "instructions.jsonl", rows)
+    with pytest.raises(InputError, match=f"^{tmp_path}/.*{said}"):
+        read_segment(tmp_path)
+
+
+def test_a_segment_may_begin_anywhere_in_the_pool(tmp_path: Path) -> None:
+    rows = [instruction(index) for index in (999_999, 1_000_000)]
+    write_records(tmp_path / "instructions.jsonl", rows)
+    assert read_segment(tmp_path) == rows

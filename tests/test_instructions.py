@@ -460,7 +460,7 @@ def test_faults_end_the_stage_before_it_writes(
     ("change", "message"),
     [
         ({"last_item": 8}, "leaves nothing to write after the 8 demonstrations"),
-        ({"novelty": {"threshold": "0.0"}}, "rejects every instruction"),
+        ({"novelty": {"threshold": "0.0"}}, "a threshold of 0 is reached by every text"),
         ({"filter": {"min_words": 41}}, "min_words 41 is greater than max_words 40"),
     ],
 )

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from refine_af.intervals import bootstrap_difference, share_difference, spearman, spearman_interval
+from refine_af.intervals import (
+    bootstrap_difference,
+    share,
+    share_difference,
+    spearman,
+    spearman_interval,
+)
+from refine_af.significance import flip_test, mean_over_tasks, wins
 
 
 def interval(
@@ -112,9 +119,9 @@ def marks(
     """Marks before and after; what a prompt is before makes the same likely after."""
     ease = draw.normal(size=prompts)
     columns = []
-    for share in shares:
+    for each in shares:
         own = 0.7 * ease + math.sqrt(1 - 0.7**2) * draw.normal(size=prompts)
-        marked = own < NormalDist().inv_cdf(share)
+        marked = own < NormalDist().inv_cdf(each)
         known = draw.random(prompts) < counted
         columns.append([bool(a) if b else None for a, b in zip(marked, known, strict=True)])
     return columns
@@ -144,6 +151,48 @@ def test_about_95_of_100_intervals_of_shares_hold_the_truth(
     assert held in HELD
 
 
+@pytest.mark.parametrize("raters", [1, 3])
+@pytest.mark.parametrize(("items", "truth"), [(30, 0.5), (30, 0.8), (100, 0.95), (252, 0.1)])
+def test_about_95_of_100_intervals_of_one_share_hold_the_truth(
+    items: int, truth: float, raters: int
+) -> None:
+    draw = np.random.default_rng(13)
+    held = 0
+    for _ in range(RUNS):
+        columns = [marks(draw, items, (truth, truth), 1.0) for _ in range(raters)]
+        values = np.mean([column[0] for column in columns], axis=0)
+        _, low, high = share(values.tolist(), confidence=0.95, judges=raters)
+        held += low <= truth <= high
+    assert held in HELD
+
+
+@pytest.mark.parametrize(("items", "shares"), [(100, (0.7, 0.85)), (252, (0.3, 0.3))])
+def test_about_95_of_100_intervals_of_several_raters_shares_hold_the_truth(
+    items: int, shares: tuple[float, float]
+) -> None:
+    draw = np.random.default_rng(14)
+    held = 0
+    for _ in range(RUNS):
+        both = np.mean([marks(draw, items, shares, 1.0) for _ in range(3)], axis=0)
+        _, low, high = share_difference(*both.tolist(), confidence=0.95)
+        held += low <= shares[1] - shares[0] <= high
+    assert held in HELD
+
+
+def test_one_share_by_hand() -> None:
+    # Wilson: 12 of 12 from 12 / (12 + z²); 1 of 2 around a half by z / 2 / √(2 + z²).
+    z = 1.959964
+    whole = share([True] * 12, confidence=0.95)
+    assert whole == (1, pytest.approx(12 / (12 + z**2)), pytest.approx(1))
+    reach = z / 2 / math.sqrt(2 + z**2)
+    half = share([True, False], confidence=0.95)
+    assert half == (0.5, pytest.approx(0.5 - reach), pytest.approx(0.5 + reach))
+    # Of two judges who always differ: no more than the four marks that they gave.
+    assert share([0.5, 0.5], confidence=0.95, judges=2) == share([1, 0, 1, 0], confidence=0.95)
+    with pytest.raises(ValueError, match="no mark"):
+        share([], confidence=0.95)
+
+
 def noisy(draw: np.random.Generator, runs: int, steps: int, alike: float) -> np.ndarray:
     """Noise of variance 1, (runs, steps), whose neighbours correlate by `alike`."""
     noise = draw.normal(size=(runs, steps))
@@ -171,6 +220,68 @@ def test_about_95_of_100_intervals_of_a_trend_hold_the_truth(
         _, low, high = spearman_interval(series.tolist(), confidence=0.95)
         held += low <= truth <= high
     assert held in HELD
+
+
+def differences(
+    draw: np.random.Generator, tasks: int, each: int, apart: tuple[float, float], ties: float
+) -> tuple[np.ndarray, list[str]]:
+    """ROUGE-L of one method less another's, and each instance's task; the truth is `apart[0]`
+    times the share that does not tie.
+
+    `apart` is the mean and deviation of the tasks' own differences; every fifth task has a third
+    of the instances.
+    """
+    sizes = np.where(np.arange(tasks) % 5 == 0, each // 3, each)
+    numbers = np.repeat(np.arange(tasks), sizes)
+    values = draw.normal(*apart, tasks)[numbers] + draw.normal(0, 4, len(numbers))
+    values[draw.random(len(numbers)) < ties] = 0
+    return values.round(4), [f"task{number}" for number in numbers]
+
+
+HIERARCHIES = [
+    (12, 12, (0.0, 1.0), 0.9),  # the demo's number of tasks, nearly all the same
+    (12, 12, (0.4, 1.0), 0.3),
+    (40, 12, (1.5, 1.0), 0.3),
+    (119, 12, (0.5, 1.0), 0.5),  # Super-NI's number of tasks
+]
+
+
+@pytest.mark.parametrize(("tasks", "each", "apart", "ties"), HIERARCHIES)
+def test_about_95_of_100_intervals_of_tasks_won_hold_the_truth(
+    tasks: int, each: int, apart: tuple[float, float], ties: float
+) -> None:
+    draw = np.random.default_rng(5)
+    values, names = differences(draw, 100 * tasks, each, apart, ties)
+    truth = wins(values.tolist(), names, confidence=0.95, resamples=1, seed=0).share
+    held = 0
+    for run in range(RUNS):
+        values, names = differences(draw, tasks, each, apart, ties)
+        found = wins(values.tolist(), names, confidence=0.95, resamples=300, seed=run)
+        held += found.low <= truth <= found.high
+    assert held in HELD
+
+
+@pytest.mark.parametrize(("tasks", "each", "apart", "ties"), HIERARCHIES)
+def test_about_95_of_100_intervals_over_tasks_hold_the_truth(
+    tasks: int, each: int, apart: tuple[float, float], ties: float
+) -> None:
+    draw = np.random.default_rng(6)
+    held = 0
+    for _ in range(RUNS):
+        values, names = differences(draw, tasks, each, apart, ties)
+        _, low, high = mean_over_tasks(values.tolist(), names, confidence=0.95)
+        held += low <= apart[0] * (1 - ties) <= high
+    assert held in HELD
+
+
+@pytest.mark.parametrize("tasks", [12, 119])
+def test_of_methods_that_do_not_differ_one_in_twenty_has_a_p_of_5_percent(tasks: int) -> None:
+    draw = np.random.default_rng(4)
+    rejected = 0
+    for run in range(RUNS):
+        values, names = differences(draw, tasks, 12, (0.0, 2.0), 0.3)
+        rejected += flip_test(values.tolist(), names, draws=499, seed=run) <= 0.05
+    assert RUNS - rejected in HELD
 
 
 def test_shares_by_hand() -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from refine_af.errors import InputError
+from refine_af.generation import generate
 from refine_af.lora import with_lora
 from refine_af.models import encode, load_backbone, load_tokenizer
-from refine_af.settings import Lora
+from refine_af.settings import Lora, Sampling
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,7 @@ def broken(folder: Path, source: Path, name: str, content: bytes | None) -> Path
         ("config.json", b"{", "not JSON"),
         ("config.json", b'{"model_type": "no-such"}', "no language model"),
         ("config.json", b"[1]", "not a JSON object"),
+        ("config.json", b'{"model_type": "t5"}', "no language model .{,320}$"),
         ("model.safetensors", None, "no language model"),
         ("model.safetensors", b"\x00" * 64, "no language model"),
     ],
@@ -78,6 +83,23 @@ def test_a_broken_checkpoint_is_named(
     assert str(folder) in str(caught.value)
 
 
+def test_sizes_that_do_not_divide_are_named(tiny_llama: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_llama / "config.json").read_text()) | {"hidden_size": 33}
+    folder = broken(tmp_path / "model", tiny_llama, "config.json", json.dumps(config).encode())
+    for load in (load_tokenizer, partial(load_backbone, quantization="none")):
+        with pytest.raises(InputError, match=rf"^{folder}: no .*hidden size \(33\)"):
+            load(folder)
+
+
+def test_broken_weights_are_named_with_their_checkpoint(tiny_llama: Path) -> None:
+    model, tokenizer = load_backbone(tiny_llama, quantization="none"), load_tokenizer(tiny_llama)
+    sampling = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=2, stop=())
+    with torch.no_grad():
+        model.lm_head.weight[0] = torch.nan
+    with pytest.raises(InputError, match=f"^{tiny_llama}: the model's logits are not finite"):
+        generate(model, tokenizer, prefix="", tails=["Do it."], sampling=sampling, seeds=[1])
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 def test_weights_that_do_not_fit_are_refused(tiny_llama: Path, tmp_path: Path, layers: int) -> None:
     config = json.loads((tiny_llama / "config.json").read_text()) | {"num_hidden_layers": layers}
@@ -88,24 +110,42 @@ def test_weights_that_do_not_fit_are_refused(tiny_llama: Path, tmp_path: Path, l
     assert "do not fit" in str(caught.value)
 
 
+WRONG_ADAPTER: dict[str, object] = {
+    "target_modules": "(",
+    "exclude_modules": "(",
+    "rank_pattern": 5,
+    "megatron_config": {"x": 1},
+    "layer_replication": [[0, 9]],
+}
+
+
 def test_an_adapter_that_does_not_fit_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     lora = Lora(r=2, alpha=4, dropout=0.0, targets="all-linear")
     model = load_backbone(tiny_llama, quantization="none")
     with_lora(model, lora, seed=0, section="sft.lora").save_pretrained(tmp_path)
-    loaded = load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
+    path = tmp_path / "adapter_config.json"
+    config = json.loads(path.read_text()) | {"base_model_name_or_path": "llama"}
+    path.write_text(json.dumps(config))  # as tidied: no folder, and no model of the hub
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        loaded = load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
     assert loaded.peft_config
+    for name, value in WRONG_ADAPTER.items():
+        path.write_text(json.dumps(config | {name: value}))
+        with pytest.raises(InputError, match=r"the adapter cannot be loaded: "):
+            load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
+    path.write_text(json.dumps(config))
     path = tmp_path / "adapter_model.safetensors"
     save_file({f"x.{name}": value for name, value in load_file(path).items()}, path)
-    with pytest.raises(InputError, match=r"do not fit.* lack base_model"):
+    with pytest.raises(InputError, match=r"do not fit adapter_config\.json: .* lack base_model"):
         load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
 
 
-@pytest.mark.parametrize("targets", [["nope"], "(", ["lm_head"]])
+@pytest.mark.parametrize("targets", [["nope"], "(", ["lm_head"], ".*"])
 def test_targets_that_cannot_be_adapted(tiny_llama: Path, targets: str | list[str]) -> None:
     lora = Lora.model_validate({"r": 2, "alpha": 4, "dropout": 0.0, "targets": targets})
-    with pytest.raises(InputError, match=r"ppo\.lora\.targets"):
+    with pytest.raises(InputError, match=r"(?s)^ppo\.lora\.targets.{,400}$"):
         with_lora(load_backbone(tiny_llama, quantization="none"), lora, seed=0, section="ppo.lora")
 
 

@@ -6,28 +6,41 @@ import csv
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from pydantic import ValidationError
 
 from policies import SETTINGS, WATCH, ppo_settings
 from ppo import main
 from refine_af.completions import Pair
 from refine_af.errors import InputError
+from refine_af.experiment import read_experiment
 from refine_af.generation import Completion, generate
+from refine_af.instance_rounds import requests_of
 from refine_af.judges import RewardModel
+from refine_af.models import load_tokenizer
+from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment, Rollout
 from refine_af.ppo.settings import Weights
-from refine_af.ppo.training import METRICS, PHASES, score_figures, step_instructions
+from refine_af.ppo.training import (
+    PHASES,
+    Trainer,
+    metric_columns,
+    score_figures,
+    step_instructions,
+)
 from refine_af.prompts import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, MARKERS
 from refine_af.settings import PpoWatch
 from refine_af.stopwatch import Stopwatch
+from tiny import ROOT
 
 
 @pytest.mark.parametrize(
@@ -164,7 +177,8 @@ def test_the_stage_writes_its_folder(runs: tuple[Path, Path]) -> None:
     with open(runs[0] / "metrics.csv", newline="") as file:
         metrics = list(csv.DictReader(file))
     assert [row["step"] for row in metrics] == ["1", "2", "3"]
-    assert [name for name in metrics[0] if name not in METRICS] == []
+    assert list(metrics[0]) == metric_columns(ppo_settings().reward.weights)
+    assert {f"{name}_{kind}" for name in COMPONENTS for kind in ("mean", "sd")} < {*metrics[0]}
     assert float(metrics[0]["kl"]) == 0.0
     assert float(metrics[1]["kl"]) != 0.0
     # The KL is far below its target of 6, so the coefficient falls by 0.2 · 4 / 10000 a step.
@@ -190,12 +204,14 @@ def test_fixed_prompts_are_answered_before_and_after(runs: tuple[Path, Path]) ->
     assert parsed
     for row in parsed:
         weights = SETTINGS["reward"]["weights"]
-        total = sum(weights[name] * row[name] for name in COMPONENTS) + weights["constant"]
+        assert list(row["components"]) == list(COMPONENTS)
+        total = sum(weights[name] * row["components"][name] for name in COMPONENTS)
+        total += weights["constant"]
         assert row["reward"] == pytest.approx(total)
     for row in rows:
         if row["output"] is None:
             assert row["reward"] == -0.6
-            assert {row[name] for name in ("input", *COMPONENTS)} == {None}
+            assert row["input"] is row["components"] is None
 
 
 def test_two_runs_are_equal_byte_by_byte(runs: tuple[Path, Path]) -> None:
@@ -251,13 +267,14 @@ def test_score_figures_by_hand() -> None:
         Rollout(one, done, None, None, -1.0),
         Rollout(one, done, None, None, -1.0),
     ]
-    figures = score_figures(rollouts, floor=-1.0)
+    weights = ppo_settings().reward.weights.model_copy(update={"unparseable": -1.0})
+    figures = score_figures(rollouts, weights)
     assert figures["reward_mean"] == 0.5
     assert figures["reward_sd"] == pytest.approx(math.sqrt(11 / 3))
     assert figures["coherence_mean"] == 0.5
     assert figures["coherence_sd"] == pytest.approx(math.sqrt(0.125))
     assert figures["parse_rate"] == figures["floor_share"] == 0.5
-    none = score_figures(rollouts[2:], floor=-1.0)
+    none = score_figures(rollouts[2:], weights)
     assert none["coherence_mean"] == none["coherence_sd"] == ""
 
 
@@ -293,6 +310,50 @@ def test_what_is_no_instance_gets_the_floor(
     assert (rollout.pair is None) == (rollout.components is None) == (reward < 0)
 
 
+def test_an_instruction_without_room_costs_nothing(
+    inputs: Path, judges: tuple[Path, Path], answering_llama: Path, tmp_path: Path
+) -> None:
+    """Nothing is drawn for it, so nothing is learnt of it: whatever its length."""
+    shutil.copytree(answering_llama, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    text = json.dumps(config | {"max_position_embeddings": 128})
+    (tmp_path / "model" / "config.json").write_text(text)
+    policy = new_policy(tmp_path / "model", ppo_settings().lora, quantization="none", seed=0)
+    settings, widths = ppo_settings(), []
+    environment = Environment(
+        tokenizer=load_tokenizer(tmp_path / "model"),
+        prompt=prompt_of(PROMPT, {"instruction"}, "prompt"),
+        sampling=settings.sampling,
+        judge=lambda triplets: [dict.fromkeys(COMPONENTS, 1.0) for _ in triplets],
+        weights=settings.reward.weights,
+    )
+    texts = ["word " * 3000, *INSTRUCTIONS[:3]]
+    pool = [
+        Instruction(f"i{n:06}", t, 1, 0, [], "", 0.0, "", 0.0, 9, 9) for n, t in enumerate(texts)
+    ]
+    policy.model.get_base_model().model.register_forward_pre_hook(
+        lambda *given: widths.append(given[-1]["input_ids"].shape[1]), with_kwargs=True
+    )
+    step = Trainer(policy, environment, settings).step(pool)
+    (long,) = (entry for entry in step.rollouts if entry.instruction.id == "i000000")
+    assert (long.completion.tokens, long.reward) == ((), -0.6)
+    assert (
+        step.metrics["response_length"] == sum(len(e.completion.tokens) for e in step.rollouts) / 4
+    )
+    assert max(widths) < 128
+
+
+def test_the_instruction_is_asked_as_stage_3_asks_it() -> None:
+    prompt = prompt_of(PROMPT, {"instruction"}, "prompt")
+    row = Instruction("i000000", "\n Do it. ", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
+    environment = Environment(
+        None, prompt, ppo_settings().sampling, list, ppo_settings().reward.weights
+    )
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    tails, _ = requests_of([row], read_experiment(config).instances, prompt)
+    assert [environment.tail(row)] == tails == [" Do it.\n"]
+
+
 def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **changes: Any) -> str:
     """What the stage says as it ends."""
     given = {
@@ -317,7 +378,7 @@ def test_an_empty_segment_is_said(
 ) -> None:
     (tmp_path / "instructions.jsonl").touch()
     said = refusal_of(inputs, judges, tiny_llama, instructions=tmp_path)
-    assert said == f"{tmp_path}/instructions.jsonl: holds no instruction to train on"
+    assert said == f"{tmp_path}/instructions.jsonl: holds no instruction"
 
 
 def test_a_backbone_that_writes_no_instances_is_said(

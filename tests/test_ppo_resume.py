@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,16 @@ import ppo as stage2
 from killing import How, draws, killed, landed_from, writes
 from policies import SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
-from refine_af.ppo.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from refine_af.ppo.checkpoint import (
+    Checkpoint,
+    copied,
+    newest_checkpoint,
+    put_back,
+    save_checkpoint,
+)
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy
+from refine_af.ppo.rollouts import Answer, read_answers
 from refine_af.ppo.settings import Ppo
 from refine_af.ppo.training import Trainer
 from refine_af.records import Instruction, write_records
@@ -171,14 +179,14 @@ def device_lost(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def no_memory_for_the_judges(monkeypatch: pytest.MonkeyPatch) -> str:
-    score, calls = Scorer.score, iter(range(9))
+    score, calls = Scorer.__call__, iter(range(9))
 
     def failing(self: Scorer, triplets: Any) -> list[dict[str, float]]:
-        if next(calls) == 4:  # the evaluation before training is the first
+        if next(calls) == 5:  # the first before any work, the second before training
             raise torch.OutOfMemoryError("CUDA out of memory. Tried\nadvice")
         return score(self, triplets)
 
-    monkeypatch.setattr(Scorer, "score", failing)
+    monkeypatch.setattr(Scorer, "__call__", failing)
     return r"^out of memory: CUDA out of memory\. Tried$"
 
 
@@ -200,7 +208,7 @@ def disk_full_at_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> str:
             return save_checkpoint(folder, checkpoint)
 
     monkeypatch.setattr(stage2, "save_checkpoint", failing)
-    return r"/step_000004: cannot be written: File too large$"
+    return r"/step_000004: cannot be written: .*File too large"
 
 
 def disk_full_at_the_end(monkeypatch: pytest.MonkeyPatch) -> str:
@@ -296,12 +304,97 @@ def test_a_damaged_checkpoint_is_passed_over(
     told = capsys.readouterr().out
     assert f"{kept}/step_000005: a damaged checkpoint, deleted\n" in told
     assert "going on after step 4\n" in told
+    assert told.count("5 steps hold no two windows of watch.ppo.alarm.window 5: no alarm that") == 1
     assert contents(tmp_path / "ppo") == contents(whole["none"][0] / "ppo")
     shutil.rmtree(tmp_path / "ppo")
     for name in checkpoints(kept):
         spoil(kept / name / "state.json")
     with pytest.raises(InputError, match=f"^{kept}: every checkpoint is damaged; delete the"):
         stage2.main(**copy)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: edit(kept / "step_000002" / "state.json", kl_coefficient=0.3),
+        lambda kept: edit(kept / "step_000002" / "state.json", micro_batch=1),
+        lambda kept: edit(kept / "step_000002" / "state.json", step=1),
+        lambda kept: (kept / "step_000002" / "state.json").unlink(),
+        lambda kept: (kept / "step_000002" / "sha256.json").write_text("{}"),
+        lambda kept: (kept / "step_000002" / "other").mkdir(),
+        lambda kept: (kept / "step_000002").rename(kept / "step_000003"),
+        lambda kept: [(kept / "step_000002").rename(kept / "a"), (kept / "step_000002").touch()],
+        lambda kept: [(kept / "step_000002").rename(kept / "a"), (kept / "step_000002").mkdir()],
+    ],
+)
+def test_a_checkpoint_that_was_touched_is_passed_over(
+    damage: Callable[[Path], object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in (1, 2):
+        save_checkpoint(tmp_path, Checkpoint(step, 0.2, 3, {"weights.a": torch.ones(1)}))
+    damage(tmp_path)
+    found = newest_checkpoint(tmp_path)
+    assert found is not None and found.step == 1
+    assert ": a damaged checkpoint, deleted\n" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("step_*")] == ["step_000001"]
+
+
+def edit(path: Path, **changes: float) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("other", [torch.nn.Linear(3, 1), torch.nn.Bilinear(2, 2, 1)])
+def test_a_checkpoint_of_other_weights_is_refused(other: torch.nn.Module) -> None:
+    """As where another version of a library names or shapes them otherwise."""
+    model = torch.nn.Linear(2, 1)
+    optimizers = {net: torch.optim.AdamW(net.parameters()) for net in (model, other)}
+    put_back(model, optimizers[model], copied(model, optimizers[model]))
+    with pytest.raises(InputError, match=r"no weights\.weight of the shape \(1, 2\)"):
+        put_back(model, optimizers[model], copied(other, optimizers[other]))
+
+
+def test_an_evaluation_that_was_touched_is_made_again(
+    copy: Given,
+    whole: dict[str, tuple[Path, list[str]]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = kept_in(tmp_path)
+    before = (kept / "before.jsonl").read_bytes()
+    (kept / "before.jsonl").write_bytes(before[: before.rfind(b"\n", 0, -1) + 1])
+    (kept / "after.jsonl").write_bytes(before)
+    shutil.rmtree(kept / "step_000005")  # so that what is made again is also made in order
+    stage2.main(**copy)
+    told = capsys.readouterr().out
+    assert f"{kept}/before.jsonl: 4 answers, not those to the fixed prompts: made again\n" in told
+    assert f"{kept}/after.jsonl: 5 answers, not those to the fixed prompts: made again\n" in told
+    assert contents(tmp_path / "ppo") == contents(whole["none"][0] / "ppo")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda data: b"", "0 answers"),
+        (lambda data: data[:-9], "line 2: not JSON"),
+        (lambda data: data.replace(b"i000002", b"i000003"), "2 answers, not those"),
+        (lambda data: data.replace(b"-0.6", b"NaN"), "the reward nan"),
+        (lambda data: data.replace(b'"reward"', b'"Reward"'), "line 1: no 'reward'"),
+        (lambda data: data.replace(b"null", b"3", 1), "line 1: 'input' is no"),
+    ],
+)
+def test_odd_answers_are_named(damage: Callable[[bytes], bytes], said: str, tmp_path: Path) -> None:
+    asked = [Instruction(f"i{n:06}", "Do it.", 1, 0, [], "", 0.0, "", 0.0, 9, 9) for n in (1, 2)]
+    answers = [
+        Answer("before", row.id, row.instruction, "Output", None, None, -0.6, None) for row in asked
+    ]
+    path = tmp_path / "before.jsonl"
+    write_records(path, answers)
+    assert read_answers(path, "before", asked) == answers
+    with pytest.raises(InputError, match="2 answers, not those"):
+        read_answers(path, "after", asked)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=said):
+        read_answers(path, "before", asked)
 
 
 def spoil(path: Path) -> None:
@@ -313,7 +406,17 @@ def spoil(path: Path) -> None:
 def test_a_log_that_a_checkpoint_does_not_fit_is_refused(copy: Given, tmp_path: Path) -> None:
     log = kept_in(tmp_path) / "steps.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
+    odd = [
+        (rb'"kl": 0\.0', b'"kl": "x"'),
+        (rb'"kl": 0\.0', b'"kl": null'),
+        (rb'"seconds": {[^}]*}', b'"seconds": {}'),
+        (rb'"samples": \[.*\]', b'"samples": [3]'),
+        (rb'"metrics": {"step": 1', b'"metrics": {"step": 2'),
+    ]
+    spoilt = [re.sub(*pair, lines[0]) for pair in odd]
+    assert lines[0] not in spoilt
     for damage, message in [
+        *(([line, *lines[1:]], f"{log}, line 1: no step of PPO in") for line in spoilt),
         (lines[:2] + lines[3:], f"{log}: no row of step 3, though a checkpoint came after it"),
         ([lines[0].replace(b'"kl"', b'"KL"'), *lines[1:]], f"{log}, line 1: no step of PPO in"),
         ([*lines, b"[]\n"], f"{log}, line 6: not a JSON object"),

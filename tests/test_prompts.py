@@ -45,6 +45,9 @@ def test_a_prompt_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"{instruction}\xff")
     with pytest.raises(InputError, match="not UTF-8 at byte 13"):
         read_prompt(path, {"instruction"})
+    path.write_text("{instruction}", encoding="utf-8-sig")
+    with pytest.raises(InputError, match="begins with a byte order mark"):
+        read_prompt(path, {"instruction"})
 
 
 def test_seeds_differ_by_purpose_and_never_by_history() -> None:

@@ -70,8 +70,10 @@ def real_config(world: Path, backbone: Path, mirror: Path) -> dict[str, Any]:
     config["watch"]["instances"]["least_parsed"] = 0.0
     config["instances"]["sampling"] |= {"temperature": 1.0, "max_new_tokens": 48}
     config["sft"] |= {"epochs": 1, "quantization": "none"}
-    config["superni"] |= {"max_source_tokens": 8192, "max_new_tokens": 4}
-    for stage in ("instructions", "superni"):
+    config["superni"] |= {"instances_per_task": 20, "max_source_tokens": 8192, "max_new_tokens": 4}
+    config["users"]["max_new_tokens"] = 4
+    config["ratings"]["page"]["size"] = 12
+    for stage in ("instructions", "superni", "users"):
         config[stage]["quantization"] = "none"
     return config
 
@@ -91,9 +93,12 @@ def test_the_whole_chain_on_real_data(
     assert prompt.count("\nTask: ") == 11 + 1 and prompt.endswith("\nTask: {instruction}\n")
     with open(results / "superni_tiny.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "base"]
-    assert {row["task"]: int(row["instances"]) for row in rows} == dict.fromkeys(TASKS, 100)
+    assert {row["task"]: int(row["instances"]) for row in rows} == dict.fromkeys(TASKS, 20)
+    answers = (results / "user_predictions.jsonl").read_text().splitlines()
+    cells = Counter(json.loads(line)["cell"] for line in answers)
+    assert cells == {"base": 252, "self-instruct_12": 252, "refine-af_12": 252}
     replies = (results / "superni_tiny" / "refine-af_12.jsonl").read_text().splitlines()
-    assert len({json.loads(line)["id"] for line in replies}) == 400
+    assert len({json.loads(line)["id"] for line in replies}) == 80
 
     # Fetch's section is no trigger but for its pins.
     config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -102,5 +107,6 @@ def test_the_whole_chain_on_real_data(
     assert plan("--directory", folder) == Counter()
     config["fetch"]["superni_tasks"] = TASKS[:3]
     write_experiment(folder, config)
-    predicted = {"superni_instances": 1, "superni_predictions": 3, "superni": 1, "report": 1}
+    predicted = {"superni_instances": 1, "superni_replies_0": 3, "superni_predictions": 3}
+    predicted |= {"superni": 1, "overlap": 2, "report": 1}
     assert plan("--directory", folder) == Counter({"fetch_superni": 1} | predicted)

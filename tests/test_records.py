@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
+from refine_af.human_tasks import read_seeds
 from refine_af.landing import check_free, whole_file, whole_folder
 from refine_af.records import (
     Instance,
@@ -17,7 +18,6 @@ from refine_af.records import (
     json_line,
     read_records,
     read_rows,
-    read_seeds,
     write_records,
 )
 
@@ -29,7 +29,7 @@ def test_any_text_survives_a_file(
     texts: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("records") / "rows.jsonl"
-    scores = (0.1 + 0.2, 1e-300, -0.0, 5e-324, 1.0)
+    scores = (0.1 + 0.2, {"a": 1e-300, "b": -0.0, "c": 5e-324, "d": 1.0})
     rows = [
         Instance(str(i), "i0", "refine-af", text, text, text, text, *scores)
         for i, text in enumerate(texts)

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +21,7 @@ from made_up_run import (
     instruction,
     make_ppo,
     make_run,
+    overlap,
     write_csv,
     write_rows,
 )
@@ -98,6 +100,16 @@ def page(folder: Path) -> str:
     return report(make_run(folder))
 
 
+@pytest.fixture(scope="module")
+def rated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rated")
+
+
+@pytest.fixture(scope="module")
+def rated(rated_folder: Path) -> str:
+    return report(make_run(rated_folder, rated=True))
+
+
 @pytest.mark.parametrize(
     "said_so",
     [
@@ -131,20 +143,42 @@ def page(folder: Path) -> str:
         "without input 25.0% 25.0%",
         "mean words: instruction 5.0 5.0 mean words: input, where there is one 3.0 3.0 "
         "mean words: output 4.0 4.0",
+        # every second of 4 by 0.5
+        "over 4 instructions with an instance of both, the reward changed by +0.250 (95% interval",
+        "reward 0.250 0.500 +0.250 0.000 to 0.500 4 reward model 0.500 0.500 +0.000",
+        # overlap
+        "Of 4 instances of self-instruct, 0 (0.0%) overlap. Of 4 instances of refine-af, 1 (25.0%) "
+        "overlap. The demo's corpus puts its sentences together from a few patterns",
+        "share 13 words in a row 0 (0.0%) 1 (25.0%) instruction at 0.7 or more 0 (0.0%) 1 (25.0%)",
+        "nearest instruction: highest 0.25 0.80 nearest input: median 0.00 0.00",
+        "Name the river number 1. refine-af: input one two three shares 2 sequences of 13 words, "
+        "most with user_oriented_task_3; instruction with user_oriented_task_3, ROUGE-L 0.80;",
         # evaluation, by instances: (18 + 20 + 2 · 25) / 4
         "Means over 4 instances of 3 tasks.",
         "With 6 instructions, zero-shot ROUGE-L is 6.00 for base, 12.00 for base-few-shot, "
         "22.50 for self-instruct and 22.00 for refine-af.",
+        "What takes no model scores 9.00 for copy-demonstration, whose answer is the output of the "
+        "task's first demonstration; 0.00 for empty, whose answer is nothing.",
         "refine-af, 6 22.00 11.00 4.0 75.0%",
-        "3 3 0 0 3 100.0% 6 1 1 1 3 33.3%",
-        "higher than self-instruct on 1 of 3 tasks (33.3%), lower on 1 and the same on 1. "
-        "These counts alone do not show that one is better.",
-        # instances differ by +8, 0, −3 and −7
+        "3 3 0 0 3 100.0%",
+        "6 1 1 1 3 33.3%",
+        "higher than self-instruct on 1 of 3 tasks (33.3%, 95% interval ",
+        "%), lower on 1 and the same on 1.",
+        # instances differ by +8, 0, −3 and −7: sums of tasks 8, 0 and −10, residuals of the mean
+        # 8.5, 0.5 and −9; t of two degrees is 4.303, times √(1.5 · 153.5 / 16)
         "No difference was shown. From self-instruct to refine-af, with 6 instructions, ROUGE-L "
-        "changed by −0.500 (95% interval −",
-        "3 15.00 16.00 +1.00 1.00 to 1.00 4 6 22.50 22.00 −0.50 −",
-        "word naming 2 2 6.00 12.00 15.00 19.00",
-        "copying 1 2 6.00 12.00 30.00 25.00",
+        "changed by −0.500 (95% interval −16.822 to 15.822, which holds zero).",
+        # 8 and −10 are the nearest that signs can be: all four ways are as far apart
+        "The paired permutation test gives p = 1.000:",
+        "3 15.00 16.00 +1.00 1.00 to 1.00 1.00 to 1.00 0.250",
+        "6 22.50 22.00 −0.50 −16.82 to 15.82 −",
+        "word naming 2 2 15.00 19.00 6.00 12.00 9.00",
+        "copying 1 2 30.00 25.00 6.00 12.00 9.00",
+        # the paper
+        "This run in the form of table II: zero-shot ROUGE-L self-instruct refine-af difference "
+        "% tasks better tiny, 3 15.0000 16.0000 +1.0000 100.00% tiny, 6 22.5000 22.0000 −0.5000 "
+        "33.33% Table II as the paper prints it",
+        "it has none of the paper's backbones.",
         # claims
         "Not shown by this run: at least 95% of the answers can be parsed (87.5% before PPO, "
         "100.0% after).",
@@ -153,7 +187,8 @@ def page(folder: Path) -> str:
         "Not shown by this run: the share of junk among the parsed answers falls (28.6% before, "
         "12.5% after, interval of the difference −",
         "Shown: every tuned model scores above the base on held-out task families (ROUGE-L "
-        "15.00 to 22.50 against 6.00 for base, base-few-shot 12.00).",
+        "15.00 to 22.50 against 6.00 for base, base-few-shot 12.00, copy-demonstration 9.00, empty "
+        "0.00).",
         "a difference between self-instruct and refine-af is noise",
     ],
 )
@@ -174,6 +209,7 @@ def test_self_contained_and_accessible(page: str) -> None:
 def test_figures(page: str, folder: Path) -> None:
     stems = ("instructions_tiny", "ppo_tiny", "superni_tiny")
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
+    names |= {f"{stem}.csv" for stem in ("table_2", "table_3", "overlap_tiny", "rewards_tiny")}
     assert {path.name for path in (folder / "figures").iterdir()} == names
     lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()
     assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
@@ -202,7 +238,12 @@ def test_several_models_without_truth(tmp_path: Path) -> None:
     page = report(make_run(tmp_path, ["one", "two"], truth=False))
     said_so = words(page)
     assert "The run at a glance one two instructions in the pool 6 6" in said_so
-    assert "demo" not in said_so and "junk" not in said_so and "noise" not in said_so
+    assert (
+        "demo " not in said_so
+        and "demo'" not in said_so
+        and "junk" not in said_so
+        and "noise" not in said_so
+    )
     assert "What it does not show: This is one run with one seed." in said_so
     structure(page)
 
@@ -216,6 +257,77 @@ def test_alarms_are_told_with_their_steps(tmp_path: Path) -> None:
     assert "Step 4: the KL was 9.5 nats a reply" in said_so
     assert "alarms of reward hacking 1" in said_so and "No alarm" not in said_so
     structure(page)
+
+
+@pytest.mark.parametrize(
+    "said_so",
+    [
+        "2 raters gave 16 ratings to replies to the user-oriented instructions",
+        # 19 and 27 of 8 answers of 4 to 1; each of four instructions rises by .5, 1, 1 and 1.5
+        "From self-instruct to refine-af, the mean rating rose by 1.000 (95% interval 0.",
+        "A B C D all self-instruct 1 (12.5%) 3 (37.5%) 2 (25.0%) 2 (25.0%) 8 "
+        "refine-af 4 (50.0%) 3 (37.5%) 1 (12.5%) 0 (0.0%) 8",
+        "mean rating, from 4 for A to 1 for D self-instruct 2.38 ",
+        "refine-af less self-instruct +1.00 ",
+        "rated A or B self-instruct 50.0% 15.0 to 85.0% refine-af 87.5% ",  # Wilson, 2 of 4
+        "refine-af less self-instruct +37.5 points ",
+        "ratings by people 20",
+        "1 rater gave 4 reviews of drawn instances",
+        "the instruction describes a valid task 2 (100.0%) 2 (100.0%) the input is appropriate for "
+        "the instruction 1 (50.0%) 2 (100.0%) the output is correct and acceptable 0 (0.0%) 1 (50",
+        # 6 of 8 alike; by chance (3 · 2 + 2 · 4 + 2 · 1 + 1 · 1) / 64
+        "same answer κ after the rating of a reply 75.0% 0.66 Cohen The paper",
+    ],
+)
+def test_numbers_of_ratings(rated: str, said_so: str) -> None:
+    assert said_so in words(rated)
+
+
+def test_ratings_are_a_figure_whose_bars_are_lettered(
+    rated: str, rated_folder: Path, page: str
+) -> None:
+    found = structure(rated)
+    assert found.tags.count("svg") == 4
+    drawn = (rated_folder / "figures" / "ratings_tiny.svg").read_text()
+    letters = re.findall(r">([ABCD])</text>", drawn)
+    assert Counter(letters) == Counter("AABBCCD")  # no D of refine-af
+    lines = (rated_folder / "figures" / "ratings_tiny.csv").read_text().splitlines()
+    assert lines == ["method,A,B,C,D", "self-instruct,1,3,2,2", "refine-af,4,3,1,0"]
+    assert "None came back yet: the page to rate on is results/ratings_tiny.html;" in words(page)
+    assert "under ratings.files.tiny in config.yaml, and run again." in words(page)
+
+
+def test_ratings_of_one_part_alone(tmp_path: Path) -> None:
+    flags = make_run(tmp_path, rated=True)
+    path = tmp_path / "ratings_tiny.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "rating" not in line))
+    said_so = words(report(flags))
+    assert "1 rater gave 4 reviews" in said_so and "ratings to replies" not in said_so
+    assert "There was one rater: how far raters agree is not known." in said_so
+    assert not (tmp_path / "figures" / "ratings_tiny.svg").exists()
+
+
+def test_another_algorithm_is_called_by_its_name(tmp_path: Path) -> None:
+    flags = make_run(tmp_path)
+    flags[flags.index("--algorithm") + 1] = "grpo"
+    said_so = words(report(flags))
+    assert "Stage 2: GRPO from automated feedback The paper trains with PPO; this run is" in said_so
+    assert "answers that parse, before GRPO" in said_so and "GRPO step" in said_so
+    assert said_so.count("PPO") == 1
+
+
+def test_texts_too_short_to_compare_are_counted(tmp_path: Path) -> None:
+    """Every input has three words, of four wanted: none has a nearest text."""
+    flags = make_run(tmp_path)
+    place = flags.index("--bounds") + 1
+    flags[place] = flags[place].replace('"words":3', '"words":4')
+    said_so = words(report(flags))
+    assert (
+        "ROUGE-L compares no text of fewer than 4 words, since short texts are soon alike by "
+        "chance; such are 6 of 6 inputs."
+    ) in said_so
+    assert "nearest input: median – –" in said_so and "nearest instruction: median 0.25" in said_so
 
 
 HOSTILE = [
@@ -241,6 +353,8 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
         for method in METHODS:
             made = {**instance(method, k, text=text), "instruction": text, "output": text}
             write_rows(tmp_path / f"instances_tiny_{method}_{k}" / "instances.jsonl", [made])
+            near = [overlap(made["id"], True, source=text)]
+            write_rows(tmp_path / f"overlap_tiny_{method}_{k}.jsonl", near)
     quoted = text.replace("\0", "").encode("utf-8", "replace").decode()
     write_csv(tmp_path / "ppo_tiny" / "alarms.csv", "step,words", [(4, quoted)])
     told = {"instruction": text, "completion": text, "input": text, "output": text}
@@ -257,7 +371,7 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     assert not re.search(
         "[\u0000-\u0008\u000d\u001b\u2028\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page
     )
-    assert len(page) < 250_000
+    assert len(page) < 300_000
 
 
 def test_hidden_characters_are_named_and_long_texts_cut() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from refine_af.errors import InputError
 from refine_af.judges import RewardModel
-from refine_af.ppo.settings import Reward, Weights
+from refine_af.ppo.settings import JUDGES, Reward, Weights
 from refine_af.rewards import (
     COMPONENTS,
     Scorer,
@@ -31,7 +32,9 @@ PAPER = Weights(
     constant=-0.0274,
     unparseable=-0.6,
 )
-SETTINGS = Reward(model="reward_model", evaluator="evaluator", weights=PAPER, max_length=128)
+SETTINGS = Reward(
+    scorer=JUDGES, model="reward_model", evaluator="evaluator", weights=PAPER, max_length=128
+)
 MARKERS = ["<|endoftext|>", "<|prompter|>", "<|assistant|>"]
 # The keys of OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5, one layer of them, and the
 # buffers that checkpoints of its age hold beside them.
@@ -112,6 +115,64 @@ def published_weights() -> dict[str, torch.Tensor]:
     return weights
 
 
+# MingZhong/unieval-dialog is a T5 of the first version (t5-large): relu, one embedding of which
+# encoder, decoder and head hold copies. Its config.json, made small.
+PUBLISHED_T5 = {
+    "architectures": ["T5ForConditionalGeneration"],
+    "d_ff": 64,
+    "d_kv": 8,
+    "d_model": 32,
+    "decoder_start_token_id": 0,
+    "dropout_rate": 0.1,
+    "eos_token_id": 1,
+    "feed_forward_proj": "relu",
+    "initializer_factor": 1.0,
+    "is_encoder_decoder": True,
+    "layer_norm_epsilon": 1e-06,
+    "model_type": "t5",
+    "n_positions": 512,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "num_layers": 2,
+    "output_past": True,
+    "pad_token_id": 0,
+    "relative_attention_num_buckets": 32,
+    "torch_dtype": "float32",
+    "use_cache": True,
+}
+EMBEDDINGS = ("shared", "encoder.embed_tokens", "decoder.embed_tokens", "lm_head")
+COPIES = {f"{name}.weight" for name in EMBEDDINGS[1:]}
+
+
+def t5_shapes() -> dict[str, tuple[int, ...]]:
+    """Each key of a T5's pytorch_model.bin but the embedding's, with its shape."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for stack, attentions in (("encoder", ("Self",)), ("decoder", ("Self", "EncDec"))):
+        for block in range(2):
+            at = f"{stack}.block.{block}.layer"
+            for place, kind in enumerate(attentions):
+                keys = [f"{at}.{place}.{kind}Attention.{part}.weight" for part in "qkvo"]
+                shapes |= dict.fromkeys(keys, (32, 32))
+            last = len(attentions)
+            shapes[f"{at}.{last}.DenseReluDense.wi.weight"] = (64, 32)
+            shapes[f"{at}.{last}.DenseReluDense.wo.weight"] = (32, 64)
+            shapes |= {f"{at}.{place}.layer_norm.weight": (32,) for place in range(last + 1)}
+        shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = (32, 4)
+        shapes[f"{stack}.final_layer_norm.weight"] = (32,)
+    # Older checkpoints hold it too, and no class reads it.
+    shapes["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = (32, 4)
+    return shapes
+
+
+def published_t5(vocabulary: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        key: 0.3 * torch.randn(shape, generator=generator) for key, shape in t5_shapes().items()
+    }
+    embedding = torch.randn(vocabulary, 32, generator=generator)
+    return weights | {f"{name}.weight": embedding for name in EMBEDDINGS}
+
+
 @pytest.fixture(scope="module")
 def neox_tokenizer() -> object:
     """Byte-level BPE whose end of text also stands for the beginning and the unknown."""
@@ -152,28 +213,16 @@ def t5_tokenizer() -> object:
 def judges(
     neox_tokenizer: object, t5_tokenizer: object, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    """A reward model in the published files' layout and a random T5, as folders."""
-    from transformers import T5Config, T5ForConditionalGeneration
-
+    """A reward model and an evaluator in the published files' layout."""
     model = tmp_path_factory.mktemp("reward_model")
     neox_tokenizer.save_pretrained(model)
     (model / "config.json").write_text(json.dumps(PUBLISHED))
     torch.save(published_weights(), model / "pytorch_model.bin")
     evaluator = tmp_path_factory.mktemp("evaluator")
     t5_tokenizer.save_pretrained(evaluator)
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=len(t5_tokenizer),
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_decoder_layers=1,
-        num_heads=4,
-        decoder_start_token_id=0,
-        feed_forward_proj="gated-gelu",
-    )
-    T5ForConditionalGeneration(config).save_pretrained(evaluator)
+    config = PUBLISHED_T5 | {"vocab_size": len(t5_tokenizer)}
+    (evaluator / "config.json").write_text(json.dumps(config))
+    torch.save(published_t5(len(t5_tokenizer)), evaluator / "pytorch_model.bin")
     return model, evaluator
 
 
@@ -266,7 +315,7 @@ def test_no_text_brings_a_special_token_or_breaks_a_score(
             for ids in evaluator_ids(t5_tokenizer, triplet, 10**6).values()
         ]
         assert found == [[1, 1], [1, 1, 1], [1, 1]]
-        (scores,) = scorer.score([triplet])
+        (scores,) = scorer([triplet])
         assert list(scores) == list(COMPONENTS)
         assert all(0 < scores[name] < 1 for name in COMPONENTS[1:])
 
@@ -278,24 +327,26 @@ def test_special_text_is_read_as_its_characters(neox_tokenizer: object) -> None:
 
 def test_scores_do_not_depend_on_the_batch(scorer: Scorer) -> None:
     triplets = [Triplet("Sort." * n, "abc"[: n % 3], "1, 2 " * (9 - n)) for n in range(1, 9)]
-    together = scorer.score(triplets)
+    together = scorer(triplets)
     for triplet, scores in zip(triplets, together, strict=True):
-        (alone,) = scorer.score([triplet])
+        (alone,) = scorer([triplet])
         assert alone == pytest.approx(scores, abs=1e-6)
     assert len({scores["reward_model"] for scores in together}) == 8
-    assert scorer.score([]) == []
+    assert scorer([]) == []
+    assert scorer(triplets) == together, "the same bits again"
 
 
-def test_evaluator_score_is_unieval_formula(
-    scorer: Scorer, judges: tuple[Path, Path], t5_tokenizer: Callable
-) -> None:
-    from transformers import T5ForConditionalGeneration
+def test_evaluator_score_is_unieval_formula(scorer: Scorer, t5_tokenizer: Callable) -> None:
+    from transformers import T5Config, T5ForConditionalGeneration
 
-    model = T5ForConditionalGeneration.from_pretrained(judges[1])
+    size = len(t5_tokenizer)
+    weights = published_t5(size)
+    model = T5ForConditionalGeneration(T5Config(**PUBLISHED_T5, vocab_size=size)).eval()
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
     triplet = Triplet("Sort.", "2, 1", "1, 2")
     yes, no = (t5_tokenizer(word).input_ids[0] for word in ("Yes", "No"))
     assert t5_tokenizer.convert_ids_to_tokens([yes, no]) == ["▁Yes", "▁No"]
-    (scores,) = scorer.score([triplet])
+    (scores,) = scorer([triplet])
     for name, question in evaluator_questions(triplet).items():
         source = t5_tokenizer(question, return_tensors="pt")
         labels = t5_tokenizer("No", return_tensors="pt").input_ids
@@ -303,6 +354,7 @@ def test_evaluator_score_is_unieval_formula(
             logits = model(**source, labels=labels).logits[0, 0]
         shares = logits.softmax(-1)
         expected = shares[yes] / (shares[yes] + shares[no])
+        assert 0.01 < expected < 0.99
         assert scores[name] == pytest.approx(float(expected), abs=1e-6)
 
 
@@ -378,8 +430,22 @@ FAULTS = {
     ),
     "a program": (
         lambda folder: torch.save(Path, folder / "pytorch_model.bin"),
-        "pytorch_model.bin: no weights can be read",
+        "no weights can be read: it holds more than named tensors, and may be a program$",
     ),
+    "an older archive": (
+        lambda folder: torch.save(
+            published_weights(),
+            folder / "pytorch_model.bin",
+            _use_new_zipfile_serialization=False,
+        ),
+        "pytorch_model.bin: no weights can be read: not a whole archive of torch 1.6",
+    ),
+    "a number by name": (
+        edited(lambda w: w.update({"out_proj.bias": 3})),
+        r"pytorch_model\.bin: holds \{'out_proj.bias': 3\}, no named tensor",
+    ),
+    "a name that is none": (edited(lambda w: w.update({1: torch.ones(1)})), "no named tensor"),
+    "sizes that do not divide": (configured(hidden_size=33), "no reward model can be made"),
     "no weights": (
         lambda folder: (folder / "pytorch_model.bin").unlink(),
         "neither model.safetensors nor pytorch_model.bin",
@@ -416,16 +482,79 @@ def test_tokenizers_that_cannot_serve_are_refused(
         Scorer(SETTINGS, judges[0], evaluator)
 
 
-def test_an_evaluator_that_is_no_whole_t5_is_refused(
-    judges: tuple[Path, Path], tmp_path: Path
-) -> None:
-    from safetensors.torch import load_file, save_file
+def t5_without(*names: str) -> Callable[[Path, dict[str, torch.Tensor]], object]:
+    def damage(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+        left = {key: tensor for key, tensor in weights.items() if key not in names}
+        torch.save(left, folder / "pytorch_model.bin")
 
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / name).write_bytes((judges[1] / name).read_bytes())
-    weights = load_file(judges[1] / "model.safetensors")
-    name = "encoder.final_layer_norm.weight"
-    del weights[name]
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=name):
-        Scorer(SETTINGS, judges[0], tmp_path)
+    return damage
+
+
+def t5_configured(**changes: object) -> Callable[[Path, dict[str, torch.Tensor]], object]:
+    def damage(folder: Path, _: dict[str, torch.Tensor]) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return damage
+
+
+NORM = "encoder.final_layer_norm.weight"
+T5_FAULTS: dict[str, tuple[Callable[[Path, dict[str, torch.Tensor]], object], str]] = {
+    "missing key": (t5_without(NORM), f"they lack {NORM}"),
+    "no embedding": (
+        t5_without(*(f"{name}.weight" for name in EMBEDDINGS)),
+        r"they lack .*shared\.weight",
+    ),
+    "unknown key": (
+        lambda folder, weights: torch.save(
+            weights | {"classifier.weight": torch.ones(1)}, folder / "pytorch_model.bin"
+        ),
+        r"they hold the unknown classifier\.weight",
+    ),
+    "a program": (
+        lambda folder, _: torch.save(Path, folder / "pytorch_model.bin"),
+        "no evaluator can be loaded: it holds more than named tensors, and may be a program$",
+    ),
+    "not a checkpoint": (
+        lambda folder, _: (folder / "pytorch_model.bin").write_bytes(b"html"),
+        "pytorch_model.bin: no weights can be read: not a whole archive of torch 1.6",
+    ),
+    "an older archive": (
+        lambda folder, weights: torch.save(
+            weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False
+        ),
+        "pytorch_model.bin: no weights can be read: not a whole archive of torch 1.6",
+    ),
+    "no first token": (t5_configured(decoder_start_token_id=None), "_start_token_id is no token"),
+    "another first token": (
+        t5_configured(decoder_start_token_id=9999),
+        "config.json: decoder_start_token_id is no token: 9999",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", T5_FAULTS)
+def test_an_evaluator_that_is_no_whole_t5_is_refused(
+    fault: str, judges: tuple[Path, Path], tmp_path: Path
+) -> None:
+    damage, message = T5_FAULTS[fault]
+    shutil.copytree(judges[1], tmp_path / "t5")
+    weights = torch.load(judges[1] / "pytorch_model.bin", weights_only=True)
+    damage(tmp_path / "t5", weights)
+    with pytest.raises(InputError, match=f"^{tmp_path}/t5.*{message}"):
+        Scorer(SETTINGS, judges[0], tmp_path / "t5")
+
+
+def test_an_embedding_may_be_written_once(
+    judges: tuple[Path, Path], scorer: Scorer, tmp_path: Path
+) -> None:
+    """As in a checkpoint that was converted to safetensors."""
+    from safetensors.torch import save_file
+
+    shutil.copytree(judges[1], tmp_path / "t5")
+    (tmp_path / "t5" / "pytorch_model.bin").unlink()
+    weights = torch.load(judges[1] / "pytorch_model.bin", weights_only=True)
+    once = {key: tensor for key, tensor in weights.items() if key not in COPIES}
+    save_file(once, tmp_path / "t5" / "model.safetensors", metadata={"format": "pt"})
+    triplet = Triplet("Sort.", "2, 1", "1, 2")
+    assert Scorer(SETTINGS, judges[0], tmp_path / "t5")([triplet]) == scorer([triplet])

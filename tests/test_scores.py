@@ -176,6 +176,10 @@ def test_a_wrong_predictions_file_is_refused(
         ([], "holds no evaluation instance"),
         ([instance("a-1", "a", "colors")], "line 1: 'a-1' has no reference: []"),
         ([instance("a-1", "a", "colors", "red")] * 2, "line 2: id 'a-1' stands on line 1 too"),
+        (
+            [instance("a-1", "a", "colors", "red") | {"demonstration": 3}],
+            "line 1: 'demonstration' is no str: 3",
+        ),
     ],
 )
 def test_a_wrong_instances_file_is_refused(

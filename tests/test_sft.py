@@ -17,28 +17,22 @@ import pytest
 import yaml
 
 import sft as script
+from fine_tuning import DEMO, FIXED, LORA, PAPER, WATCH, asked, instance, segment, settings
 from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.records import Instance, write_records
-from refine_af.settings import Sft
-from refine_af.sft import Encodings, encoded, encodings_of, examples, within, without_label
+from refine_af.records import Instance, Overlap, write_records
+from refine_af.sft.examples import (
+    Encodings,
+    encoded,
+    encodings_of,
+    examples,
+    overlapping,
+    within,
+    without_label,
+)
 from tiny import ROOT
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
-PAPER = ROOT / "resources" / "prompts" / "sft.json"
-DEMO = ROOT / "demo" / "prompts" / "sft.json"
-LORA = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear"}
-
-
-def settings(**changes: object) -> Sft:
-    section = yaml.safe_load((ROOT / "config.yaml").read_text())["sft"]
-    return Sft.model_validate(section | {"quantization": "none", "lora": LORA} | changes)
-
-
-def instance(number: int, instruction: str = "Sort", text: str = "", output: str = "a") -> Instance:
-    pool = f"i{number:06d}"
-    scores = (0.1, 1.5, 0.9, 0.8, 0.7)
-    return Instance(f"{pool}-0", pool, "refine-af", instruction, text, output, "0" * 64, *scores)
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +111,69 @@ def test_doubled_and_empty_instances_are_left_out_and_counted() -> None:
     rows = [instance(0), instance(1), instance(2, output=" "), instance(3, output="b")]
     kept, dropped = examples(rows, demo, settings())
     assert [example.completion for example in kept] == [" a", " b"]
-    assert dropped == {"empty output": 1, "duplicate": 1}
+    nothing = {"not text": 0, "empty instruction": 0}
+    assert dropped == nothing | {"empty output": 1, "duplicate": 1}
+
+
+def test_what_no_tokenizer_reads_is_left_out_and_counted(paper: Encodings) -> None:
+    rows = [instance(0), instance(1, "a\0"), instance(2, text="\ud83d"), instance(3, " \n")]
+    kept, dropped = examples([*rows, instance(4, output="\udc00")], paper, settings())
+    assert [example.instruction_id for example in kept] == ["i000000"]
+    assert {name: count for name, count in dropped.items() if count} == {
+        "not text": 3,
+        "empty instruction": 1,
+    }
+
+
+def test_what_overlaps_is_left_out_where_that_is_asked_for(
+    paper: Encodings, tmp_path: Path
+) -> None:
+    rows = [instance(number, f"Sort {number}") for number in range(4)]
+    files = [tmp_path / "0.jsonl", tmp_path / "1.jsonl"]
+    for path, part in zip(files, (rows[:2], rows[2:]), strict=True):
+        found = [Overlap(row.id, 0, None, 0.0, None, 0.0, None, row is rows[2]) for row in part]
+        write_records(path, found)
+    assert overlapping(files, rows) == {"i000002-0"}
+    kept, dropped = examples(rows, paper, settings(), without={"i000002-0"})
+    assert [example.instruction_id for example in kept] == ["i000000", "i000001", "i000003"]
+    assert dropped["overlap"] == 1
+    assert "overlap" not in examples(rows, paper, settings())[1], "not looked at, so not zero"
+    with pytest.raises(InputError, match=r"0\.jsonl: no line of instance 'i000002-0'"):
+        overlapping(files[:1], rows)
+
+
+def test_one_fixed_template_by_config() -> None:
+    fixed = encodings_of(read_document(FIXED), FIXED)
+    chosen = settings(strip_label_share=0.0)
+    prompts = {
+        encoded(instance(number, "I", text), fixed, chosen).prompt
+        for number in range(50)
+        for text in ("X", "")
+    }
+    assert prompts == {"I\nInput: X\nOutput:", "I\nOutput:"}
+
+
+def test_a_doubled_id_is_named_with_both_lines() -> None:
+    with pytest.raises(InputError, match="f, line 3: id 'i000001-0' stands on line 2 too"):
+        within([instance(0), instance(1), instance(1)], 1, Path("f"))
 
 
 def test_an_id_of_no_instruction_is_named() -> None:
-    odd = dataclasses.replace(instance(1), instruction_id="seed_1")
-    with pytest.raises(InputError, match="f, line 2: no instruction's id: 'seed_1'"):
+    for name in ("seed_1", "i" + "1" * 5000, "i١"):
+        odd = dataclasses.replace(instance(1), instruction_id=name)
+        with pytest.raises(InputError, match="f, line 2: no instruction's id: '" + name[:9]):
+            within([instance(0), odd], 4, Path("f"))
+
+
+def test_an_id_that_is_no_text_is_named() -> None:
+    odd = dataclasses.replace(instance(1), id="i1-\ud800")
+    with pytest.raises(InputError, match=r"f, line 2: id 'i1-\\ud800' is no text"):
         within([instance(0), odd], 4, Path("f"))
+
+
+def test_overlap_without_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--overlap: names no file, which sft\.remove_overlap"):
+        train(tmp_path, tmp_path, [instance(0)], remove_overlap=True)
 
 
 PAIR = {"prompt": "{instruction}\n{input}\n", "completion": "{output}"}
@@ -163,20 +213,8 @@ def test_broken_encodings_are_named_with_entry_and_value(
     assert message in str(caught.value)
 
 
-def segment(folder: Path, rows: list[Instance]) -> Path:
-    write_records(folder / "instances.jsonl", rows)
-    return folder
-
-
 def train(tmp_path: Path, backbone: Path, rows: list[Instance], **changes: object) -> None:
-    script.main(
-        settings=settings(**changes),
-        size=100,
-        encodings=DEMO,
-        backbone=backbone,
-        instances=[segment(tmp_path / "0", rows)],
-        adapter=tmp_path / "adapter",
-    )
+    script.main(**asked(tmp_path, backbone, rows, **changes))
 
 
 def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> None:
@@ -184,10 +222,13 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         script.main(
             settings=settings(),
+            watch=WATCH,
             size=4,
             encodings=DEMO,
             backbone=tmp_path,
             instances=folders,
+            overlap=[],
+            progress=tmp_path / "progress",
             adapter=tmp_path / "adapter",
         )
     files = ", ".join(str(folder / "instances.jsonl") for folder in folders)
@@ -213,7 +254,7 @@ def test_an_instance_beyond_the_models_context_is_refused(tmp_path: Path, tiny_l
 
 @pytest.mark.parametrize(
     ("targets", "message"),
-    [("nowhere", "'nowhere': Target modules"), (["q_proj", "lm_head"], "output layer cannot")],
+    [("nowhere", "'nowhere': 'Target modules"), (["q_proj", "lm_head"], "output layer cannot")],
 )
 def test_lora_targets_that_cannot_be_are_named(
     tmp_path: Path, tiny_llama: Path, targets: object, message: str
@@ -225,12 +266,12 @@ def test_lora_targets_that_cannot_be_are_named(
 def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations(
     tiny_llama: Path,
 ) -> None:
-    from refine_af.fine_tuning import IGNORED, row
     from refine_af.models import encode, load_tokenizer
     from refine_af.prompts import read_prompt
     from refine_af.records import EvaluationInstance
-    from refine_af.settings import Superni
-    from refine_af.zero_shot import task_prompts
+    from refine_af.sft.rows import IGNORED, row
+    from refine_af.superni.settings import Superni
+    from refine_af.superni.zero_shot import task_prompts
 
     tokenizer = load_tokenizer(tiny_llama)
     example = encoded(
@@ -247,11 +288,12 @@ def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations
         "<s>Instruction: Sort the list.\nInput: 3, 1\nAnswer:"
     )
     section = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())["superni"]
-    asked = EvaluationInstance("1", "a", "words", "Sort the list.", "3, 1", ["1, 3"])
+    question = EvaluationInstance("1", "a", "words", "Sort the list.", "3, 1", ["1, 3"])
     prompt = read_prompt(ROOT / "demo" / "prompts" / "superni.txt", {"definition", "input"})
-    (task,) = task_prompts([asked], prompt, Superni.model_validate(section), tokenizer)
-    evaluated = encode(tokenizer, task.prefix, start=True)
-    assert evaluated + encode(tokenizer, task.tails[0], start=False) == made.input_ids[:given]
+    (task,) = task_prompts([question], prompt, Superni.model_validate(section), tokenizer)
+    evaluated = encode(tokenizer, task.group.prefix, start=True)
+    evaluated += encode(tokenizer, task.group.tails[0], start=False)
+    assert evaluated == made.input_ids[:given]
 
 
 def test_a_tuned_model_gives_the_answer_and_stops(tmp_path: Path, tiny_llama: Path) -> None:
@@ -263,7 +305,9 @@ def test_a_tuned_model_gives_the_answer_and_stops(tmp_path: Path, tiny_llama: Pa
     rows.append(instance(60, "Name " * 300))
     train(tmp_path, tiny_llama, rows, learning_rate=2e-2, batch_size=8, max_length=128)
     summary = json.loads((tmp_path / "adapter" / "summary.json").read_text())
-    assert summary["dropped"] == {"empty output": 0, "duplicate": 0, "longer than max_length": 1}
+    assert {name: count for name, count in summary["dropped"].items() if count} == {
+        "longer than max_length": 1
+    }
     assert (summary["instances"], summary["with_input"], summary["updates"]) == (60, 60, 6)
     greedy = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=40, stop=())
     tokenizer = load_tokenizer(tiny_llama)
@@ -287,8 +331,10 @@ def test_the_command_line_twice_gives_the_same_bytes(
     def trained(adapter: Path) -> subprocess.CompletedProcess[str]:
         return run_script(
             "sft",
-            *("--settings", chosen.model_dump_json(), "--size", 18, "--encodings", PAPER),
-            *("--backbone", tiny_llama, "--instances", *folders, "--adapter", adapter),
+            *("--settings", chosen.model_dump_json(), "--watch", WATCH.model_dump_json()),
+            *("--size", 18, "--encodings", PAPER, "--backbone", tiny_llama),
+            *("--instances", *folders, "--overlap"),
+            *("--progress", adapter.parent / "progress", "--adapter", adapter),
         )
 
     adapters = [tmp_path / "here", tmp_path / "elsewhere" / "there"]
@@ -298,8 +344,8 @@ def test_the_command_line_twice_gives_the_same_bytes(
             assert "progress: 9/9 updates · loss " in done.stdout
     names = sorted(path.name for path in adapters[0].iterdir())
     files = ["adapter_config.json", "adapter_model.safetensors", "history.csv", "summary.json"]
-    assert names == files
-    for name in names:
+    assert names == [*files, "timing.csv"]
+    for name in files:
         assert (adapters[0] / name).read_bytes() == (adapters[1] / name).read_bytes()
     assert str(tiny_llama.parent) not in (adapters[0] / "adapter_config.json").read_text()
     with open(adapters[0] / "history.csv", newline="") as file:

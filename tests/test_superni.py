@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,24 @@ import pytest
 import yaml
 
 import superni
+import superni_replies
+from refine_af.cells import method_and_size
 from refine_af.errors import InputError
+from refine_af.models import encode, load_tokenizer
 from refine_af.prompts import prompt_of, read_prompt
 from refine_af.records import EvaluationInstance, Prediction, read_records, write_records
-from refine_af.settings import Superni
-from refine_af.superni import method_and_size, task_instances, task_names
-from refine_af.zero_shot import full_stopped, longest_beginning, task_prompts
+from refine_af.replies import Group
+from refine_af.superni.settings import COPIES, Superni
+from refine_af.superni.tasks import in_order, part_of, task_instances, task_names
+from refine_af.superni.zero_shot import (
+    TaskPrompts,
+    full_stopped,
+    longest_beginning,
+    longest_prompt,
+    rounds_of,
+    task_prompts,
+)
+from test_instances import flags
 from tiny import ROOT
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -35,20 +49,35 @@ def settings(**changes: object) -> Superni:
 def task(**changes: object) -> dict[str, Any]:
     rows = [{"id": f"t-{n}", "input": f"in {n}", "output": [f"{n}", "x"]} for n in range(3)]
     known = {"Definition": ["Say it", "other"], "Categories": ["Title  Generation", "Other"]}
+    known["Positive Examples"] = [{"input": "q", "output": "shown"}, {"output": "second"}]
     return {**known, "Instances": rows} | changes
 
 
 def test_the_first_instances_of_a_task_in_file_order() -> None:
     found = task_instances(task(), task="task9_x", limit=2, path=Path("t.json"))
     assert found == [
-        EvaluationInstance("t-0", "task9_x", "title_generation", "Say it", "in 0", ["0", "x"]),
-        EvaluationInstance("t-1", "task9_x", "title_generation", "Say it", "in 1", ["1", "x"]),
+        EvaluationInstance(
+            "t-0", "task9_x", "title_generation", "Say it", "in 0", ["0", "x"], "shown"
+        ),
+        EvaluationInstance(
+            "t-1", "task9_x", "title_generation", "Say it", "in 1", ["1", "x"], "shown"
+        ),
     ]
+
+
+def test_a_task_without_examples_has_no_demonstration() -> None:
+    without = task()
+    del without["Positive Examples"]
+    for document in (task(**{"Positive Examples": []}), without):
+        (found,) = task_instances(document, task="t", limit=1, path=Path("t.json"))
+        assert found.demonstration == ""
 
 
 @pytest.mark.parametrize(
     ("document", "message"),
     [
+        (task(**{"Positive Examples": "x"}), "'Positive Examples' is no list: 'x'"),
+        (task(**{"Positive Examples": [{}]}), "Positive Examples[0]: 'output' is no text: None"),
         (task(Categories=[]), "'Categories' is no list of texts: []"),
         (task(Categories=[3]), "'Categories[0]' is no text: 3"),
         (task(Definition="Say it"), "'Definition' is no list of texts: 'Say it'"),
@@ -112,7 +141,9 @@ def test_a_broken_folder_of_tasks_is_refused(
 ) -> None:
     tasks = make_tasks(tmp_path / "tasks", documents)
     with pytest.raises(InputError) as caught:
-        superni.instances(settings=settings(), tasks=tasks, instances=tmp_path / "out.jsonl")
+        superni_replies.instances(
+            settings=settings(), tasks=tasks, instances=tmp_path / "out.jsonl"
+        )
     assert message in str(caught.value)
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -120,7 +151,7 @@ def test_a_broken_folder_of_tasks_is_refused(
 def test_a_listed_task_without_its_file_is_named(run_script: Script, tmp_path: Path) -> None:
     tasks = make_tasks(tmp_path / "tasks", {"t1": json.dumps(task())})
     (tasks / "t1.json").unlink()
-    done = run_script("superni", "instances", *collected(tasks, tmp_path / "out.jsonl"))
+    done = run_script("superni_replies", "instances", *collected(tasks, tmp_path / "out.jsonl"))
     assert done.returncode == 1
     assert done.stderr.strip() == f"error: {tasks / 't1.json'}: No such file or directory"
     assert not (tmp_path / "out.jsonl").exists()
@@ -143,7 +174,7 @@ def test_the_real_task_files_give_the_official_instances(
     (tasks / "tasks.txt").write_text("".join(f"{path.stem}\n" for path in files))
     for path in files:
         shutil.copy(path, tasks)
-    done = run_script("superni", "instances", *collected(tasks, tmp_path / "out.jsonl"))
+    done = run_script("superni_replies", "instances", *collected(tasks, tmp_path / "out.jsonl"))
     assert done.returncode == 0, done.stderr
     rows = read_records(tmp_path / "out.jsonl", EvaluationInstance)
     assert len(rows) == 400
@@ -192,9 +223,9 @@ def test_prompts_are_the_official_encoding(tokenizer: Any) -> None:
     prompt = read_prompt(ROOT / "resources" / "prompts" / "superni.txt", {"definition", "input"})
     first, second = task_prompts(rows, prompt, settings(), tokenizer)
     cue = "\n\nNow complete the following example -\nInput:"
-    assert first.prefix == f"Definition: Name {{input}} it.{cue}"
-    assert first.tails == [" apples, pears.\nOutput:", " {definition}?\nOutput:"]
-    assert (second.prefix, second.tails) == (f"Definition: Sort!{cue}", [" .\nOutput:"])
+    assert first.group.prefix == f"Definition: Name {{input}} it.{cue}"
+    assert first.group.tails == [" apples, pears.\nOutput:", " {definition}?\nOutput:"]
+    assert (second.group.prefix, second.group.tails) == (f"Definition: Sort!{cue}", [" .\nOutput:"])
     assert (first.shortened, first.emptied) == (0, 0)
 
 
@@ -205,8 +236,8 @@ def test_prefix_and_tail_tokenised_apart_are_the_tokens_of_the_whole(tokenizer: 
         prompt = read_prompt(ROOT / name, {"definition", "input"})
         rows = [instance("1", "a", "Sort the list of numbers.", "3, 1, 2 and apples")]
         (made,) = task_prompts(rows, prompt, settings(full_stop=False), tokenizer)
-        apart = encode(tokenizer, made.prefix, start=True)
-        apart += encode(tokenizer, made.tails[0], start=False)
+        apart = encode(tokenizer, made.group.prefix, start=True)
+        apart += encode(tokenizer, made.group.tails[0], start=False)
         whole = prompt.fill(definition=rows[0].definition, input=rows[0].input)
         assert apart == encode(tokenizer, whole, start=True)
 
@@ -219,12 +250,12 @@ def test_a_long_input_is_cut_to_the_last_character_that_fits(tokenizer: Any) -> 
     rows = [instance("1", "a", "Sort", long), instance("2", "a", "Sort", "3 1 2")]
     chosen = settings(full_stop=False, max_source_tokens=64)
     (made,) = task_prompts(rows, prompt, chosen, tokenizer)
-    head = len(encode(tokenizer, made.prefix, start=True))
-    assert made.prefix == "Do: Sort\nIn:" and made.tails[1] == " 3 1 2\nOut:"
+    head = len(encode(tokenizer, made.group.prefix, start=True))
+    assert made.group.prefix == "Do: Sort\nIn:" and made.group.tails[1] == " 3 1 2\nOut:"
     assert (made.shortened, made.emptied) == (1, 0)
-    kept = made.tails[0].removesuffix("\nOut:").strip()
-    assert long.startswith(kept) and made.tails[0].endswith("\nOut:")
-    assert head + len(encode(tokenizer, made.tails[0], start=False)) <= 64
+    kept = made.group.tails[0].removesuffix("\nOut:").strip()
+    assert long.startswith(kept) and made.group.tails[0].endswith("\nOut:")
+    assert head + len(encode(tokenizer, made.group.tails[0], start=False)) <= 64
     one_more = f" {long[: len(kept) + 1]}\nOut:"
     assert head + len(encode(tokenizer, one_more, start=False)) > 64
 
@@ -233,8 +264,8 @@ def test_a_definition_is_never_cut(tokenizer: Any) -> None:
     prompt = prompt_of("Do: {definition}\nIn: {input}\nOut:", {"definition", "input"}, "p")
     rows = [instance("1", "a", "Sort " * 50, "3 1 2")]
     (made,) = task_prompts(rows, prompt, settings(max_source_tokens=10), tokenizer)
-    assert made.prefix == f"Do: {('Sort ' * 50).strip()}.\nIn:"
-    assert made.tails == [" \nOut:"]
+    assert made.group.prefix == f"Do: {('Sort ' * 50).strip()}.\nIn:"
+    assert made.group.tails == [" \nOut:"]
     assert (made.shortened, made.emptied) == (1, 1)
 
 
@@ -246,40 +277,165 @@ def test_the_longest_beginning_is_found_by_bisection() -> None:
         )
 
 
-def test_predictions_and_their_table(run_script: Script, tiny_llama: Path, tmp_path: Path) -> None:
-    rows = [
-        instance("b-1", "b", "Sort the list.", "3, 1"),
-        instance("b-2", "b", "Sort the list.", "2, 4 and some more words"),
-        instance("a-1", "a", "Say yes.", ""),
+def tasks_of(*counts: int) -> list[TaskPrompts]:
+    return [TaskPrompts(Group("", ["x"] * count), 0, 0) for count in counts]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([], []),
+        ([3, 3, 4], [[3, 3, 4]]),
+        ([3, 3, 5], [[3, 3], [5]]),
+        ([12, 1, 9, 1], [[12], [1, 9], [1]]),
+        ([1, 12, 12], [[1], [12], [12]]),
+    ],
+)
+def test_a_round_is_of_whole_tasks(counts: list[int], expected: list[list[int]]) -> None:
+    rounds = rounds_of(tasks_of(*counts), 10)
+    assert [[len(task.group.tails) for task in made] for made in rounds] == expected
+
+
+def test_every_task_is_in_one_part() -> None:
+    rows = [instance(f"{name}-{n}", name, "Say", "") for name in "abcdefg" for n in range(2)]
+    parts = [part_of(rows, part, 3) for part in range(3)]
+    assert [row.id for row in parts[1]] == ["b-0", "b-1", "e-0", "e-1"]
+    assert sorted(row.id for part in parts for row in part) == [row.id for row in rows]
+    assert part_of(rows, 7, 8) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (["1", "x"], "b.jsonl, line 2: id 'x' is no evaluation instance's"),
+        (["1", "0"], "b.jsonl, line 2: id '0' comes twice"),
+        ([], "p: no prediction for '1'"),
+    ],
+)
+def test_parts_that_do_not_make_a_whole_are_refused(second: list[str], message: str) -> None:
+    rows = [instance(f"{n}", "a", "Say", "") for n in range(2)]
+    files = [
+        (Path("p", name), [Prediction(id, "x", True) for id in ids])
+        for name, ids in [("a.jsonl", ["0"]), ("b.jsonl", second)]
     ]
-    write_records(tmp_path / "instances.jsonl", rows)
+    with pytest.raises(InputError, match=re.escape(message)):
+        in_order(rows, files)
+
+
+ASKED = [
+    instance("b-1", "b", "Sort the list.", "3, 1"),
+    instance("b-2", "b", "Sort the list.", "2, 4 and some more words"),
+    instance("a-1", "a", "Say yes.", ""),
+]
+
+
+def asking(
+    folder: Path, backbone: Path, parts: Sequence[int], *, of: int = 2, **changes: object
+) -> dict[str, Any]:
+    """What the command `replies` is given; files in `folder`."""
+    return {
+        "settings": settings(**{"max_new_tokens": 12, **changes}),
+        "cell": "base",
+        "prompt": ROOT / "resources/prompts/superni.txt",
+        "backbone": backbone,
+        "adapter": None,
+        "instances": folder / "instances.jsonl",
+        "parts": list(parts),
+        "of": of,
+        "progress": folder / "kept",
+        "predictions": [folder / f"{part}.jsonl" for part in parts],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parts": [0, 0]}, "--parts [0, 0]: a file each is needed, got 2"),
+        ({"parts": [0]}, "--parts [0]: a file each is needed, got 2"),
+        ({"parts": [0, 2]}, "--parts 2: the parts are 0 to 1"),
+    ],
+)
+def test_wrong_parts_are_refused(
+    changes: dict[str, Any], message: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        superni_replies.replies(**asking(tmp_path, tiny_llama, [0, 1]) | changes)
+
+
+def test_predictions_and_their_table(run_script: Script, tiny_llama: Path, tmp_path: Path) -> None:
+    write_records(tmp_path / "instances.jsonl", ASKED)
     files = [tmp_path / "base.jsonl", tmp_path / "refine-af_40.jsonl"]
+    given = asking(tmp_path, tiny_llama, [0, 1])
+    done = run_script("superni_replies", "replies", *flags(given))
+    assert done.returncode == 0, done.stderr
+    assert "3/3 replies" in done.stdout and "replies/s" in done.stdout
+    assert "0 of 2 inputs were cut to fit 1024 tokens, 0 to nothing" in done.stdout
     done = run_script(
-        "superni",
-        *("predictions", "--settings", settings(max_new_tokens=12).model_dump_json()),
-        *("--cell", "base", "--prompt", ROOT / "resources/prompts/superni.txt"),
-        *("--backbone", tiny_llama, "--adapter"),
-        *("--instances", tmp_path / "instances.jsonl", "--predictions", files[0]),
+        *("superni", "predictions", "--instances", tmp_path / "instances.jsonl", "--parts"),
+        *(*given["predictions"], "--predictions", files[0]),
     )
     assert done.returncode == 0, done.stderr
-    assert "3/3 replies" in done.stdout
-    assert "0 of 3 inputs were cut to fit 1024 tokens, 0 to nothing" in done.stdout
     shutil.copy(files[0], files[1])
     replies = read_records(files[0], Prediction)
     assert [reply.id for reply in replies] == ["b-1", "b-2", "a-1"]
     assert all(reply.prediction == reply.prediction.strip() for reply in replies)
+    assert any(reply.prediction for reply in replies)
     table = ["table", "--instances", tmp_path / "instances.jsonl", "--predictions", *files]
     outputs = ("--table", tmp_path / "t.csv", "--scores", tmp_path / "scores.csv")
     done = run_script("superni", *table, *outputs)
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "t.csv", newline="") as file:
         found = list(csv.DictReader(file))
+    cells = [("base", ""), *((copy, "") for copy in COPIES), ("refine-af", "40")]
     assert [(row["method"], row["size"], row["task"], row["instances"]) for row in found] == [
-        ("base", "", "b", "2"),
-        ("base", "", "a", "1"),
-        ("refine-af", "40", "b", "2"),
-        ("refine-af", "40", "a", "1"),
+        (*cell, *task) for cell in cells for task in [("b", "2"), ("a", "1")]
     ]
+
+
+def short_context(folder: Path, backbone: Path, room: int) -> Path:
+    """The backbone with a context of `room` tokens."""
+    shutil.copytree(backbone, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": room}))
+    return folder
+
+
+def test_a_prompt_that_leaves_no_room_is_refused_before_work(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    """Held against the longest prompt there is, of the last part; the room it needs is enough."""
+    tokenizer = load_tokenizer(tiny_llama)
+    write_records(tmp_path / "instances.jsonl", ASKED)
+    given = asking(tmp_path, tiny_llama, [0, 1], max_new_tokens=4)
+    template = read_prompt(given["prompt"], {"definition", "input"})
+    tasks = list(task_prompts(ASKED, template, given["settings"], tokenizer))
+    prompts = [task.group.prefix + tail for task in tasks for tail in task.group.tails]
+    longest = max(len(encode(tokenizer, prompt, start=True)) for prompt in prompts)
+    assert longest_prompt(tasks, tokenizer) == longest < 1024
+    given["backbone"] = short_context(tmp_path / "short", tiny_llama, longest + 3)
+    message = (
+        rf"^superni\.max_source_tokens 1024 and superni\.max_new_tokens 4: a prompt of {longest}"
+    )
+    with pytest.raises(InputError, match=rf"{message} tokens .* of {longest + 3} tokens$"):
+        superni_replies.replies(**given)
+    assert not (tmp_path / "kept").exists()
+    given["backbone"] = short_context(tmp_path / "enough", tiny_llama, longest + 4)
+    superni_replies.replies(**given)
+    assert all(path.exists() for path in given["predictions"])
+
+
+def test_cells_that_make_no_table_are_refused(tmp_path: Path) -> None:
+    given = {"instances": tmp_path, "table": tmp_path / "t", "scores": tmp_path / "s"}
+    a, again, empty = Path("a.jsonl"), Path("b/a.jsonl"), Path("empty.jsonl")
+    for files, message in [
+        ([], "--predictions: names no file"),
+        ([a, again], "b/a.jsonl: the cell 'a' is that of a.jsonl too"),
+        ([a, empty], "empty.jsonl: 'empty' is in every table"),
+    ]:
+        with pytest.raises(InputError, match=f"^{message}"):
+            superni.table(predictions=files, **given)
+    with pytest.raises(InputError, match=r"^--parts: names no file"):
+        superni.predictions(instances=tmp_path, parts=[], predictions=tmp_path / "p")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +451,10 @@ def test_a_cell_is_a_method_and_a_size_or_a_baseline(cell: str, expected: tuple[
 
 
 def test_a_table_by_hand(run_script: Script, tmp_path: Path) -> None:
-    rows = [instance(f"a-{number}", "a", "Say x.", "?") for number in range(3)]
+    rows = [
+        dataclasses.replace(instance(f"a-{number}", "a", "Say x.", "?"), demonstration="x, y")
+        for number in range(3)
+    ]
     write_records(tmp_path / "instances.jsonl", rows)
     replies = [
         Prediction("a-2", "", finished=False),
@@ -307,13 +466,19 @@ def test_a_table_by_hand(run_script: Script, tmp_path: Path) -> None:
     command += [tmp_path / "base.jsonl", "--scores", tmp_path / "scores.csv", "--table"]
     done = run_script("superni", *command, tmp_path / "t.csv")
     assert done.returncode == 0, done.stderr
-    # ROUGE-L 1, 1/2 and 0; words 1, 3 and 0
+    # ROUGE-L 1, 1/2 and 0; words 1, 3 and 0. The demonstration has one word too many: 2/3.
     assert (tmp_path / "t.csv").read_text() == (
         "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
         "base,,a,words,3,50.0,33.3333,1.3333,0.6667\n"
+        "copy-demonstration,,a,words,3,66.6667,0.0,2.0,1.0\n"
+        "copy-input,,a,words,3,0.0,0.0,1.0,1.0\n"
+        "empty,,a,words,3,0.0,0.0,0.0,1.0\n"
     )
     scores = (tmp_path / "scores.csv").read_text()
-    assert scores == "id,task,base\na-0,a,100.0\na-1,a,50.0\na-2,a,0.0\n"
+    assert scores == (
+        "id,task,base,copy-demonstration,copy-input,empty\na-0,a,100.0,66.6667,0.0,0.0\n"
+        "a-1,a,50.0,66.6667,0.0,0.0\na-2,a,0.0,66.6667,0.0,0.0\n"
+    )
     write_records(tmp_path / "base.jsonl", replies[1:])
     done = run_script("superni", *command, tmp_path / "u.csv")
     assert done.returncode == 1

@@ -36,10 +36,15 @@ PAPER = {
     "instances_segment": 18,
     "instances": 6,
     "exports": 6,
+    "overlap": 18,
     "sft": 18,
     "superni_instances": 1,
-    "superni_predictions": 21,  # 18 cells and three untuned backbones
+    "superni_replies_0": 21,  # 18 cells and three untuned backbones
+    "superni_predictions": 21,
     "superni": 3,
+    "users_predictions": 21,
+    "users": 1,
+    "ratings_page": 3,
     "report": 1,
 }
 
@@ -59,6 +64,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_papers_grid_is_planned_from_a_fresh_clone(clone: Path) -> None:
     assert plan(project=clone) == Counter(PAPER)
+
+
+def test_ratings_that_came_back_are_read_and_reported(clone: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    (tmp_path / "anna.json").write_text("{}")
+    config["ratings"]["files"] = {"mistral-7b": [str(tmp_path / "anna.json")]}
+    folder = write_experiment(tmp_path / "experiment", config)
+    assert plan("--directory", folder, project=clone) == Counter(PAPER | {"ratings": 1})
+    page = plan("--directory", folder, "results/report.html", project=clone)
+    assert page["ratings"] == 1  # the report waits for it
 
 
 def test_planning_needs_no_torch(clone: Path, tmp_path: Path) -> None:
@@ -133,11 +148,11 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
 
 def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
     models = ("instructions.py segment", "ppo.py", "instances.py segment", "sft.py")
-    models += ("superni.py predictions", "instance_replies.py")
+    models += ("superni_replies.py replies", "users.py predictions", "instance_replies.py")
     gpu = sorted((start, end) for name, start, end in finished.jobs if name.startswith(models))
     # 2 segments, 1 PPO, 4 segments' replies, the same scored, 4 SFT, 6 predictions (4 cells, 2
-    # baselines)
-    assert len(gpu) == 21
+    # baselines), 5 of the user-oriented instructions (4 cells, 1 untuned)
+    assert len(gpu) == 26
     for (_, end), (start, _) in itertools.pairwise(gpu):
         assert end <= start
 
@@ -157,11 +172,14 @@ def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
 
 # What each kind of change plans, for one model, two sizes in two segments, and two methods.
 TABLES = {"superni": 1, "report": 1}
-EVALUATED = {"superni_predictions": 4} | TABLES
+ANSWERED = {"users_predictions": 4, "users": 1, "ratings_page": 1}
+EVALUATED = {"superni_replies_0": 4, "superni_predictions": 4} | ANSWERED | TABLES
 TUNED = {"sft": 4} | EVALUATED
 REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports": 1}
-REFINED |= {"sft": 2, "superni_predictions": 2} | TABLES
-SCORED = {"instances_segment": 4, "instances": 2, "exports": 2} | TUNED
+HALF = {"superni_replies_0": 2, "superni_predictions": 2, "users_predictions": 2}
+HALF |= {"users": 1, "ratings_page": 1}
+REFINED |= {"overlap": 2, "sft": 2} | HALF | TABLES
+SCORED = {"instances_segment": 4, "instances": 2, "exports": 2, "overlap": 4} | TUNED
 WRITTEN = {"instances_replies_0": 4} | SCORED
 POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
 
@@ -270,10 +288,48 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {},
     ),
     "section instances": (edit_config(lambda c: c["instances"].update(seed=7)), WRITTEN),
+    "pairs of a reply": (
+        edit_config(lambda c: c["instances"].update(per_instruction=2)),
+        SCORED,
+    ),
     "section sft": (edit_config(lambda c: c["sft"].update(epochs=2)), TUNED),
     "section superni": (
         edit_config(lambda c: c["superni"].update(max_new_tokens=5)),
-        {"superni_instances": 1, "superni_predictions": 6} | TABLES,
+        {"superni_instances": 1, "overlap": 4, "superni_replies_0": 6, "superni_predictions": 6}
+        | TABLES,
+    ),
+    "section users": (
+        edit_config(lambda c: c["users"].update(max_new_tokens=5)),
+        {"users_predictions": 5, "users": 1, "ratings_page": 1},
+    ),
+    "more jobs for a cell's predictions": (
+        edit_config(lambda c: c["compute"]["superni"].update(shards=3)),
+        {},
+    ),
+    "an edited script, superni": (
+        edit_text("scripts/superni.py"),
+        {"superni_predictions": 6} | TABLES,
+    ),
+    "an edited script, superni_replies": (
+        edit_text("scripts/superni_replies.py"),
+        {"superni_instances": 1, "overlap": 4, "superni_replies_0": 6, "superni_predictions": 6}
+        | TABLES,
+    ),
+    "an edited script, users": (
+        edit_text("scripts/users.py"),
+        {"users_predictions": 5, "users": 1, "ratings_page": 1},
+    ),
+    "section overlap": (
+        edit_config(lambda c: c["overlap"].update(ngram=8)),
+        {"overlap": 4, "report": 1},
+    ),
+    "an edited script, overlap": (
+        edit_text("scripts/overlap.py"),
+        {"overlap": 4, "report": 1},
+    ),
+    "section ratings": (
+        edit_config(lambda c: c["ratings"]["page"].update(seed=7)),
+        {"ratings_page": 1},
     ),
     "section report": (edit_config(lambda c: c["report"].update(span=10)), {"report": 1}),
     "hardware": (edit_config(lambda c: c["compute"]["ppo"].update(mem_mb=3000)), {}),
@@ -283,13 +339,17 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "a model added": (
         edit_config(add_model),
-        {**POOLED, "superni_predictions": 6, "report": 1},
+        {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
+        | {"users": 1, "ratings_page": 2, "report": 1},
     ),
     "a seed edited": (edit_seed, POOLED),
-    "one cell deleted": (delete_cell, {"sft": 1, "superni_predictions": 1} | TABLES),
+    "one cell deleted": (
+        delete_cell,
+        dict.fromkeys(("sft", *HALF), 1) | TABLES,
+    ),
     "a size added in the last segment": (
         edit_config(lambda c: c["sizes"].append(6)),
-        {"sft": 2, "superni_predictions": 2} | TABLES,
+        {"sft": 2} | HALF | TABLES,
     ),
     "a size added beyond the last segment": (
         edit_config(lambda c: c["sizes"].append(12)),
@@ -300,14 +360,15 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
             "instances_segment": 2,
             "instances": 2,
             "exports": 2,
+            "overlap": 2,
             "sft": 2,
-            "superni_predictions": 2,
         }
+        | HALF
         | TABLES,
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
-        {"instructions": 1, "instances": 2, "exports": 2} | TABLES,
+        {"instructions": 1, "instances": 2, "exports": 2, "users": 1, "ratings_page": 1} | TABLES,
     ),
 }
 

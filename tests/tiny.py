@@ -162,6 +162,21 @@ def make_seeds(path: Path, count: int = 12) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def make_users(path: Path, count: int = 5) -> None:
+    """User-oriented instructions in upstream's file format; every second one has an input."""
+    rng = random.Random(4)
+    rows = [
+        {
+            "id": f"user_{i}",
+            "motivation_app": "tests",
+            "instruction": sentence(rng, 6),
+            "instances": [{"input": sentence(rng, 2) if i % 2 else "", "output": sentence(rng, 2)}],
+        }
+        for i in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def make_prompt(path: Path) -> None:
     """An instance prompt that the tiny Llama knows how to go on from."""
     path.write_text("Do\nSort.\nOutput: River stone.\n\nDo\n{instruction}\n")
@@ -174,7 +189,7 @@ def tiny_config(world: Path) -> dict[str, Any]:
     config["sizes"] = [4, 8]
     config["data"] = {
         "seeds": str(world / "seeds.jsonl"),
-        "user_instructions": str(world / "seeds.jsonl"),
+        "user_instructions": str(world / "users.jsonl"),
         "superni": str(world / "tasks"),
     }
     config["prompts"]["instances"] = str(world / "instances.txt")
@@ -194,6 +209,8 @@ def tiny_config(world: Path) -> dict[str, Any]:
     config["watch"]["instances"]["least_parsed"] = 0.0
     config["sft"]["epochs"] = 1
     config["superni"] |= {"instances_per_task": 2, "max_new_tokens": 4}
+    del config["superni"]["baselines"]["base-first-line"]
+    config["users"] |= {"max_new_tokens": 4}
     config["report"]["resamples"] = 100
     return config
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from refine_af.decoding import Stops, next_tokens, uniforms
+from refine_af.errors import InputError
 from refine_af.replies import Finish
 from refine_af.settings import Sampling
 from refine_af.slots import Slots
@@ -20,17 +21,23 @@ ADMITTED = 8  # new prompts wait until an eighth of the places is free, and are 
 
 @dataclass(frozen=True)
 class Prompts:
-    """What all prompts share: the keys and values of a prefix of `head` tokens, None for none.
+    """What is known of all prompts.
 
     `longest` is the most tokens that a prompt and its reply have, `window` how far back a token
     attends where that is less, `padding` a token that stands where there is none.
     """
 
-    prefix: Any
-    head: int
     longest: int
     window: int | None
     padding: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The first `length` tokens of some prompts, as their keys and values; None for none."""
+
+    cache: Any
+    length: int
 
 
 @dataclass(eq=False)
@@ -38,6 +45,7 @@ class Row:
     """A prompt after its prefix, with its place among the prompts, and the tokens of the reply."""
 
     place: int
+    prefix: Prefix
     tail: list[int]
     seed: int
     tokens: list[int] = field(default_factory=list)
@@ -80,24 +88,28 @@ class Batch:
         return self._rows
 
     def _next(self, waiting: deque[Row]) -> list[Row]:
+        """The prompts to read now: those at the front that begin with one prefix."""
         free = self._size - len(self._rows)
+        new: list[Row] = []
         if free < max(1, min(self._size // ADMITTED, len(waiting))):
-            return []
-        return [waiting.popleft() for _ in range(min(free, len(waiting)))]
+            return new
+        while len(new) < free and waiting and (not new or waiting[0].prefix is new[0].prefix):
+            new.append(waiting.popleft())
+        return new
 
     def _read(self, new: list[Row]) -> torch.Tensor:
         """Give new prompts places behind the others; the logits of their first tokens."""
-        start, head, device = len(self._rows), self._prompts.head, self._model.device
+        start, prefix, device = len(self._rows), new[0].prefix, self._model.device
         self._rows += new
         width = max(len(row.tail) for row in new)
         gaps = [width - len(row.tail) for row in new]
-        self._slots.admit(self._prompts.prefix, head, [row.tail for row in new])
+        self._slots.admit(prefix.cache, prefix.length, [row.tail for row in new])
         for place, row in enumerate(new, start):
             drawn = uniforms(row.seed, self._sampling.max_new_tokens)
             self._uniforms[place] = torch.from_numpy(drawn).to(device)
         self._seen[start : len(self._rows)] = False
         ids = [[self._prompts.padding] * gap + row.tail for row, gap in zip(new, gaps, strict=True)]
-        places = [[head + max(0, i - gap) for i in range(width)] for gap in gaps]
+        places = [[prefix.length + max(0, i - gap) for i in range(width)] for gap in gaps]
         logits = self._forward(
             torch.tensor(ids, device=device), torch.tensor(places, device=device)
         )
@@ -128,7 +140,10 @@ class Batch:
         rows, seen = self._rows[own], self._seen[own]
         steps = torch.tensor([[len(row.tokens)] for row in rows], device=logits.device)
         numbers = self._uniforms[own].gather(1, steps)[:, 0]
-        tokens = next_tokens(logits, seen, numbers, self._sampling)
+        try:
+            tokens = next_tokens(logits, seen, numbers, self._sampling)
+        except InputError as error:
+            raise InputError(f"{self._model.name_or_path}: {error}") from None
         if self._sampling.presence_penalty:
             seen.scatter_(1, tokens, True)
         ended: dict[int, tuple[Row, str, Finish]] = {}

@@ -24,11 +24,14 @@ def check_checkpoint(folder: Path) -> dict[str, Any]:
     return read_document(folder / "config.json")
 
 
-def check_weights(folder: Path, report: Mapping[str, Collection[Any]]) -> None:
+def check_weights(
+    folder: Path, report: Mapping[str, Collection[Any]], config: str = "config.json"
+) -> None:
     """InputError unless every weight was loaded, and no other.
 
-    `report` is transformers' account of a load. Without this check a weight that the files lack
-    is drawn at random, and one that does not fit is left out, with a warning at most.
+    `report` is transformers' account of a load, and `config` the file that says which weights
+    there are. Without this check a weight that the files lack is drawn at random, and one that
+    does not fit is left out, with a warning at most.
     """
     for fault, key in (
         ("lack", "missing_keys"),
@@ -39,4 +42,4 @@ def check_weights(folder: Path, report: Mapping[str, Collection[Any]]) -> None:
         odd = sorted(name for name in names if not name.endswith(COMPUTED))
         if odd:
             listed = ", ".join(odd[:5]) + (" …" if len(odd) > 5 else "")
-            raise InputError(f"{folder}: the weights do not fit config.json: they {fault} {listed}")
+            raise InputError(f"{folder}: the weights do not fit {config}: they {fault} {listed}")

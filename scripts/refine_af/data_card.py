@@ -7,10 +7,10 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 
-from refine_af.experiment import Provenance
+from refine_af.ppo.settings import JUDGES, Reward
+from refine_af.provenance import Provenance
 from refine_af.records import Instance
 
-COMPONENTS = ("reward", "reward_model", "naturalness", "coherence", "understandability")
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 WHY = {
     "no output": "the reply names neither an example nor an output",
@@ -27,12 +27,11 @@ FIELDS = """\
 |---|---|
 | `id` | `instruction_id`, a dash and the number of the pair among those of its instruction |
 | `instruction_id` | the line of the pool of instructions, `i000000` its first |
-| `method` | `self-instruct`: the base model wrote the pair; `refine-af`: with PPO's adapter |
+| `method` | `self-instruct`: the base model wrote the pair; `refine-af`: with a trained adapter |
 | `instruction`, `input`, `output` | the triplet; `input` is empty where none is needed |
 | `adapter_sha256` | of the weights of the adapter that wrote the pair, empty for none |
-| `reward` | the weighted sum of the four components, which the PPO of REFINE-AF maximises |
-| `reward_model` | the reward model's score of the triplet |
-| `naturalness`, `coherence`, `understandability` | the evaluator's, each from 0 to 1 |
+| `reward` | the weighted sum of the components, which REFINE-AF's training maximises |
+| `components` | the triplet's scores by name, those of the table above |
 
 Rewards did not decide which pairs are here: both methods are scored alike, after the fact.
 """
@@ -67,7 +66,7 @@ def card_of(
         f"## Counts\n\n{_yields(counts, instances)}",
         f"## Why pairs were refused\n\n{_refusals(counts)}",
         f"## Words\n\n{_lengths(instances)}",
-        f"## Rewards\n\n{_rewards(instances)}",
+        f"## Rewards\n\n{_rewards(instances, origin.ppo.reward)}",
         f"## Columns\n\n{FIELDS}",
         f"## Characters\n\n{_characters(mended)}",
         f"## How it came about\n\n{_origin(origin, method, instances)}",
@@ -93,7 +92,8 @@ def _head(origin: Provenance, method: str, count: int, data_file: str) -> str:
 
 
 def _writer(origin: Provenance, method: str) -> str:
-    with_adapter = ", with an adapter trained by PPO on automated feedback (REFINE-AF)"
+    algorithm = origin.ppo.algorithm.upper()
+    with_adapter = f", with an adapter trained by {algorithm} on automated feedback (REFINE-AF)"
     return _code(origin.checkpoint) + (
         with_adapter if method == "refine-af" else " (Self-Instruct)"
     )
@@ -134,11 +134,20 @@ def _lengths(instances: Sequence[Instance]) -> str:
     return _table(["", "texts", "mean", "sd", "least", "median", "most"], rows)
 
 
-def _rewards(instances: Sequence[Instance]) -> str:
-    rows = [
-        [f"`{name}`", *_spread([getattr(row, name) for row in instances], 4)] for name in COMPONENTS
-    ]
-    return _table(["", "mean", "sd", "least", "median", "most"], rows)
+def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
+    columns = {"reward": [row.reward for row in instances]}
+    for name in instances[0].components:
+        columns[name] = [row.components[name] for row in instances]
+    rows = [[f"`{name}`", *_spread(values, 4)] for name, values in columns.items()]
+    return f"{_table(['', 'mean', 'sd', 'least', 'median', 'most'], rows)}\n{_scorer(reward)}"
+
+
+def _scorer(reward: Reward) -> str:
+    given = ", ".join(f"{key} {_code(name)}" for key, name in reward.judges.items())
+    said = f"The components are given by {_code(reward.scorer)}{f': {given}' if given else ''}."
+    if reward.scorer == JUDGES:
+        said += " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1."
+    return f"{said}\n"
 
 
 def _characters(mended: int) -> str:
@@ -163,7 +172,7 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
         ["seed of the pairs", f"{origin.instances.seed}"],
     ]
     if method == "refine-af":
-        rows.append(["seed of PPO", f"{origin.ppo.seed}"])
+        rows.append([f"seed of {origin.ppo.algorithm.upper()}", f"{origin.ppo.seed}"])
         digests = sorted({row.adapter_sha256 for row in instances})
         rows.append(["sha256 of the adapter's weights", ", ".join(map(_code, digests))])
     return f"{_table(['', ''], rows)}\nAll settings:\n\n{fence}json\n{text}\n{fence}\n"
@@ -194,12 +203,13 @@ def _share(part: int, whole: int) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def _code(text: str) -> str:
-    """`text`, which may hold anything, as code in a table."""
-    plain = " ".join(text.split()).replace("|", "\\|")
+    """`text`, which may hold anything, as code on one line."""
+    plain = " ".join(text.split())
     mark = "`" * (_longest_run(plain) + 1)
     return f"{mark} {plain} {mark}" if "`" in plain else f"`{plain}`"
 

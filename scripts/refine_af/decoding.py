@@ -24,7 +24,9 @@ def next_tokens(
     probabilities, likeliest first.
     """
     if not bool(logits.isfinite().all()):
-        raise InputError("the model's logits are not finite: its weights are broken")
+        raise InputError(
+            "the model's logits are not finite: its weights, or its adapter's, are broken"
+        )
     scores = logits.double()
     if sampling.presence_penalty:
         scores = scores - sampling.presence_penalty * seen
@@ -50,12 +52,16 @@ def uniforms(seed: int, count: int) -> NDArray[np.float64]:
 class Stops:
     """Decides where a text ends; decodes it only after a token that can end it."""
 
-    def __init__(self, model: Any, tokenizer: Any, sampling: Sampling) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, sampling: Sampling, *, end_of_text: bool = True
+    ) -> None:
+        """Without `end_of_text` that token ends nothing: it is read over, and left out."""
         self._tokenizer = tokenizer
         self._limit = sampling.max_new_tokens
         self._strings = sampling.stop
         ends = getattr(model.generation_config, "eos_token_id", None)
-        self._eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+        eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+        self._eos = eos if end_of_text else set()
         last = {string[-1] for string in self._strings}
         # A space may be decoded away and a character may come in byte-sized tokens: then any
         # token can complete a stop string.

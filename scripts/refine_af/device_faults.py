@@ -44,5 +44,5 @@ def device_faults() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """A fault's own words, without the advice that torch adds."""
-    return str(error).partition("\n")[0]
+    """A fault's own words, without the advice that torch adds; its kind where it has none."""
+    return str(error).partition("\n")[0] or type(error).__name__

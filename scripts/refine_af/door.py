@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from refine_af.checkpoints import check_checkpoint
 from refine_af.documents import read_document
 from refine_af.errors import InputError
 from refine_af.experiment import Experiment, checkpoint_folder
+from refine_af.human_tasks import read_seeds, read_user_instructions
 from refine_af.prompts import read_prompt
-from refine_af.records import read_seeds
+from refine_af.sources import homes, module_file
 
 EVALUATED = {"definition", "input"}
 
@@ -25,6 +27,7 @@ def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
     _check("prompts.instructions", located(prompts.instructions), _prompt({"tasks"}))
     _check("prompts.instances", located(prompts.instances), _prompt({"instruction"}))
     _check("prompts.sft", located(prompts.sft), read_document)
+    _check("prompts.users", located(prompts.users), read_document)
     _check("superni.prompt", located(superni.prompt), _prompt(EVALUATED))
     for name, baseline in superni.baselines.items():
         key = f"superni.baselines.{name}.prompt"
@@ -32,10 +35,21 @@ def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
         _check(f"models.{name}.checkpoint", folder, check_checkpoint)
-    for key in ("model", "evaluator"):
-        folder = located(checkpoint_folder(getattr(experiment.ppo.reward, key)))
-        _check(f"ppo.reward.{key}", folder, check_checkpoint)
+    _check_scorer(experiment.ppo.reward.scorer)
+    for key, judge in experiment.ppo.reward.judges.items():
+        _check(f"ppo.reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
     _check("data.seeds", located(experiment.data.seeds), read_seeds)
+    asked = located(experiment.data.user_instructions)
+    _check("data.user_instructions", asked, read_user_instructions)
+
+
+def _check_scorer(dotted: str) -> None:
+    """Whether there is such a module; its own code runs in the jobs alone."""
+    if not (module_file(dotted, homes()) or find_spec(dotted.partition(".")[0])):
+        raise InputError(
+            f"config.yaml, ppo.reward.scorer: {dotted}: there is no such module in the "
+            "experiment's folder, the project's root or the environment"
+        )
 
 
 def _prompt(slots: set[str]) -> Callable[[Path], object]:

@@ -14,10 +14,16 @@ from refine_af.errors import InputError, shown
 from refine_af.fetch.settings import Fetch
 from refine_af.fields import Count, Method, Name, Section, Text
 from refine_af.ppo.settings import Ppo
+from refine_af.ratings.settings import Ratings
 from refine_af.report.settings import Report
-from refine_af.settings import Instances, Instructions, Server, Sft, Superni, Watch
+from refine_af.settings import Instances, Instructions, OverlapBounds, Server, Users, Watch
+from refine_af.sft.settings import Sft
+from refine_af.superni.settings import Superni
 
 HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
+
+
+MOST_SHARDS = 8  # jobs that may share the work of one
 
 
 class Model(Section):
@@ -41,6 +47,7 @@ class Prompts(Section):
     instructions: Text
     instances: Text
     sft: Text
+    users: Text
 
 
 class Machine(Section):
@@ -54,7 +61,13 @@ class Machine(Section):
 class Shared(Machine):
     """The same of each of the `shards` jobs that take a part of the work of one."""
 
-    shards: Annotated[int, Field(ge=1, le=8)]
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)]
+
+
+class SeveralGpus(Machine):
+    """The same of a job that may train on more than one GPU."""
+
+    gpus: Annotated[int, Field(ge=1, le=64)]
 
 
 class Compute(Section):
@@ -62,8 +75,9 @@ class Compute(Section):
     instructions: Machine
     ppo: Machine
     instances: Shared
-    sft: Machine
-    superni: Machine
+    sft: SeveralGpus
+    superni: Shared
+    users: Machine
 
 
 class Experiment(Section):
@@ -78,6 +92,9 @@ class Experiment(Section):
     instances: Instances
     sft: Sft
     superni: Superni
+    users: Users
+    overlap: OverlapBounds
+    ratings: Ratings
     report: Report
     watch: Watch
     servers: dict[Name, Server]
@@ -117,6 +134,21 @@ class Experiment(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def has_a_part_for_each_gpu(self) -> Experiment:
+        steps, gpus = self.sft.gradient_accumulation_steps, self.compute.sft.gpus
+        if steps % gpus:
+            raise ValueError(
+                f"compute.sft.gpus: {gpus} GPUs cannot share sft.gradient_accumulation_steps "
+                f"{steps} evenly, and the batch of an update does not change with the hardware"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def rates_what_is_made(self) -> Experiment:
+        self.ratings.check(models=self.models, methods=self.methods, sizes=[*self.sizes])
+        return self
+
     @property
     def segments(self) -> int:
         """How many segments of the pool the largest size needs."""
@@ -129,31 +161,6 @@ class Experiment(Section):
 
     def segments_of(self, size: int) -> int:
         return -(-size // self.instructions.segment)
-
-
-class Provenance(Section):
-    """Where a data set comes from, as config.yaml states it: what its card tells."""
-
-    model: Name
-    checkpoint: Text
-    seeds: Text
-    prompt: Text
-    instructions: Instructions
-    ppo: Ppo
-    instances: Instances
-
-
-def provenance(experiment: Experiment, model: str) -> Provenance:
-    """What the data sets of one of the models come from."""
-    return Provenance(
-        model=model,
-        checkpoint=experiment.models[model].checkpoint,
-        seeds=experiment.data.seeds,
-        prompt=experiment.prompts.instances,
-        instructions=experiment.instructions,
-        ppo=experiment.ppo,
-        instances=experiment.instances,
-    )
 
 
 def read_experiment(config: Mapping[str, object]) -> Experiment:
@@ -190,8 +197,8 @@ def checkpoint_folder(checkpoint: str) -> str:
 def hub_name(folder: str, experiment: Experiment) -> str:
     """The organisation/name@revision whose files belong in a folder of results/checkpoints/."""
     reward = experiment.ppo.reward
-    named = [*(model.checkpoint for model in experiment.models.values()), reward.model]
-    return next(name for name in [*named, reward.evaluator] if checkpoint_folder(name) == folder)
+    named = [*(model.checkpoint for model in experiment.models.values()), *reward.judges.values()]
+    return next(name for name in named if checkpoint_folder(name) == folder)
 
 
 def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
@@ -199,7 +206,7 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     paths = [("data.seeds", experiment.data.seeds), ("data.superni", experiment.data.superni)]
     paths.append(("data.user_instructions", experiment.data.user_instructions))
     paths += [(f"prompts.{key}", path) for key, path in experiment.prompts.model_dump().items()]
-    paths.append(("superni.prompt", experiment.superni.prompt))
+    paths += [("superni.prompt", experiment.superni.prompt), *experiment.ratings.named_files()]
     for name, baseline in experiment.superni.baselines.items():
         paths.append((f"superni.baselines.{name}.prompt", baseline.prompt))
     if experiment.fetch:
@@ -209,7 +216,7 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     checkpoints = {
         f"models.{name}.checkpoint": m.checkpoint for name, m in experiment.models.items()
     }
-    checkpoints["ppo.reward.model"] = experiment.ppo.reward.model
-    checkpoints["ppo.reward.evaluator"] = experiment.ppo.reward.evaluator
+    judges = experiment.ppo.reward.judges
+    checkpoints |= {f"ppo.reward.{key}": checkpoint for key, checkpoint in judges.items()}
     paths += [(key, checkpoint_folder(name)) for key, name in checkpoints.items()]
     return paths

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.records import SURROGATE, Instance
 
 TEXTS = ("instruction", "input", "output")
-TYPES = {"str": "string", "float": "float64"}
-# Each column of the data set, with its type there.
-COLUMNS = {field.name: TYPES[str(field.type)] for field in fields(Instance)}
+NUMBER = "float64"
+TYPES = {"str": "string", "float": NUMBER}
+FIELDS = fields(Instance)
+MOST = sys.float_info.max
+
+Kind = str | dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,28 @@ def alpaca(instances: Sequence[Instance]) -> list[dict[str, str]]:
     return [{name: getattr(row, name) for name in TEXTS} for row in instances]
 
 
-def columns(instances: Sequence[Instance]) -> dict[str, list[str | float]]:
-    """The instances by column, in the order of `COLUMNS`."""
-    return {name: [getattr(row, name) for row in instances] for name in COLUMNS}
+def column_kinds(instances: Sequence[Instance]) -> dict[str, Kind]:
+    """Each column of the data set with its type there; the components are one, by their names.
+
+    InputError naming an instance that has others than the first, or a score that is no number.
+    """
+    names = list(instances[0].components)
+    for row in instances:
+        scores = {"reward": row.reward, **row.components}
+        if odd := {name: score for name, score in scores.items() if not abs(score) <= MOST}:
+            raise InputError(f"{row.id} has the scores {shown(odd)}")
+        if row.components.keys() != set(names):
+            raise InputError(
+                f"{row.id} has the components {', '.join(row.components)}, and {instances[0].id} "
+                f"has {', '.join(names)}"
+            )
+    kinds = dict.fromkeys(names, NUMBER)
+    return {entry.name: TYPES.get(str(entry.type), kinds) for entry in FIELDS}
+
+
+def columns(instances: Sequence[Instance]) -> dict[str, list[Any]]:
+    """The instances by column."""
+    return {entry.name: [getattr(row, entry.name) for row in instances] for entry in FIELDS}
 
 
 def counts_of(files: Sequence[Path], instances: int) -> Counter[str]:
@@ -60,10 +84,15 @@ def counts_of(files: Sequence[Path], instances: int) -> Counter[str]:
     InputError naming file and value at the first that is no count, and where the segments hold
     another number of instances than `instances`.
     """
+    if not files:
+        raise InputError("--segments: none is named")
     total: Counter[str] = Counter()
     for path in files:
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            rows = list(csv.DictReader(file))
+            try:
+                rows = list(csv.DictReader(file))
+            except csv.Error as error:
+                raise InputError(f"{path}: no table of counts: {error}") from None
         if len(rows) != 1:
             raise InputError(f"{path}: {len(rows)} rows of counts, where a segment has one")
         for name, value in rows[0].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -28,16 +29,25 @@ def _listed(value: Any) -> Any:
     return value
 
 
+def _above_zero(value: str) -> str:
+    if not Decimal(value) > 0:
+        raise ValueError("a threshold of 0 is reached by every text")
+    return value
+
+
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("holds a NUL character, which no path can")
     return value
 
 
-Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
+# Nothing here means more than a million, and what float32 cannot hold fails late, elsewhere.
+Real = Annotated[float, Field(allow_inf_nan=False, ge=-(10**6), le=10**6), BeforeValidator(_number)]
 NotNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
+# Nearer to 1, half the rest of it is lost beside 1 in a float, and a normal quantile infinite.
+Confidence = Annotated[Real, Field(gt=0, le=0.999999)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Texts = Annotated[
@@ -47,6 +57,11 @@ Texts = Annotated[
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
+Threshold = Annotated[
+    str,
+    StringConstraints(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$"),
+    AfterValidator(_above_zero),
+]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Method = Literal["self-instruct", "refine-af"]
 

@@ -1,4 +1,4 @@
-"""Text from a causal language model: many prompts at once, which share a prefix.
+"""Text from a causal language model: many prompts at once, of which some share a prefix.
 
 A finished text's place in the batch is given to the next prompt, so that one long text holds up
 nobody.
@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
 
-from refine_af.batch import Batch, Prompts, Row
+from refine_af.batch import Batch, Prefix, Prompts, Row
 from refine_af.decoding import Stops
 from refine_af.device_faults import free_cached, gpu_faults, out_of_memory
 from refine_af.errors import InputError
 from refine_af.models import encode
 from refine_af.progress import Progress
-from refine_af.replies import Finish
+from refine_af.replies import Finish, Group
 from refine_af.settings import Sampling
 
 
@@ -68,27 +69,62 @@ def completions(
     sampling: Sampling,
     seeds: Sequence[int],
 ) -> Iterator[tuple[int, Completion]]:
-    """Completions of `prefix` + tail as they end, each with its tail's place.
+    """Completions of `prefix` + tail as `completions_of` gives those of one group."""
+    yield from completions_of(
+        model, tokenizer, [Group(prefix, tails)], sampling=sampling, seeds=seeds
+    )
 
-    The prefix is computed once; it and each tail are tokenised apart. Row i draws its numbers
-    from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest token.
-    A prompt that leaves no room in the model's context is completed with nothing, cut by length;
-    InputError where no prompt could. Where memory does not hold the batch it is halved.
+
+def completions_of(
+    model: Any,
+    tokenizer: Any,
+    groups: Sequence[Group],
+    *,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    end_of_text: bool = True,
+) -> Iterator[tuple[int, Completion]]:
+    """Completions of each prefix + tail as they end, each with its place among all tails.
+
+    A group's prefix is computed once; it and each tail are tokenised apart. Row i draws its
+    numbers from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest
+    token. A prompt that leaves no room in the model's context is completed with nothing, cut by
+    length; InputError where none of a group could. Where memory does not hold the batch it is
+    halved. Without `end_of_text` a reply goes on after that token.
     """
-    head = encode(tokenizer, prefix, start=True)
-    rows = [
-        Row(place, encode(tokenizer, tail, start=False), seed)
-        for place, (tail, seed) in enumerate(zip(tails, seeds, strict=True))
-    ]
-    fitting, without_room = _with_room(model, len(head), rows, sampling)
-    for row in without_room:
-        yield row.place, Completion("", (), "length", len(head) + len(row.tail))
-    if fitting:
-        prompts = _prompts(model, tokenizer, head, fitting, sampling)
-        stops = Stops(model, tokenizer, sampling)
-        for row, text, finish in _written(model, prompts, fitting, sampling, stops):
-            prompt = len(head) + len(row.tail)
+    rows = []
+    for head, own in _rows_of(tokenizer, groups, seeds):
+        fitting, without_room = _with_room(model, len(head), own, sampling)
+        for row in without_room:
+            yield row.place, Completion("", (), "length", len(head) + len(row.tail))
+        if fitting:
+            prefix = _prefix(model, head)
+            rows += [replace(row, prefix=prefix) for row in fitting]
+    if rows:
+        prompts = _prompts(model, tokenizer, rows, sampling)
+        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text)
+        for row, text, finish in _written(model, prompts, rows, sampling, stops):
+            prompt = row.prefix.length + len(row.tail)
             yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
+
+
+def _rows_of(
+    tokenizer: Any, groups: Sequence[Group], seeds: Sequence[int]
+) -> Iterator[tuple[list[int], list[Row]]]:
+    """Each group's prefix as tokens, and its rows, whose prefix is still to be read."""
+    numbered = zip(range(len(seeds)), seeds, strict=True)
+    for group in groups:
+        whole = not group.prefix  # then a text starts where its tail does
+        head = [] if whole else encode(tokenizer, group.prefix, start=True)
+        unread = Prefix(None, len(head))
+        tails = [encode(tokenizer, tail, start=whole) for tail in group.tails]
+        places = list(islice(numbered, len(tails)))
+        yield (
+            head,
+            [Row(i, unread, tail, seed) for (i, seed), tail in zip(places, tails, strict=True)],
+        )
+    if next(numbered, None):
+        raise ValueError("more seeds than tails")
 
 
 def _written(
@@ -170,19 +206,20 @@ def _window(config: Any, longest: int) -> int | None:
     return int(window)
 
 
-def _prompts(
-    model: Any, tokenizer: Any, head: list[int], rows: Sequence[Row], sampling: Sampling
-) -> Prompts:
-    longest = len(head) + max(len(row.tail) for row in rows) + sampling.max_new_tokens
-    window = _window(model.config, longest)
+def _prompts(model: Any, tokenizer: Any, rows: Sequence[Row], sampling: Sampling) -> Prompts:
+    prompt = max(row.prefix.length + len(row.tail) for row in rows)
+    longest = prompt + sampling.max_new_tokens
+    return Prompts(longest, _window(model.config, longest), tokenizer.pad_token_id)
+
+
+def _prefix(model: Any, head: list[int]) -> Prefix:
     try:
         with torch.inference_mode(), gpu_faults():
-            prefix = _prefill(model, head)
+            return Prefix(_prefill(model, head), len(head))
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         raise InputError(f"out of memory with the prompts' prefix alone: {error}") from None
-    return Prompts(prefix, len(head), longest, window, tokenizer.pad_token_id)
 
 
 def _prefill(model: Any, head: list[int]) -> Any:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
-from refine_af.errors import InputError, shown
-from refine_af.fields import Method
+from refine_af.cells import check_method
+from refine_af.errors import InputError
 from refine_af.prompts import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction
@@ -18,8 +17,7 @@ from refine_af.settings import Instances
 
 def adapter_of(method: str, ppo: Path | None) -> Path | None:
     """The adapter with which a method writes: refine-af PPO's, self-instruct none."""
-    if method not in get_args(Method):
-        raise InputError(f"--method {shown(method)}: known are {', '.join(get_args(Method))}")
+    check_method(method)
     if (method == "refine-af") != (ppo is not None):
         raise InputError(f"--ppo {ppo}: refine-af needs PPO's folder, self-instruct takes none")
     return ppo / "adapter" if ppo else None

@@ -13,7 +13,9 @@ BLOCK = 2**22  # resampled values held at a time
 DEGREE = 3  # of the curve that a series' noise is told from
 LEAST_STEPS = 10  # of a series with an interval
 
-Mark = bool | None  # whether one of the things counted has a property; None: it is not counted
+# Whether one of the things counted has a property, or the share of its judges, 0 to 1, who say so;
+# None: it is not counted.
+Mark = bool | float | None
 
 
 def bootstrap_difference(
@@ -46,6 +48,30 @@ def bootstrap_difference(
     means = _resampled_means(differences, resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, _levels(differences, means, confidence))
     return mean, float(low), float(high)
+
+
+def share(
+    marks: Sequence[bool | float], *, confidence: float, judges: int = 1
+) -> tuple[float, float, float]:
+    """A share, the mean of marks from 0 to 1, with the ends of its interval.
+
+    A mark is the share of its judges who say so. Of one judge the interval is Wilson's (1927,
+    Journal of the American Statistical Association 22:209); of several it is his for as many marks
+    of 0 and 1 as would tell as much: at most each judge's, and no more than there are marks where
+    all say the same. The truth that it covers is the share of all things of which these are a
+    sample. At a confidence of 0.95, of 30 marks and more with a share of 0.2 to 0.8, and of 100
+    with one of 0.05 to 0.95, 92 to 98% of the intervals hold it. The ends are never the same: 12
+    of 12 leave 0.76 to 1. Raises ValueError where there is no mark.
+    """
+    if not len(marks):
+        raise ValueError("there is no mark to take a share of")
+    values = np.asarray(marks, dtype=np.float64)
+    mean, spread, z = float(values.mean()), float(values.var()), _z(confidence)
+    alike = mean * (1 - mean)  # the variance of marks of 0 and 1 with this mean
+    told = len(values) * (min(judges, alike / spread) if spread else judges if alike else 1)
+    centre = (told * mean + z**2 / 2) / (told + z**2)
+    reach = z / (told + z**2) * math.sqrt(told * alike + z**2 / 4)
+    return mean, max(0.0, centre - reach), min(1.0, centre + reach)
 
 
 def share_difference(
@@ -126,8 +152,8 @@ def _autocorrelation(series: np.ndarray) -> float:
     return max(0.0, min(alike + (1 + DEGREE + 3 * alike) / steps, 0.95))
 
 
-def _counts(mark: Mark) -> tuple[bool, bool]:
-    return mark is True, mark is not None
+def _counts(mark: Mark) -> tuple[float, bool]:
+    return float(mark or 0), mark is not None
 
 
 def _z(confidence: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from refine_af.checkpoints import check_checkpoint, check_weights
+from refine_af.checkpoints import COMPUTED, check_checkpoint, check_weights
 from refine_af.errors import InputError, shown
 from refine_af.models import LOAD_FAULTS
 
-# Buffers of older GPT-NeoX checkpoints, which today's class computes by itself.
-OLD_BUFFER = re.compile(
-    r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)"
-)
+NO_TENSORS = "it holds more than named tensors, and may be a program"
 
 
 class RewardModel(nn.Module):
@@ -73,8 +69,9 @@ class RewardModel(nn.Module):
                 raise InputError(f"{path}: {key} is {shown(config.get(key))}, not {wanted!r}")
         try:
             model = cls(GPTNeoXConfig.from_dict(config | {"model_type": "gpt_neox"}))
-        except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
-            raise InputError(f"{path}: no reward model can be made from it: {error}") from None
+        except LOAD_FAULTS as error:
+            wrong = shown(str(error), 300)
+            raise InputError(f"{path}: no reward model can be made from it: {wrong}") from None
         _fill(model, *_read_weights(folder))
         return model
 
@@ -85,15 +82,24 @@ def load_evaluator(folder: Path) -> Any:
     from transformers import T5ForConditionalGeneration
 
     check_checkpoint(folder)
+    for path in folder.glob("pytorch_model*.bin"):
+        _check_archive(path)
     try:
         model, report = T5ForConditionalGeneration.from_pretrained(
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
+    except pickle.UnpicklingError:
+        raise InputError(f"{folder}: no evaluator can be loaded: {NO_TENSORS}") from None
     except (*LOAD_FAULTS, SafetensorError) as error:
         raise InputError(
             f"{folder}: no evaluator can be loaded: {shown(str(error), 300)}"
         ) from None
     check_weights(folder, report)
+    start = model.config.decoder_start_token_id
+    if not isinstance(start, int) or not 0 <= start < model.config.vocab_size:
+        raise InputError(
+            f"{folder / 'config.json'}: decoder_start_token_id is no token: {shown(start)}"
+        )
     return model
 
 
@@ -122,19 +128,31 @@ def _read_weights(folder: Path) -> tuple[Path, Mapping[str, torch.Tensor]]:
         path = folder / "pytorch_model.bin"
         if not path.is_file():
             raise InputError(f"{folder}: neither model.safetensors nor pytorch_model.bin")
-        if not zipfile.is_zipfile(path):  # what torch writes; on other bytes it may fail in any way
-            raise InputError(f"{path}: no weights can be read: not a whole torch archive")
+        _check_archive(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError) as error:
+    except pickle.UnpicklingError:
+        raise InputError(f"{path}: no weights can be read: {NO_TENSORS}") from None
+    except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{path}: no weights can be read: {shown(str(error), 300)}") from None
     if not isinstance(weights, dict):
         raise InputError(f"{path}: holds a {type(weights).__name__}, not named tensors")
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise InputError(f"{path}: holds {shown({name: tensor})}, no named tensor")
     return path, weights
+
+
+def _check_archive(path: Path) -> None:
+    """InputError unless the file is what torch writes: on other bytes it may fail in any way."""
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path}: no weights can be read: not a whole archive of torch 1.6 or later"
+        )
 
 
 def _fill(model: nn.Module, path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     wanted = model.state_dict()
-    given = {name: tensor for name, tensor in weights.items() if not OLD_BUFFER.fullmatch(name)}
+    given = {name: tensor for name, tensor in weights.items() if not name.endswith(COMPUTED)}
     for fault, names in (
         ("lacks", wanted.keys() - given.keys()),
         ("holds unknown", given.keys() - wanted.keys()),

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from refine_af.checkpoints import check_weights
 from refine_af.documents import read_document
 from refine_af.errors import InputError, shown
 from refine_af.settings import Lora
+
+# What PEFT raises at an adapter_config.json that is not what it should be, and at such weights.
+LOAD_FAULTS = (
+    *(ValueError, TypeError, AttributeError, LookupError),
+    *(OSError, RuntimeError, ImportError, re.error, SafetensorError),
+)
 
 
 def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
@@ -25,6 +32,7 @@ def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    wrong = f"{section}.targets {shown(targets)}"
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
@@ -37,18 +45,16 @@ def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
         try:
             tuned = get_peft_model(model, config)
         except (ValueError, re.error) as error:
-            raise InputError(f"{section}.targets {shown(targets)}: {error}") from None
+            raise InputError(f"{wrong}: {shown(str(error), 300)}") from None
     if isinstance(tuned.get_output_embeddings(), BaseTunerLayer):
-        raise InputError(
-            f"{section}.targets {shown(targets)}: the output layer cannot have an adapter"
-        )
+        raise InputError(f"{wrong}: the output layer cannot have an adapter")
     return tuned
 
 
 def load_lora(model: Any, adapter: Path) -> Any:
     """The model with the adapter in a folder. InputError unless all of it fits, and is there."""
     from peft import PeftModel, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     weights = adapter / "adapter_model.safetensors"
     for path in (adapter / "adapter_config.json", weights):
@@ -59,10 +65,13 @@ def load_lora(model: Any, adapter: Path) -> Any:
         with safe_open(weights, framework="pt") as file:
             given = set(file.keys())
         tuned = PeftModel.from_pretrained(model, adapter)
-    except (ValueError, OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{adapter}: the adapter cannot be loaded: {error}") from None
-    wanted = set(get_peft_model_state_dict(tuned))
-    check_weights(adapter, {"missing_keys": wanted - given, "unexpected_keys": given - wanted})
+    except LOAD_FAULTS as error:
+        wrong = shown(str(error), 300)
+        raise InputError(f"{adapter}: the adapter cannot be loaded: {wrong}") from None
+    # Else PEFT asks the hub for the backbone's config.json, by the name of its folder.
+    wanted = set(get_peft_model_state_dict(tuned, save_embedding_layers=False))
+    report = {"missing_keys": wanted - given, "unexpected_keys": given - wanted}
+    check_weights(adapter, report, "adapter_config.json")
     return tuned
 
 

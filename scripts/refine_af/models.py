@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 
 from refine_af.checkpoints import check_checkpoint, check_weights
 from refine_af.errors import InputError, shown
@@ -17,17 +20,31 @@ from refine_af.lora import load_lora
 LOAD_FAULTS = (
     *(ValueError, TypeError, AttributeError, LookupError),
     *(OSError, RuntimeError, ArithmeticError),
+    UnpicklingError,  # a .bin that holds a program is not run
+    StrictDataclassError,  # what a config.json says does not go together
 )
 
 
 def device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's GPU where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def precision() -> torch.dtype:
     """bfloat16 on a GPU, float32 on a CPU."""
     return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """The precision that a checkpoint's config.json states for its weights, float32 by default."""
+    config = check_checkpoint(folder)
+    name = config.get("dtype", config.get("torch_dtype", "float32"))
+    found = getattr(torch, name, None) if isinstance(name, str) else None
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"{folder / 'config.json'}: 'dtype' is no precision: {shown(name)}")
+    return found
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -52,20 +69,40 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = None) -> Any:
-    """The causal language model in `folder`, for inference, with a LoRA adapter where one is named.
+def load_backbone(
+    folder: Path,
+    *,
+    quantization: str,
+    adapter: Path | None = None,
+    dtype: torch.dtype | None = None,
+    place: torch.device | None = None,
+) -> Any:
+    """The causal language model in `folder`, for inference, or what tuning has made of it.
 
+    `adapter` is the folder of a LoRA adapter on it, or of a whole model that takes its place.
     `quantization` is "none" or "nf4" (4-bit NormalFloat with double quantisation, QLoRA,
-    arXiv 2305.14314). InputError where the folder holds no such model.
+    arXiv 2305.14314); `dtype` is `precision()`, and `place` `device()`, unless they are given.
+    InputError where the folder holds no such model.
     """
+    if adapter is not None and is_whole_model(adapter):
+        folder, adapter = adapter, None
+    check_checkpoint(folder)
+    quiet()
+    options: dict[str, Any] = {"dtype": dtype or precision(), "device_map": {"": place or device()}}
+    if quantization == "nf4":
+        options["quantization_config"] = _nf4()
+    model = _loaded(folder, options)
+    if quantization == "nf4" and device().type == "cpu":
+        _keep_weights_unpacked(model)
+    if adapter is not None:
+        model = load_lora(model, adapter)
+    return model.eval()
+
+
+def _loaded(folder: Path, options: Mapping[str, Any]) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    check_checkpoint(folder)
-    quiet()
-    options: dict[str, Any] = {"dtype": precision(), "device_map": {"": device()}}
-    if quantization == "nf4":
-        options["quantization_config"] = _nf4()
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -75,13 +112,15 @@ def load_backbone(folder: Path, *, quantization: str, adapter: Path | None = Non
             **options,
         )
     except (*LOAD_FAULTS, SafetensorError) as error:
-        raise InputError(f"{folder}: no language model can be loaded: {error}") from None
+        wrong = shown(str(error), 300)
+        raise InputError(f"{folder}: no language model can be loaded: {wrong}") from None
     check_weights(folder, report)
-    if quantization == "nf4" and device().type == "cpu":
-        _keep_weights_unpacked(model)
-    if adapter is not None:
-        model = load_lora(model, adapter)
-    return model.eval()
+    return model
+
+
+def is_whole_model(adapter: Path) -> bool:
+    """Whether a folder of tuned weights is a model by itself, rather than an adapter."""
+    return (adapter / "config.json").is_file() and not (adapter / "adapter_config.json").exists()
 
 
 def quiet() -> None:

@@ -12,6 +12,7 @@ from refine_af.novelty import NoveltyPool
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, RejectedInstruction, Seed
 from refine_af.replies import Reply
+from refine_af.segments import instruction_id
 from refine_af.settings import Instructions
 from refine_af.task_lists import task_list
 
@@ -87,11 +88,6 @@ class Pool:
     def _id(self, index: int) -> str:
         seeds = len(self._seeds)
         return self._seeds[index].id if index < seeds else self.machine[index - seeds].id
-
-
-def instruction_id(index: int) -> str:
-    """The id of the machine-made instruction at a place of the pool: i000000, i000001, ..."""
-    return f"i{index:06d}"
 
 
 def run_on(parts: Iterable[tuple[Path, Sequence[Instruction]]]) -> list[Instruction]:

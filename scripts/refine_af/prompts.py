@@ -45,4 +45,6 @@ def read_prompt(path: Path, slots: set[str]) -> Prompt:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise InputError(f"{path}: begins with a byte order mark, which the model would read")
     return prompt_of(text, slots, str(path))

@@ -72,7 +72,7 @@ class Instance:
     """An (instruction, input, output) triplet; `instruction_id` names its line of the pool.
 
     `adapter_sha256` is that of the weights of the adapter that wrote it, "" for the backbone by
-    itself; `reward` is Eq. 1 of the four components that follow it.
+    itself; `reward` is Eq. 1 of the components, which the scorer of `ppo.reward` names.
     """
 
     id: str
@@ -83,15 +83,15 @@ class Instance:
     output: str
     adapter_sha256: str
     reward: float
-    reward_model: float
-    naturalness: float
-    coherence: float
-    understandability: float
+    components: dict[str, float]
 
 
 @dataclass(frozen=True)
 class EvaluationInstance:
-    """One Super-NI test instance with the definition of its task and its accepted answers."""
+    """One Super-NI test instance with the definition of its task and its accepted answers.
+
+    `demonstration` is the output of the task's first positive example, "" where it has none.
+    """
 
     id: str
     task: str
@@ -99,6 +99,7 @@ class EvaluationInstance:
     definition: str
     input: str
     references: list[str]
+    demonstration: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,43 @@ class Prediction:
     id: str
     prediction: str
     finished: bool
+
+
+@dataclass(frozen=True)
+class UserPrediction:
+    """The reply of a model's cell to a user-oriented instruction, beside what people wrote.
+
+    `finished` where the reply ended by itself; `input` is "" where the instruction has none.
+    """
+
+    id: str
+    model: str
+    cell: str
+    instruction: str
+    input: str
+    reference: str
+    prediction: str
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What an instance, `id`, shares with the texts that models are evaluated on.
+
+    `ngrams` counts the different n-grams of its instruction and input that stand in one of them;
+    `ngram_source` is the evaluation instance with most of these. The `rouge_l` are F1 with the
+    nearest of the instructions and of the inputs there, whose instance is the source; a source is
+    None where nothing is shared.
+    """
+
+    id: str
+    ngrams: int
+    ngram_source: str | None
+    instruction_rouge_l: float
+    instruction_source: str | None
+    input_rouge_l: float
+    input_source: str | None
+    overlaps: bool
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenizer reads
@@ -128,19 +166,21 @@ def as_records(
 ) -> list[Record]:
     """Rows, each with its place, as `kind`; faults as in `read_records`."""
     hints = typing.get_type_hints(kind)
+    optional = {name for name in hints if hasattr(kind, name)}  # those with a default
     records = []
     for where, row in rows:
-        missing = [name for name in hints if name not in row]
+        missing = [name for name in hints if name not in row and name not in optional]
         unknown = [name for name in row if name not in hints]
         if missing:
             raise InputError(f"{where}: no {missing[0]!r} in {shown(row)}")
         if unknown and not extra:
             raise InputError(f"{where}: unknown key {unknown[0]!r} in {shown(row)}")
-        for name, hint in hints.items():
+        given = {name: hint for name, hint in hints.items() if name in row}
+        for name, hint in given.items():
             if not _fits(row[name], hint):
                 wanted = getattr(hint, "__name__", str(hint))
                 raise InputError(f"{where}: {name!r} is no {wanted}: {shown(row[name])}")
-        records.append(kind(**{name: row[name] for name in hints}))
+        records.append(kind(**{name: row[name] for name in given}))
     return records
 
 
@@ -163,28 +203,13 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield where, row
 
 
-def read_seeds(path: Path) -> list[Seed]:
-    """The seed tasks; ids must differ and instructions must hold text."""
-    seeds = read_records(path, Seed, extra=True)
-    if not seeds:
-        raise InputError(f"{path}: holds no seed task")
-    first: dict[str, int] = {}
-    for number, seed in enumerate(seeds, 1):
-        if SURROGATE.search(seed.id + seed.instruction):
-            raise InputError(f"{path}, line {number}: half a character in {shown(seed)}")
-        if not seed.instruction.strip():
-            raise InputError(f"{path}, line {number}: empty instruction in {shown(seed.id)}")
-        if seed.id in first:
-            earlier = first[seed.id]
-            raise InputError(f"{path}, line {number}: id {seed.id!r} stands on line {earlier} too")
-        first[seed.id] = number
-    return seeds
-
-
 def _fits(value: object, hint: Any) -> bool:
     if typing.get_origin(hint) is list:
         inner = typing.get_args(hint)[0]
         return isinstance(value, list) and all(_fits(entry, inner) for entry in value)
+    if typing.get_origin(hint) is dict:
+        inner = typing.get_args(hint)[1]
+        return isinstance(value, dict) and all(_fits(entry, inner) for entry in value.values())
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return any(_fits(value, part) for part in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:

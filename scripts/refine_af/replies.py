@@ -23,6 +23,14 @@ class Reply:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Group:
+    """Prompts that begin with one `prefix`, which is computed once, and end in a tail each."""
+
+    prefix: str
+    tails: Sequence[str]
+
+
 class Engine(Protocol):
     """Completes one prompt file's prompts, of which it is given the ends."""
 

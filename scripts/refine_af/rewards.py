@@ -13,9 +13,9 @@ from refine_af.errors import InputError
 from refine_af.judges import RewardModel as RewardModel
 from refine_af.judges import evaluator_logits, load_evaluator
 from refine_af.models import device, encode, load_tokenizer
+from refine_af.ppo.settings import COMPONENTS as COMPONENTS
 from refine_af.ppo.settings import Reward, Weights
 
-COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 MARKERS = ("<|prompter|>", "<|assistant|>", "<|endoftext|>")
 TOKENS_A_BATCH = 8192
 
@@ -78,12 +78,17 @@ def composite(components: Mapping[str, float] | None, weights: Weights) -> float
     """The reward of Eq. 1: weighted components plus a constant; None, unparseable, has its own."""
     if components is None:
         return weights.unparseable
-    terms = (getattr(weights, name) * components[name] for name in COMPONENTS)
+    weighed = weights.components
+    terms = (weighed[name] * score for name, score in components.items())
     return float(sum(terms) + weights.constant)
 
 
 class Scorer:
-    """The two judges of Table I, loaded once."""
+    """The two judges of Table I, loaded once.
+
+    On a GPU too they compute in float32, as published: 8.3 GB of weights. bfloat16 would keep two
+    or three digits of a score, and make another reward of it.
+    """
 
     def __init__(self, settings: Reward, model: Path, evaluator: Path) -> None:
         self._max_length = settings.max_length
@@ -94,7 +99,7 @@ class Scorer:
         self._yes, self._no = answer_ids(self._evaluator_tokenizer, evaluator)
         self._evaluator = load_evaluator(evaluator).to(device()).eval()
 
-    def score(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
+    def __call__(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
         """Each triplet's components, in order; a triplet's scores do not depend on the others."""
         length = self._max_length
         texts = [reward_model_ids(self._model_tokenizer, entry, length) for entry in triplets]

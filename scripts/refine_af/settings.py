@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from refine_af.fields import (
     Count,
-    Name,
     NotNegative,
     Positive,
     Real,
@@ -18,6 +16,7 @@ from refine_af.fields import (
     Share,
     Text,
     Texts,
+    Threshold,
 )
 
 
@@ -46,16 +45,9 @@ class Server(Section):
 
 
 class Novelty(Section):
-    threshold: Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$")]
+    threshold: Threshold
     tie: Literal["reject", "accept"]
     tokens: Literal["rouge", "unicode"]
-
-    @field_validator("threshold")
-    @classmethod
-    def is_above_zero(cls, value: str) -> str:
-        if not Decimal(value) > 0:
-            raise ValueError("a threshold of 0 rejects every instruction")
-        return value
 
 
 class InstructionFilter(Section):
@@ -151,10 +143,17 @@ class ParsedWatch(Section):
     patience: Count
 
 
+class SftWatch(Section):
+    checkpoint_every: Count
+    micro_batch: Count
+    gradient_checkpointing: bool
+
+
 class Watch(Section):
     instructions: YieldWatch
     ppo: PpoWatch
     instances: ParsedWatch
+    sft: SftWatch
 
 
 class Lora(Section):
@@ -162,6 +161,21 @@ class Lora(Section):
     alpha: Count
     dropout: Annotated[Real, Field(ge=0, lt=1)]
     targets: Text | Texts
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def are_names(cls, value: object) -> object:
+        names = value if isinstance(value, list | tuple) else [value]
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValueError("neither a name of layers nor a list of names")
+        return value
+
+
+class Users(Section):
+    requests: Count
+    max_new_tokens: Count
+    stop: Texts
+    quantization: Literal["nf4", "none"]
 
 
 class Instances(Section):
@@ -172,41 +186,12 @@ class Instances(Section):
     sampling: Sampling
 
 
-class Sft(Section):
-    seed: Seed
-    epochs: Count
-    learning_rate: Positive
-    schedule: Literal["cosine", "linear", "constant"]
-    warmup_ratio: Annotated[Real, Field(ge=0, lt=1)]
-    weight_decay: NotNegative
-    max_grad_norm: Positive
-    batch_size: Count
-    gradient_accumulation_steps: Count
-    max_length: Count
-    strip_label_share: Share
-    quantization: Literal["nf4", "none"]
-    lora: Lora
+class OverlapBounds(Section):
+    """From where an instance overlaps with an evaluation set: words in a row, ROUGE-L.
 
+    A text of fewer than `words` words is not compared by ROUGE-L.
+    """
 
-class Baseline(Section):
-    prompt: Text
-    stop: Texts
-
-
-class Superni(Section):
-    instances_per_task: Count
-    prompt: Text
-    full_stop: bool
-    max_source_tokens: Count
-    max_new_tokens: Count
-    quantization: Literal["nf4", "none"]
-    baselines: Annotated[dict[Name, Baseline], Field(min_length=1)]
-
-    @field_validator("baselines")
-    @classmethod
-    def has_base(cls, value: dict[str, Baseline]) -> dict[str, Baseline]:
-        if "base" not in value:
-            raise ValueError("the untuned model is evaluated as `base`, which is missing")
-        if taken := {"self-instruct", "refine-af"} & value.keys():
-            raise ValueError(f"{sorted(taken)[0]!r} is a method, and so no baseline's name")
-        return value
+    ngram: Annotated[int, Field(ge=1, le=1000)]
+    rouge_l: Threshold
+    words: Count

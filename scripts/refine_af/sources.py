@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,25 @@ def sources(script: Path) -> list[Path]:
         found.add(module)
         waiting |= _imported(module) - found
     return [script, *sorted(found)]
+
+
+def homes() -> tuple[Path, Path]:
+    """Where a module of the user's own may stand: the experiment's folder, the project's root."""
+    return Path.cwd(), Path(__file__).resolve().parents[2]
+
+
+def module_file(dotted: str, folders: Iterable[Path]) -> Path | None:
+    """The file in which `dotted`, a dotted path to a name, is found from one of the folders.
+
+    None where it is in none of them: what the environment holds changes with its lock.
+    """
+    parts = dotted.split(".")[:-1]
+    for folder in folders:
+        place = folder.joinpath(*parts)
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                return file
+    return None
 
 
 @cache

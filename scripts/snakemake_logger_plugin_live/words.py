@@ -33,10 +33,16 @@ RULES = {
     "instances_segment": ("instances", "reading and scoring inputs and outputs"),
     "instances": ("instances", "joining the triplets"),
     "exports": ("instances", "writing the data sets for others"),
+    "overlap": ("instances", "looking for texts of the evaluation"),
     "sft": ("fine-tuning", "fine-tuning"),
     "superni_instances": ("evaluation", "choosing the test instances"),
-    "superni_predictions": ("evaluation", "answering the test instances"),
+    "superni_replies": ("evaluation", "answering the test instances"),
+    "superni_predictions": ("evaluation", "joining the answers"),
     "superni": ("evaluation", "scoring the answers"),
+    "users_predictions": ("evaluation", "answering the users' instructions"),
+    "users": ("evaluation", "joining the answers to users"),
+    "ratings_page": ("evaluation", "writing the page for raters"),
+    "ratings": ("evaluation", "summing up the ratings"),
     "report": ("report", "writing the report"),
 }
 

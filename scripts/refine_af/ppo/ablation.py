@@ -16,16 +16,19 @@ exp(r) − r − 1, r being the log-probability of the reference less the own on
 the KL against the reward as β times that deviation does in PPO, and a token answers for its own
 divergence alone, not for those that come after it.
 
-In both the value head stays zero, PPO's settings gamma, lam and value_* do nothing, clip is TRL's
-epsilon, epochs its num_iterations, and a step's minibatches are the same in every epoch. TRL rounds
-a quantised model's adapter to bfloat16; here it stays in float32, as in PPO.
+In both the value head stays zero and is not written, PPO's settings gamma, lam and value_* do
+nothing, clip is TRL's epsilon, epochs its num_iterations, and a step's minibatches are the same in
+every epoch. TRL rounds a quantised model's adapter to bfloat16; here it stays in float32, as in
+PPO.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -62,6 +65,8 @@ class GroupLearner(Learner):
     ) -> None:
         """Each `settings.generations` rows, in order, are answers to one prompt."""
         super().__init__(policy, prefix, settings)
+        for trainer in (RLOOTrainer, GRPOTrainer):
+            logging.getLogger(trainer.__module__).addFilter(_is_news)
         self._tokenizer = tokenizer
         self._answers = _Answers(prefix, tokenizer.eos_token_id)
         self._trainer: Any = None
@@ -109,6 +114,10 @@ class GroupLearner(Learner):
             "policy_loss": sum(log["loss"] for log in updates) / len(updates),
             "clip_fraction": sum(log["clip_ratio/region_mean"] for log in updates) / len(updates),
         }
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter: nothing has learnt a value."""
+        self.policy.save_adapter(folder)
 
     def _new_trainer(self) -> Any:
         model, settings = self.policy.model, self._settings
@@ -163,6 +172,11 @@ class GroupLearner(Learner):
             "disable_tqdm": True,
             "dataloader_pin_memory": gpu,
         }
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not TRL's hint at an answer without a score: nothing was drawn, and it is meant so."""
+    return "All reward functions returned None" not in record.getMessage()
 
 
 class _Answers:

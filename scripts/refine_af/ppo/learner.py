@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -119,6 +120,10 @@ class Learner:
             flush=True,
         )
         self.micro_batch = half
+
+    def save(self, folder: Path) -> None:
+        """Write what was learnt into an existing folder. OSError where the disk is full."""
+        self.policy.save(folder)
 
     @torch.no_grad()
     def experience(

@@ -96,20 +96,19 @@ class Policy(nn.Module):
         )
 
     def save(self, folder: Path) -> None:
-        """Write the adapter in PEFT's format and the value head into an existing folder.
-
-        OSError where the disk is full.
-        """
-        from safetensors import SafetensorError
+        """Write the adapter and the value head into an existing folder; faults as below."""
         from safetensors.torch import save_file
 
-        adapter = folder / "adapter"
+        self.save_adapter(folder)
         weights = {name: entry.cpu() for name, entry in self.value_head.state_dict().items()}
-        try:
-            self.model.save_pretrained(adapter, save_embedding_layers=False)
+        with _write_faults():
             save_file(weights, folder / "value_head.safetensors")
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter in PEFT's format. OSError where the disk is full."""
+        adapter = folder / "adapter"
+        with _write_faults():
+            self.model.save_pretrained(adapter, save_embedding_layers=False)
         tidy_adapter(adapter)
 
     def _prefix_cache(self, prefix: Sequence[int], rows: int) -> Any:
@@ -131,6 +130,17 @@ def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> P
     adapted = with_lora(model, lora, seed=seed, section="ppo.lora")
     with torch.random.fork_rng():  # the value head's first values are drawn, then set to zero
         return Policy(adapted)
+
+
+@contextmanager
+def _write_faults() -> Iterator[None]:
+    """Inside the block what safetensors says of a disk is an OSError, as of any other file."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
 
 
 def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from refine_af.completions import Pair, parse_completion, refusal
+from refine_af.errors import InputError
 from refine_af.generation import Completion, generate
 from refine_af.ppo.settings import Weights
 from refine_af.progress import Progress
 from refine_af.prompts import Prompt
-from refine_af.records import Instruction
-from refine_af.rewards import COMPONENTS, Triplet, composite
+from refine_af.records import Instruction, read_records
+from refine_af.rewards import Triplet, composite
+from refine_af.scorers import Judge
 from refine_af.settings import Sampling
 from refine_af.stopwatch import Stopwatch
-
-Judge = Callable[[Sequence[Triplet]], list[dict[str, float]]]
 
 
 @dataclass(frozen=True)
 class Rollout:
     """One answer: `pair` is the first in it, None where it has none that can be an instance.
 
-    `components` are the judges' scores of the pair, None without one; `reward` is Eq. 1.
+    `components` are the scorer's of the pair, None without one; `reward` is Eq. 1.
     """
 
     instruction: Instruction
@@ -34,7 +36,6 @@ class Rollout:
 
     def row(self) -> dict[str, Any]:
         """The rollout as a line of samples.jsonl or evaluation.jsonl."""
-        components = self.components or dict.fromkeys(COMPONENTS)
         return {
             "instruction_id": self.instruction.id,
             "instruction": self.instruction.instruction,
@@ -42,8 +43,33 @@ class Rollout:
             "input": self.pair.input if self.pair else None,
             "output": self.pair.output if self.pair else None,
             "reward": self.reward,
-            **components,
+            "components": self.components,
         }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A line of evaluation.jsonl: a rollout of a fixed prompt, `when` before or after training."""
+
+    when: str
+    instruction_id: str
+    instruction: str
+    completion: str
+    input: str | None
+    output: str | None
+    reward: float
+    components: dict[str, float] | None
+
+
+def read_answers(path: Path, when: str, asked: Sequence[Instruction]) -> list[Answer]:
+    """The answers to `asked`, in order. InputError where the file holds others, or damage."""
+    rows = read_records(path, Answer)
+    found = [(row.when, row.instruction_id, row.instruction) for row in rows]
+    if found != [(when, entry.id, entry.instruction) for entry in asked]:
+        raise InputError(f"{path}: {len(rows)} answers, not those to the fixed prompts")
+    if odd := [row.reward for row in rows if not math.isfinite(row.reward)]:
+        raise InputError(f"{path}: the reward {odd[0]}")
+    return rows
 
 
 @dataclass(frozen=True)
@@ -55,6 +81,10 @@ class Environment:
     sampling: Sampling
     judge: Judge
     weights: Weights
+
+    def tail(self, asked: Instruction) -> str:
+        """What follows the shared prefix in an instruction's prompt, here and in stage 3."""
+        return self.prompt.tail(instruction=asked.instruction.strip())
 
     def rollouts(
         self,
@@ -71,7 +101,7 @@ class Environment:
                 model,
                 self.tokenizer,
                 prefix=self.prompt.prefix,
-                tails=[self.prompt.tail(instruction=entry.instruction) for entry in instructions],
+                tails=[self.tail(entry) for entry in instructions],
                 sampling=self.sampling,
                 seeds=seeds,
                 progress=progress,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.journal import Journal
-from refine_af.ppo.training import METRICS, Step
+from refine_af.ppo.training import PHASES, Step
 
 KEYS = ("step", "metrics", "seconds", "samples")
 
@@ -19,12 +20,13 @@ class StepLog:
     the later row counts, which belongs to the weights that training ends with.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Collection[str]) -> None:
+        """`columns` are those of metrics.csv."""
         self._path = path
         self._journal = Journal(path)
         self._rows: dict[int, dict[str, Any]] = {}
         for where, row in self._journal.rows:
-            if not _is_step(row):
+            if not _is_step(row, columns):
                 raise InputError(f"{where}: no step of PPO in {shown(row)}")
             self._rows[row["step"]] = row
 
@@ -58,12 +60,22 @@ class StepLog:
         return [self._rows[number] for number in range(1, steps + 1)]
 
 
-def _is_step(row: dict[str, Any]) -> bool:
+def _is_step(row: dict[str, Any], columns: Collection[str]) -> bool:
     return (
         tuple(row) == KEYS
         and isinstance(row["step"], int)
-        and isinstance(row["metrics"], dict)
-        and set(row["metrics"]) == set(METRICS)
-        and isinstance(row["seconds"], dict)
+        and _are_figures(row["metrics"], columns)
+        and row["metrics"]["step"] == row["step"]
+        and _are_figures(row["seconds"], PHASES)
         and isinstance(row["samples"], list)
+        and all(isinstance(sample, dict) for sample in row["samples"])
+    )
+
+
+def _are_figures(value: object, names: Collection[str]) -> bool:
+    """Whether `value` has a number by each of the names, or "" for none."""
+    return (
+        isinstance(value, dict)
+        and set(value) == set(names)
+        and all(entry == "" or isinstance(entry, int | float) for entry in value.values())
     )

@@ -15,17 +15,13 @@ from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy, Row
 from refine_af.ppo.rollouts import Environment, Rollout
-from refine_af.ppo.settings import Ppo
+from refine_af.ppo.settings import Ppo, Weights
 from refine_af.progress import Progress
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction
-from refine_af.rewards import COMPONENTS
 from refine_af.stopwatch import Stopwatch
 
-SCORES = ("reward", *COMPONENTS)
-METRICS = (
-    "step",
-    *(f"{score}_{figure}" for score in SCORES for figure in ("mean", "sd")),
+FIGURES = (
     "kl",
     "kl_coefficient",
     "entropy",
@@ -70,6 +66,7 @@ class Trainer:
     def step(self, instructions: Sequence[Instruction]) -> Step:
         """Draw rollouts, judge them, and improve the policy on them."""
         number, settings, stopwatch = self.done + 1, self.settings, Stopwatch()
+        weights = settings.reward.weights
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
             step_instructions(instructions, number, settings),
@@ -87,10 +84,10 @@ class Trainer:
             stopwatch=stopwatch,
         )
         metrics = {
-            **dict.fromkeys(METRICS, ""),  # what an algorithm does not have
+            **dict.fromkeys(metric_columns(weights), ""),  # what an algorithm does not have
             "step": number,
             "kl_coefficient": self.kl_coefficient,
-            **score_figures(rollouts, floor=settings.reward.weights.unparseable),
+            **score_figures(rollouts, weights),
             **text_figures([rollout.pair.output for rollout in rollouts if rollout.pair]),
             **experience.figures(),
             **losses,
@@ -101,17 +98,13 @@ class Trainer:
         )
         return Step(number, metrics, stopwatch.seconds, rollouts)
 
-    def evaluation_rows(
-        self, when: str, instructions: Sequence[Instruction]
-    ) -> list[dict[str, Any]]:
+    def evaluation_rows(self, when: str, fixed: Sequence[Instruction]) -> list[dict[str, Any]]:
         """Lines of evaluation.jsonl: fixed instructions, answered with the same random numbers."""
-        settings = self.settings
-        count = min(settings.evaluation_prompts, len(instructions))
-        drawn = random.Random(derived_seed(settings.seed, "evaluation"))
+        seed, count = self.settings.seed, len(fixed)
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
-            drawn.sample(list(instructions), count),
-            seeds=[derived_seed(settings.seed, "evaluation", index) for index in range(count)],
+            fixed,
+            seeds=[derived_seed(seed, "evaluation", index) for index in range(count)],
             stopwatch=Stopwatch(),
             progress=Progress(count, f"fixed prompts, {when} training"),
         )
@@ -131,11 +124,12 @@ class Trainer:
         self.done = checkpoint.step
 
     def _row(self, rollout: Rollout) -> Row:
-        tail = self._environment.prompt.tail(instruction=rollout.instruction.instruction)
-        return Row(
-            tail=tuple(encode(self._environment.tokenizer, tail, start=False)),
-            response=rollout.completion.tokens,
-        )
+        tail = self._environment.tail(rollout.instruction)
+        tokens = tuple(encode(self._environment.tokenizer, tail, start=False))
+        response = rollout.completion.tokens
+        # Where the model's context has no room for a reply nothing is learnt: one token stands
+        # for the instruction, which may be of any length.
+        return Row(tail=tokens if response else tokens[:1], response=response)
 
 
 def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner:
@@ -145,6 +139,15 @@ def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner
     from refine_af.ppo.ablation import GroupLearner  # TRL takes seconds to import
 
     return GroupLearner(policy, prefix, settings, environment.tokenizer)
+
+
+def evaluation_instructions(
+    instructions: Sequence[Instruction], settings: Ppo
+) -> list[Instruction]:
+    """The fixed ones, which are answered before training and after it."""
+    drawn = random.Random(derived_seed(settings.seed, "evaluation"))
+    count = min(settings.evaluation_prompts, len(instructions))
+    return drawn.sample(list(instructions), count)
 
 
 def step_instructions(
@@ -167,7 +170,13 @@ def step_instructions(
     return chosen
 
 
-def score_figures(rollouts: Sequence[Rollout], *, floor: float) -> dict[str, Any]:
+def metric_columns(weights: Weights) -> list[str]:
+    """The columns of metrics.csv, of which the components' are named as they are weighed."""
+    scores = ("reward", *weights.components)
+    return ["step", *(f"{score}_{kind}" for score in scores for kind in ("mean", "sd")), *FIGURES]
+
+
+def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, Any]:
     """Mean and standard deviation of rewards and components, and shares of the rollouts.
 
     Components are those of the rollouts that parse, and empty where none does; `floor_share` is
@@ -175,12 +184,14 @@ def score_figures(rollouts: Sequence[Rollout], *, floor: float) -> dict[str, Any
     """
     columns: dict[str, list[float]] = {"reward": [rollout.reward for rollout in rollouts]}
     parsed = [rollout.components for rollout in rollouts if rollout.components]
-    for name in COMPONENTS:
+    for name in weights.components:
         columns[name] = [components[name] for components in parsed]
     figures: dict[str, Any] = {}
     for name, column in columns.items():
         figures[f"{name}_mean"] = statistics.fmean(column) if column else ""
         figures[f"{name}_sd"] = statistics.stdev(column) if len(column) > 1 else ""
     figures["parse_rate"] = len(parsed) / len(rollouts)
-    figures["floor_share"] = sum(reward <= floor for reward in columns["reward"]) / len(rollouts)
+    figures["floor_share"] = sum(
+        reward <= weights.unparseable for reward in columns["reward"]
+    ) / len(rollouts)
     return figures

@@ -1,16 +1,17 @@
-"""Differences with their intervals: before and after PPO, and method against method."""
+"""Differences with their intervals: paired values, and answers before and after PPO."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from refine_af.intervals import Mark, bootstrap_difference, share_difference
 from refine_af.randomness import derived_seed
-from refine_af.report.finished_run import COMPONENTS, MARKS, ModelRun
+from refine_af.report.finished_run import MARKS, Answer, ModelRun
 from refine_af.report.settings import Report
-from refine_af.report.summaries import parses, sizes
+from refine_af.report.summaries import parses
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ def changes(run: ModelRun, settings: Report) -> dict[str, Change | None]:
     Where the truth is known, the shares of `junk` among what parses and of `true` among what can
     be checked follow.
     """
-    found = {"reward": _mean_change(run, "reward", settings)}
+    found = {"reward": _mean_change(run, "reward", lambda answer: answer.reward, settings)}
     parsed = [[parses(answer) for answer in answers] for answers in zip(*run.answers, strict=True)]
     found["parse_rate"] = _share_change(parsed, settings)
-    for name in COMPONENTS:
-        found[name] = _mean_change(run, name, settings)
+    every = [answer for answers in run.answers for answer in answers]
+    for name in dict.fromkeys(name for answer in every for name in answer.components or ()):
+        score = partial(_component, name=name)
+        found[name] = _mean_change(run, name, score, settings)
     for place, name in enumerate(MARKS if run.truth else ()):
         marks = [
             [marks[place] for marks in run.truth[when].answers]  # type: ignore[index]
@@ -46,36 +49,25 @@ def changes(run: ModelRun, settings: Report) -> dict[str, Change | None]:
     return found
 
 
-def score_changes(run: ModelRun, settings: Report) -> dict[str, Change]:
-    """ROUGE-L of refine-af less that of self-instruct by size, where both were run.
-
-    Instances are resampled one by one, so the interval is for other instances of these tasks.
-    """
-    if not {"self-instruct", "refine-af"} <= set(run.scores["method"]):
-        return {}
-    return {
-        size: _difference(
-            run.instance_scores[f"self-instruct_{size}"].to_list(),
-            run.instance_scores[f"refine-af_{size}"].to_list(),
-            settings,
-            derived_seed(settings.seed, run.name, "rouge_l", int(size)),
-        )
-        for size in sizes(run.scores)
-    }
+def _component(answer: Answer, name: str) -> float | None:
+    return (answer.components or {}).get(name)
 
 
-def _mean_change(run: ModelRun, name: str, settings: Report) -> Change | None:
-    both = [(getattr(before, name), getattr(after, name)) for before, after in run.answers]
+def _mean_change(
+    run: ModelRun, name: str, value: Callable[[Answer], float | None], settings: Report
+) -> Change | None:
+    both = [(value(before), value(after)) for before, after in run.answers]
     pairs = [(before, after) for before, after in both if before is not None and after is not None]
     if not pairs:
         return None
     befores, afters = zip(*pairs, strict=True)
-    return _difference(befores, afters, settings, derived_seed(settings.seed, run.name, name))
+    return difference_of(befores, afters, settings, derived_seed(settings.seed, run.name, name))
 
 
-def _difference(
+def difference_of(
     before: Sequence[float], after: Sequence[float], settings: Report, seed: int
 ) -> Change:
+    """The difference of paired values, with its bootstrap interval."""
     difference, low, high = bootstrap_difference(
         before, after, confidence=settings.confidence, resamples=settings.resamples, seed=seed
     )

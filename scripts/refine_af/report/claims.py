@@ -15,10 +15,10 @@ PARSED = 0.95  # the least share of answers that parse on the demo's tiny models
 LIMITS = (
     "This is one run with one seed. An interval says how sure a mean over prompts is, not how "
     "much another run would differ.",
-    "The interval of a difference between methods is for other instances of the same tasks. Tasks "
-    "differ more than instances do: for other tasks it would be wider.",
+    "Between methods, intervals and p are about other tasks and instances: neither knows how far "
+    "another seed of training would move a score.",
     "The reward is what automated judges say, and the fixed prompts come from the instructions "
-    "that PPO trains on: that it rises does not prove that answers are better.",
+    "that stage 2 trains on: that it rises does not prove that answers are better.",
     "ROUGE-L counts words shared with a reference, not whether an answer is right.",
 )
 NOISE = (
@@ -56,8 +56,17 @@ def claims_section(
 
 
 def _form_limits(runs: Sequence[ModelRun]) -> list[str]:
-    """How far an untuned model comes with a prompt that it knows."""
-    return [
+    """How far an untuned model comes with a prompt that it knows, and no model at all."""
+    copied = [
+        f"Without any model, the first demonstration's output scores "
+        f"{number(means['copy-demonstration', '']['rouge_l'], 2)} and the input itself "
+        f"{number(means['copy-input', '']['rouge_l'], 2)} on {run.name}'s tasks: the score "
+        "rewards form."
+        for run in runs
+        for means in [cell_means(run.scores)]
+        if {("copy-demonstration", ""), ("copy-input", "")} <= means.keys()
+    ]
+    return copied + [
         f"Untuned, but with the prompt of its own pretraining, {run.name} scores "
         f"{number(cell_means(run.scores)['base-few-shot', '']['rouge_l'], 2)} ROUGE-L: what "
         "tuning gains over base may be the form of an answer rather than ability."
@@ -79,7 +88,8 @@ def _claims(run: ModelRun, changes: Mapping[str, Change | None]) -> list[tuple[b
         (
             min(parsed) >= PARSED * answers,
             f"at least {PARSED:.0%} of the answers can be parsed",
-            f"{share(parsed[0], answers)} before PPO, {share(parsed[1], answers)} after",
+            f"{share(parsed[0], answers)} before {run.algorithm}, {share(parsed[1], answers)} "
+            "after",
         ),
         (
             accepted > 0 and rejected > 0,

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from refine_af.report.rated import GRADES, Ratings
 from refine_af.report.summaries import Cell, cell_means, cells, sizes
 from refine_af.report.trends import smoothed
 
@@ -30,7 +31,8 @@ INK, RULE, PAPER = "#24292f", "#d0d7de", "#ffffff"
 # Each has a contrast above 3.5 : 1 on white and on near-black; markers and dashes differ too.
 BLUE, ORANGE, GREY = "#2f7ebc", "#c96a12", "#7a7f87"
 LOOKS = {"refine-af": Look(BLUE, "o", "-"), "self-instruct": Look(ORANGE, "s", "--")}
-BASELINES = (":", "-.", (0, (1, 3)), (0, (5, 5)))
+SHADES = (("#14507d", "#fefefe"), (BLUE, "#fefefe"), ("#b9cfe2", "#101010"), ("#d9d9d6", "#101010"))
+BASELINES = (":", "-.", (0, (1, 4)), (0, (6, 4)), (0, (9, 3, 1, 3, 1, 3)))
 STYLE = {
     "svg.hashsalt": "refine-af",  # element ids derive from it, not from chance
     "svg.fonttype": "none",
@@ -98,8 +100,8 @@ def accepted_by_round(name: str, rounds: pd.DataFrame) -> Drawing:
     return _drawing(f"instructions_{name}", draw, numbers)
 
 
-def reward_by_step(name: str, steps: pd.DataFrame, span: int) -> Drawing:
-    """Figure 2: the mean reward of each PPO step and its moving average."""
+def reward_by_step(name: str, steps: pd.DataFrame, span: int, algorithm: str) -> Drawing:
+    """Figure 2: the mean reward of each step of training and its moving average."""
     rewards = steps["reward_mean"].to_list()
     numbers = pd.DataFrame({"step": steps["step"], "reward": rewards})
     numbers["moving_average"] = [round(value, 6) for value in smoothed(rewards, span)]
@@ -122,7 +124,7 @@ def reward_by_step(name: str, steps: pd.DataFrame, span: int) -> Drawing:
             linewidth=2,
             label=f"moving average, span {span}",
         )
-        axes.set_xlabel("PPO step")
+        axes.set_xlabel(f"{algorithm} step")
         axes.set_ylabel("reward")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
         _legend(axes)
@@ -152,6 +154,38 @@ def score_by_size(name: str, scores: pd.DataFrame) -> Drawing:
     return _drawing(f"superni_{name}", draw, numbers)
 
 
+def ratings_by_method(name: str, ratings: Ratings) -> Drawing:
+    """Figure 6: how often each method's replies were rated A, B, C and D, as shares of a bar."""
+    methods = ratings.methods("ratings")
+    counts = {
+        grade: [ratings.count(f"rating {grade}", method) for method in methods] for grade in GRADES
+    }
+    numbers = pd.DataFrame({"method": methods, **counts})
+    shares = numbers[list(GRADES)].div(numbers[list(GRADES)].sum(axis=1), axis=0)
+
+    def draw(axes: Axes) -> None:
+        left = [0.0] * len(methods)
+        for grade, (color, ink) in zip(GRADES, SHADES, strict=True):
+            bars = axes.barh(
+                methods, shares[grade], left=left, height=0.6, color=color, edgecolor=PAPER
+            )
+            names = [grade if share >= 0.04 else "" for share in shares[grade]]
+            axes.bar_label(
+                bars,
+                names,
+                label_type="center",
+                color=ink,
+            )
+            left = [start + share for start, share in zip(left, shares[grade], strict=True)]
+        axes.set_xlim(0, 1)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.xaxis.set_major_formatter(_percent())
+        axes.set_xlabel("share of the ratings")
+
+    return _drawing(f"ratings_{name}", draw, numbers)
+
+
 def _draw_scores(axes: Axes, means: Mapping[Cell, float], wanted: Sequence[Cell]) -> None:
     for method in dict.fromkeys(method for method, size in wanted if size):
         points = sorted((int(size), means[method, size]) for name, size in wanted if name == method)
@@ -166,7 +200,7 @@ def _draw_scores(axes: Axes, means: Mapping[Cell, float], wanted: Sequence[Cell]
             linewidth=2,
             label=method,
         )
-    baselines = [cell for cell in wanted if not cell[1]]
+    baselines = [cell for cell in wanted if not cell[1] and means[cell]]  # 0 is the axis
     for number, cell in enumerate(baselines):
         line = BASELINES[number % len(BASELINES)]
         axes.axhline(means[cell], color=GREY, linestyle=line, label=cell[0])

@@ -69,6 +69,11 @@ def real(text: str) -> float:
     return value
 
 
+def real_or_none(text: str) -> float:
+    """A finite number, or nan of an empty text."""
+    return real(text) if text else math.nan
+
+
 def read_rows(paths: Sequence[Path], kind: type[Any], *, extra: bool = False) -> list[Any]:
     return [row for path in paths for row in read_records(existing(path), kind, extra=extra)]
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import pandas as pd
 
 from refine_af.errors import InputError, shown
 from refine_af.intervals import Mark
-from refine_af.records import Instance, Instruction, RejectedInstruction
+from refine_af.records import Instance, Instruction, Overlap, RejectedInstruction
 from refine_af.report.files import count, existing, read_rows, read_table, read_tables, real
+from refine_af.report.rated import Ratings
 
-COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true")
 
 
@@ -31,10 +32,7 @@ class Answer:
     input: str | None
     output: str | None
     reward: float
-    reward_model: float | None
-    naturalness: float | None
-    coherence: float | None
-    understandability: float | None
+    components: dict[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,14 @@ class Alarm:
 class ModelRun:
     """One model's results; frames have the columns of the files that they were read from.
 
-    `answers` pairs the answers to a prompt before and after PPO; `instances`
+    `answers` pairs the answers to a prompt before and after PPO; `instances`, `overlaps` of each
     and `counts` are by method; `instance_scores` has a column of ROUGE-L a tuned cell;
-    `truth` is by "before" and "after", None outside the demo.
+    `truth` is by "before" and "after", None outside the demo; `ratings` None until some came back.
+    `algorithm` is what stage 2 trained with: PPO, RLOO or GRPO.
     """
 
     name: str
+    algorithm: str
     pool: list[Instruction]
     rejected: list[RejectedInstruction]
     rounds: pd.DataFrame
@@ -79,10 +79,12 @@ class ModelRun:
     answers: list[tuple[Answer, Answer]]
     instances: dict[str, list[Instance]]
     counts: dict[str, pd.DataFrame]
+    overlaps: dict[str, list[Overlap]]
     alarms: list[Alarm]
     scores: pd.DataFrame
     instance_scores: pd.DataFrame
     truth: dict[str, Truth] | None
+    ratings: Ratings | None
 
 
 def read_pool(
@@ -103,6 +105,18 @@ def read_instances(segments: Sequence[Path]) -> tuple[list[Instance], pd.DataFra
     names = ("instructions", "parsed", "kept")
     instances = read_rows([segment / "instances.jsonl" for segment in segments], Instance)
     return instances, read_tables([segment / "counts.csv" for segment in segments], names)
+
+
+def read_overlaps(segments: Sequence[Path], instances: Sequence[Instance]) -> list[Overlap]:
+    """What each of a method's instances shares with the evaluation, in their order."""
+    rows = read_rows(segments, Overlap)
+    for row, instance in zip_longest(rows, instances):
+        if row is None or instance is None or row.id != instance.id:
+            raise InputError(
+                f"{', '.join(map(str, segments))}: not the instances in their order: "
+                f"{shown(row and row.id)} where {shown(instance and instance.id)} belongs"
+            )
+    return rows
 
 
 def read_steps(ppo: Path) -> pd.DataFrame:
@@ -126,7 +140,7 @@ def read_answers(ppo: Path) -> list[tuple[Answer, Answer]]:
     found: dict[str, dict[str, Answer]] = {"before": {}, "after": {}}
     for line, answer in enumerate(read_rows([path], Answer, extra=True), 1):
         where = f"{path}, line {line}"
-        scores = [answer.reward, *(getattr(answer, name) or 0.0 for name in COMPONENTS)]
+        scores = [answer.reward, *(answer.components or {}).values()]
         if answer.when not in found:
             raise InputError(f"{where}: 'when' is neither before nor after: {shown(answer.when)}")
         if not all(map(math.isfinite, scores)):
@@ -179,6 +193,15 @@ def read_instance_scores(path: Path, scores: pd.DataFrame, methods: Sequence[str
     table = read_table(path, {"task": str, **columns})
     if table.empty:
         raise InputError(f"{path}: holds no instance")
+    base = scores[scores["method"] == "base"]
+    wanted = dict(zip(base["task"], base["instances"], strict=True))
+    found = {str(task): len(rows) for task, rows in table.groupby("task")}
+    if found != wanted:
+        task = sorted(found.keys() ^ wanted.keys() or wanted)[0]
+        raise InputError(
+            f"{path}: {found.get(task, 0)} instances of task {task!r}, "
+            f"of which the table of scores has {wanted.get(task, 0)}"
+        )
     return table
 
 

@@ -47,7 +47,7 @@ def said(text: str | None, nothing: str = "empty") -> Html:
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
     """A table whose rows begin with their name; on a narrow screen it scrolls in its own frame."""
-    head = [tag("th", column, attributes='scope="col"') for column in columns]
+    head = [tag("th", *_unbroken(column), attributes='scope="col"') for column in columns]
     body = [
         tag(
             "tr",
@@ -91,14 +91,18 @@ def section(identity: str, title: str, *parts: str, level: int = 2) -> Html:
     return tag("section", heading, *parts, attributes=f'id="{html.escape(identity, quote=True)}"')
 
 
+def navigation(name: str, links: Sequence[tuple[str, str]]) -> Html:
+    """Links to sections by (id, name)."""
+    items = [
+        tag("a", shown, attributes=f'href="#{html.escape(identity, quote=True)}"')
+        for identity, shown in links
+    ]
+    return tag("nav", *items, attributes=f'aria-label="{html.escape(name, quote=True)}"')
+
+
 def page(title: str, lead: str, links: Sequence[tuple[str, str]], *sections: str) -> str:
     """The whole document; `links` are (id, name) of the sections that the top points to."""
-    items = [
-        tag("a", name, attributes=f'href="#{html.escape(identity, quote=True)}"')
-        for identity, name in links
-    ]
-    navigation = tag("nav", *items, attributes='aria-label="Sections"')
-    header = tag("header", tag("h1", title), paragraph(lead), navigation)
+    header = tag("header", tag("h1", title), paragraph(lead), navigation("Sections", links))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -108,6 +112,17 @@ def page(title: str, lead: str, links: Sequence[tuple[str, str]], *sections: str
         f"{tag('title', title)}\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
         f"{header}\n{tag('main', *sections)}\n</body>\n</html>\n"
     )
+
+
+def _unbroken(heading: str) -> list[Html]:
+    """The words of a heading, which may part at spaces and not at hyphens."""
+    words = [tag("span", word, attributes='class="word"') for word in heading.split(" ")]
+    return [part for word in words for part in (word, Html(" "))][:-1]
+
+
+def below(name: str) -> Html:
+    """The name of a row that belongs to the one above."""
+    return tag("span", name, attributes='class="below"')
 
 
 def _field(value: str | None, nothing: str) -> Html:

@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from refine_af.report.changes import Change, score_changes
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
+from refine_af.report.methods import METHODS, Compared
 from refine_af.report.pages import Html, figure, join, paragraph, section, table
 from refine_af.report.settings import Report
 from refine_af.report.summaries import (
     Cell,
-    Comparison,
     category_means,
     cell_means,
     cell_name,
     cells,
-    comparisons,
     sizes,
 )
-from refine_af.report.wording import change_sentence, counted, number, share, words
+from refine_af.report.wording import (
+    change_sentence,
+    counted,
+    number,
+    probability,
+    share,
+    span,
+    words,
+)
+from refine_af.significance import Wins
+from refine_af.superni.settings import COPIES
 
-METHODS = ("self-instruct", "refine-af")
+COPIED = {
+    "copy-demonstration": "the output of the task's first demonstration",
+    "copy-input": "the input",
+    "empty": "nothing",
+}
 BASELINES = {
     "base": "base is the untuned model.",
-    "base-few-shot": "base-few-shot is the untuned model given the prompt of its own pretraining.",
+    "base-first-line": "base-first-line is the same, each reply cut after its first line.",
+    "base-few-shot": "base-few-shot is the untuned model given the prompt of its own pretraining, "
+    "with three demonstrations.",
 }
 
 
-def scores_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
+def scores_section(
+    run: ModelRun, compared: Sequence[Compared], settings: Report, drawing: Drawing
+) -> Html:
     """Super-NI: every cell, categories at the largest size, and method against method."""
-    caption = "ROUGE-L against the number of instructions; a horizontal line is an untuned model."
+    caption = (
+        "ROUGE-L against the number of instructions; a horizontal line is an untuned model, or a "
+        "copy that takes no model."
+    )
     return section(
         f"{run.name}-superni",
         "Super-NI, zero-shot",
         _cells(run),
         figure(drawing.inline(), f"Line chart. {caption}", caption),
-        _methods_compared(comparisons(run.scores)),
-        _difference_by_size(score_changes(run, settings), settings),
+        _difference_by_size(compared, settings),
+        _methods_compared(compared, settings),
         _categories(run),
         level=3,
     )
@@ -56,6 +77,7 @@ def _cells(run: ModelRun) -> Html:
             else "",
             scores_sentence(run),
             *(BASELINES.get(method, "") for method, _ in baselines),
+            _no_model_sentence(means),
         ),
         table(
             "Scores by method and number of instructions",
@@ -74,6 +96,16 @@ def _cells(run: ModelRun) -> Html:
     )
 
 
+def _no_model_sentence(means: Mapping[Cell, Mapping[str, float]]) -> str:
+    """What it takes no model to score, which tells what a score means."""
+    said = [
+        f"{number(means[name, '']['rouge_l'], 2)} for {name}, whose answer is {copied}"
+        for name, copied in COPIED.items()
+        if (name, "") in means
+    ]
+    return f"What takes no model scores {'; '.join(said)}." if said else ""
+
+
 def largest_cells(run: ModelRun) -> list[Cell]:
     """The baselines and each method at the largest size."""
     largest = sizes(run.scores)[-1]
@@ -83,35 +115,42 @@ def largest_cells(run: ModelRun) -> list[Cell]:
 def scores_sentence(run: ModelRun) -> str:
     """The overall scores at the largest size."""
     means = cell_means(run.scores)
-    said = [f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in largest_cells(run)]
+    models = [cell for cell in largest_cells(run) if cell[0] not in COPIES]
+    said = [f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models]
     size = int(sizes(run.scores)[-1])
     return (
         f"With {size:,} instructions, zero-shot ROUGE-L is {', '.join(said[:-1])} and {said[-1]}."
     )
 
 
-def _methods_compared(compared: Sequence[Comparison]) -> Html:
+def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
+    """The tasks that each method wins, with ties apart, size by size."""
     if not compared:
         return paragraph("Only one method was run, so there is nothing to compare it with.")
-    last = compared[-1]
+    size, last = int(compared[-1].size), compared[-1].wins
+    keys = "tasks" if settings.keys == "tasks" else "tasks, categories and the mean over all"
     return join(
         paragraph(
-            f"With {int(last.size):,} instructions refine-af scores higher than self-instruct on "
-            f"{last.better:,} of {counted(last.tasks, 'task')} "
-            f"({share(last.better, last.tasks)}), lower on {last.worse:,} and the same on "
-            f"{last.equal:,}. These counts alone do not show that one is better.",
+            f"With {size:,} instructions refine-af scores higher than self-instruct on "
+            f"{last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
+            f"{_confidence(settings)} interval {_shares(last)}), lower on {last.worse:,} and the "
+            f"same on {last.equal:,}.",
+            "The interval is a hierarchical bootstrap: of tasks, then of instances within each. "
+            "It is for other tasks and instances of the kind, as many as here.",
         ),
         table(
-            "Tasks on which refine-af's ROUGE-L is above, equal to or below self-instruct's",
-            ["instructions", "above", "equal", "below", "tasks", "% tasks better"],
+            f"{keys.capitalize()} on which refine-af's ROUGE-L is above, equal to or below "
+            "self-instruct's",
+            ["instructions", "above", "equal", "below", "all", "% tasks better", "interval"],
             [
                 (
                     f"{int(row.size):,}",
-                    f"{row.better:,}",
-                    f"{row.equal:,}",
-                    f"{row.worse:,}",
-                    f"{row.tasks:,}",
-                    share(row.better, row.tasks),
+                    f"{row.wins.better:,}",
+                    f"{row.wins.equal:,}",
+                    f"{row.wins.worse:,}",
+                    f"{row.wins.keys:,}",
+                    share(row.wins.better, row.wins.keys),
+                    _shares(row.wins),
                 )
                 for row in compared
             ],
@@ -119,39 +158,65 @@ def _methods_compared(compared: Sequence[Comparison]) -> Html:
     )
 
 
-def _difference_by_size(found: Mapping[str, Change], settings: Report) -> Html:
+def _difference_by_size(compared: Sequence[Compared], settings: Report) -> Html:
     """How far the methods are apart over all instances, and how sure that is."""
-    if not found:
+    if not compared:
         return Html("")
-    size, last = list(found.items())[-1]
-    what = f"From self-instruct to refine-af, with {int(size):,} instructions, ROUGE-L"
+    last = compared[-1]
+    what = f"From self-instruct to refine-af, with {int(last.size):,} instructions, ROUGE-L"
+    change = last.rouge_l
+    if not math.isnan(last.low):
+        change = replace(change, low=last.low, high=last.high)
     return join(
         paragraph(
-            change_sentence(last, what=what, confidence=settings.confidence),
-            "The interval is a paired bootstrap over instances, as if each were drawn by itself: "
-            "it is for other instances of these tasks, and too narrow for other tasks.",
+            change_sentence(change, what=what, confidence=settings.confidence),
+            f"The paired permutation test gives p = {probability(last.p)}: the share of random "
+            "exchanges of the two methods, whole tasks at a time, that set them at least as far "
+            "apart.",
+            "Two intervals: for other tasks of the kind, and the narrower one, a bootstrap over "
+            "instances, for other instances of these tasks alone.",
         ),
         table(
-            f"ROUGE-L of refine-af less that of self-instruct, with its "
-            f"{100 * settings.confidence:g}% interval, paired on instances",
-            ["instructions", *METHODS, "difference", "interval", "instances"],
+            "ROUGE-L of refine-af less that of self-instruct, paired on instances, with the "
+            f"{_confidence(settings)} intervals and the p of the permutation test over tasks",
             [
-                (
-                    f"{int(size):,}",
-                    number(row.before, 2),
-                    number(row.after, 2),
-                    number(row.difference, 2, signed=True),
-                    f"{number(row.low, 2)} to {number(row.high, 2)}",
-                    f"{row.prompts:,}",
-                )
-                for size, row in found.items()
+                "instructions",
+                *METHODS,
+                "difference",
+                "for other tasks",
+                "for these tasks",
+                "p",
             ],
+            [_difference_row(row) for row in compared],
         ),
     )
 
 
+def _difference_row(row: Compared) -> list[str]:
+    return [
+        f"{int(row.size):,}",
+        number(row.rouge_l.before, 2),
+        number(row.rouge_l.after, 2),
+        number(row.rouge_l.difference, 2, signed=True),
+        span(row.low, row.high),
+        span(row.rouge_l.low, row.rouge_l.high),
+        probability(row.p),
+    ]
+
+
+def _shares(won: Wins) -> str:
+    if math.isnan(won.low):
+        return "–"
+    return f"{100 * won.low:.1f}% to {100 * won.high:.1f}%"
+
+
+def _confidence(settings: Report) -> str:
+    return f"{100 * settings.confidence:g}%"
+
+
 def _categories(run: ModelRun) -> Html:
-    wanted = largest_cells(run)
+    largest = [cell for cell in largest_cells(run) if cell[0] != "empty"]
+    wanted = sorted(largest, key=lambda cell: not cell[1])  # the methods first
     means = category_means(run.scores, wanted)
     names = [cell_name(cell) for cell in wanted]
     return table(

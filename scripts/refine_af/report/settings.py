@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Literal
 
-from pydantic import Field
-
-from refine_af.fields import Count, Real, Section, Seed
+from refine_af.fields import Confidence, Count, Section, Seed
 
 
 class Report(Section):
     seed: Seed
-    confidence: Annotated[Real, Field(gt=0, lt=1)]
+    confidence: Confidence
     resamples: Count
+    keys: Literal["tasks", "paper"]
     span: Count
     examples: Count

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from refine_af.report import examples
+from refine_af.report.changes import Change
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, details, figure, join, paragraph, section, table
@@ -13,7 +16,15 @@ from refine_af.report.summaries import (
     dataset_figures,
     reasons,
 )
-from refine_af.report.wording import counted, number, share, words
+from refine_af.report.wording import (
+    change_sentence,
+    counted,
+    digits_of,
+    interval,
+    number,
+    share,
+    words,
+)
 
 
 def pool_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
@@ -49,7 +60,7 @@ def _fate_of_texts(run: ModelRun) -> Html:
         paragraph(
             f"{counted(requests, 'request')} gave {counted(texts, 'text')}, of which "
             f"{accepted:,} ({share(accepted, texts)}) were accepted; "
-            f"the pool keeps {counted(len(run.pool), 'instruction')}.",
+            f"the pool keeps {counted(len(run.pool), 'instruction')}{_waiting(run, accepted)}.",
             f"Most rejections, {rejected[most]:,} of {sum(rejected.values()):,}, "
             f"have the reason “{words(most)}”."
             if any(rejected.values())
@@ -61,6 +72,12 @@ def _fate_of_texts(run: ModelRun) -> Html:
             [(name, f"{count:,}", share(count, texts)) for name, count in rows],
         ),
     )
+
+
+def _waiting(run: ModelRun, accepted: int) -> str:
+    """What was accepted beyond the largest size, if anything."""
+    left = accepted - len(run.pool)
+    return f", and {left:,} wait for a larger size" if left > 0 else ""
 
 
 def _course_of_rounds(run: ModelRun) -> Html:
@@ -75,8 +92,8 @@ def _course_of_rounds(run: ModelRun) -> Html:
     )
 
 
-def instances_section(run: ModelRun, settings: Report) -> Html:
-    """Stage 3: the instances of each method, with what was refused and table V's figures."""
+def instances_section(run: ModelRun, rewards: Mapping[str, Change], settings: Report) -> Html:
+    """Stage 3: the instances of each method, with what was refused, table V's figures, rewards."""
     return section(
         f"{run.name}-instances",
         "Stage 3: instances",
@@ -86,6 +103,7 @@ def instances_section(run: ModelRun, settings: Report) -> Html:
             ["", *run.instances],
             _instance_rows(run),
         ),
+        _rewards(rewards, settings),
         details(
             "Examples: instances of the same instruction by each method, evenly spaced",
             *examples.instances(run, settings.examples),
@@ -99,6 +117,36 @@ def _yield_sentence(run: ModelRun, method: str) -> str:
     return (
         f"For {method}, {parsed:,} of {counted(instructions, 'reply', 'replies')} "
         f"({share(parsed, instructions)}) could be parsed and {counted(kept, 'instance')} kept."
+    )
+
+
+def _rewards(rewards: Mapping[str, Change], settings: Report) -> Html:
+    """What the judges say of the instances, method against method."""
+    if not rewards:
+        return Html("")
+    reward = rewards["reward"]
+    counted_in = counted(reward.prompts, "instruction")
+    what = (
+        f"From self-instruct to refine-af, over {counted_in} with an instance of both, the reward"
+    )
+    return join(
+        paragraph(change_sentence(reward, what=what, confidence=settings.confidence)),
+        table(
+            f"Mean reward of instances and its components, with the {100 * settings.confidence:g}% "
+            "interval of the difference, paired on instructions",
+            ["", "self-instruct", "refine-af", "difference", "interval", "instructions"],
+            [
+                (
+                    words(name),
+                    number(row.before),
+                    number(row.after),
+                    number(row.difference, digits_of(row), signed=True),
+                    interval(row),
+                    f"{row.prompts:,}",
+                )
+                for name, row in rewards.items()
+            ],
+        ),
     )
 
 

@@ -42,7 +42,9 @@ th, td { padding: .3rem 0 .3rem 1.25rem; text-align: right; vertical-align: base
 th:first-child { padding-left: 0; text-align: left; }
 th { font-weight: 600; }
 tbody th { font-weight: 400; min-width: 9rem; }
-thead th { border-bottom: 1px solid var(--ink); white-space: nowrap; }
+thead th { border-bottom: 1px solid var(--ink); vertical-align: bottom; }
+.word { white-space: nowrap; }
+.below { display: block; padding-left: 1rem; color: var(--faint); }
 tbody th, tbody td { border-bottom: 1px solid var(--rule); }
 td { white-space: nowrap; }
 figure { margin: 1rem 0 1.5rem; max-width: 32rem; }

@@ -27,20 +27,6 @@ class DatasetFigures:
     output_words: float
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """On how many tasks refine-af has a higher, an equal or a lower ROUGE-L than self-instruct."""
-
-    size: str
-    better: int
-    equal: int
-    worse: int
-
-    @property
-    def tasks(self) -> int:
-        return self.better + self.equal + self.worse
-
-
 def reasons(table: pd.DataFrame, counts: Sequence[str]) -> dict[str, int]:
     """How many rejections each column of `table` beside `counts` names, the most frequent first."""
     totals = {str(name): int(table[name].sum()) for name in table if name not in counts}
@@ -102,21 +88,6 @@ def category_means(scores: pd.DataFrame, wanted: Sequence[Cell]) -> pd.DataFrame
             {name: instance_means(group)["rouge_l"] for name, group in groups}
         )
     return pd.DataFrame(columns).sort_values(["tasks", "instances"], ascending=False, kind="stable")
-
-
-def comparisons(scores: pd.DataFrame) -> list[Comparison]:
-    """refine-af against self-instruct, size by size; nothing where one of them was not run."""
-    if not {"self-instruct", "refine-af"} <= set(scores["method"]):
-        return []
-    found = []
-    for size in sizes(scores):
-        baseline, method = (
-            _rows_of(scores, (name, size)).set_index("task")["rouge_l"].sort_index()
-            for name in ("self-instruct", "refine-af")
-        )
-        better, worse = int((method > baseline).sum()), int((method < baseline).sum())
-        found.append(Comparison(size, better, len(method) - better - worse, worse))
-    return found
 
 
 def cell_name(cell: Cell) -> str:

@@ -42,10 +42,13 @@ def ppo_section(
     run: ModelRun, changes: Mapping[str, Change | None], settings: Report, drawing: Drawing
 ) -> Html:
     """Stage 2: the reward while training, and answers to the same prompts before and after."""
-    caption = f"Mean reward of each PPO step, and its moving average of span {settings.span}."
+    caption = (
+        f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span}."
+    )
     return section(
         f"{run.name}-ppo",
-        "Stage 2: PPO from automated feedback",
+        f"Stage 2: {run.algorithm} from automated feedback",
+        _ablation(run.algorithm),
         _alarms(run),
         _before_and_after(run, changes, settings),
         _truth(run.truth, changes, settings) if run.truth else "",
@@ -57,6 +60,12 @@ def ppo_section(
         ),
         level=3,
     )
+
+
+def _ablation(algorithm: str) -> Html:
+    if algorithm == "PPO":
+        return Html("")
+    return paragraph(f"The paper trains with PPO; this run is an ablation with {algorithm}.")
 
 
 def _alarms(run: ModelRun) -> Html:

@@ -16,7 +16,8 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     """A number with a true minus sign; a dash for one that is not known."""
     if math.isnan(value):
         return "–"
-    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    rounded = round(value, digits) + 0.0  # what rounds to −0 is 0
+    text = f"{rounded:{'+' if signed else ''},.{digits}f}"
     return text.replace("-", "−")
 
 
@@ -33,8 +34,17 @@ def digits_of(change: Change) -> int:
 
 
 def interval(change: Change) -> str:
-    digits = digits_of(change)
-    return f"{number(change.low, digits)} to {number(change.high, digits)}"
+    return span(change.low, change.high, digits_of(change))
+
+
+def span(low: float, high: float, digits: int = 2) -> str:
+    """`−0.12 to 0.34`; a dash where the ends are not known."""
+    return "–" if math.isnan(low) else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def probability(p: float) -> str:
+    """A p value to three decimals; one that would read 0 is told as what it is below."""
+    return "under 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def verdict(change: Change) -> str:

@@ -1,4 +1,4 @@
-"""Super-NI: the test instances of its task files, and the table of results over all cells."""
+"""The test instances of Super-NI's task files."""
 
 from __future__ import annotations
 
@@ -9,21 +9,8 @@ from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.records import EvaluationInstance, Prediction
-from refine_af.scores import Score, mean, score
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
-TUNED = re.compile(r"(?P<method>self-instruct|refine-af)_(?P<size>\d+)")
-COLUMNS = (
-    "method",
-    "size",
-    "task",
-    "category",
-    "instances",
-    "rouge_l",
-    "exact_match",
-    "reply_words",
-    "eos_share",
-)
 
 
 def task_names(lines: Sequence[str], path: Path) -> list[str]:
@@ -46,11 +33,12 @@ def task_instances(
 ) -> list[EvaluationInstance]:
     """The first `limit` instances of a task file, in its order.
 
-    The category is the file's first, in the key form of the official evaluation; the definition
-    is its first. InputError names file, key or index, and value.
+    The category is the file's first, in the key form of the official evaluation; definition and
+    demonstration are its first. InputError names file, key or index, and value.
     """
     categories = _texts(document, "Categories", path)
     definitions = _texts(document, "Definition", path)
+    demonstration = _demonstration(document, path)
     instances = document.get("Instances")
     if not isinstance(instances, list) or not instances:
         raise InputError(f"{path}: 'Instances' is no list of instances: {shown(instances)}")
@@ -62,10 +50,41 @@ def task_instances(
             definition=definitions[0],
             input=_text(instance, "input", place, empty=True),
             references=_texts(instance, "output", place, empty=True),
+            demonstration=demonstration,
         )
         for index, instance in enumerate(instances[:limit])
         for place in [f"{path}, Instances[{index}]"]
     ]
+
+
+def part_of(
+    instances: Sequence[EvaluationInstance], part: int, parts: int
+) -> list[EvaluationInstance]:
+    """The instances of every `parts`-th task, from number `part` on, in order."""
+    tasks = {name: number for number, name in enumerate({row.task: None for row in instances})}
+    return [row for row in instances if tasks[row.task] % parts == part]
+
+
+def in_order(
+    instances: Sequence[EvaluationInstance], files: Sequence[tuple[Path, Sequence[Prediction]]]
+) -> list[Prediction]:
+    """The predictions of all parts, in the order of the instances.
+
+    Raises InputError naming file and line at one that is nobody's or comes twice, and at the first
+    instance that has none.
+    """
+    found: dict[str, Prediction | None] = dict.fromkeys(row.id for row in instances)
+    for path, rows in files:
+        for line, row in enumerate(rows, 1):
+            if found.get(row.id, row) is not None:
+                fault = "comes twice" if row.id in found else "is no evaluation instance's"
+                raise InputError(f"{path}, line {line}: id {row.id!r} {fault}")
+            found[row.id] = row
+    made = [row for row in found.values() if row is not None]
+    if len(made) < len(found):
+        lacking = next(id for id, row in found.items() if row is None)
+        raise InputError(f"{files[0][0].parent}: no prediction for {lacking!r}")
+    return made
 
 
 def check_ids(instances: Sequence[EvaluationInstance]) -> None:
@@ -80,70 +99,12 @@ def check_ids(instances: Sequence[EvaluationInstance]) -> None:
         tasks[instance.id] = instance.task
 
 
-def scored(
-    instances: Sequence[EvaluationInstance], cells: Mapping[str, Mapping[str, Prediction]]
-) -> dict[str, list[Score]]:
-    """Each cell's scores, in the order of the instances.
-
-    `cells` gives for each cell its predictions by instance id, one for every instance.
-    """
-    return {
-        cell: [score(replies[row.id].prediction, row.references) for row in instances]
-        for cell, replies in cells.items()
-    }
-
-
-def table(
-    instances: Sequence[EvaluationInstance],
-    cells: Mapping[str, Mapping[str, Prediction]],
-    scores: Mapping[str, Sequence[Score]],
-) -> list[dict[str, str | int | float]]:
-    """A row a cell and task, of `COLUMNS`; scores ×100, to 4 decimals.
-
-    `scores` are those that `scored` gives for `cells`.
-    """
-    tasks: dict[tuple[str, str], list[int]] = {}
-    for place, instance in enumerate(instances):
-        tasks.setdefault((instance.task, instance.category), []).append(place)
-    rows: list[dict[str, str | int | float]] = []
-    for cell, predictions in cells.items():
-        method, size = method_and_size(cell)
-        for (task, category), places in tasks.items():
-            replies = [predictions[instances[place].id] for place in places]
-            words = sum(len(reply.prediction.split()) for reply in replies)
-            finished = sum(reply.finished for reply in replies)
-            rows.append(
-                {
-                    "method": method,
-                    "size": size,
-                    "task": task,
-                    "category": category,
-                    **mean([scores[cell][place] for place in places]),
-                    "reply_words": round(words / len(places), 4),
-                    "eos_share": round(finished / len(places), 4),
-                }
-            )
-    return rows
-
-
-def score_rows(
-    instances: Sequence[EvaluationInstance], scores: Mapping[str, Sequence[Score]]
-) -> list[dict[str, str | float]]:
-    """A row an instance: `id`, `task`, and by cell its ROUGE-L ×100, to 4 decimals."""
-    return [
-        {
-            "id": instance.id,
-            "task": instance.task,
-            **{cell: round(100 * column[place].rouge_l, 4) for cell, column in scores.items()},
-        }
-        for place, instance in enumerate(instances)
-    ]
-
-
-def method_and_size(cell: str) -> tuple[str, str]:
-    """("refine-af", "5000") of the cell refine-af_5000; a baseline's name has no size."""
-    tuned = TUNED.fullmatch(cell)
-    return (tuned["method"], tuned["size"]) if tuned else (cell, "")
+def _demonstration(document: Mapping[str, Any], path: Path) -> str:
+    examples = document.get("Positive Examples", [])
+    if not isinstance(examples, list):
+        raise InputError(f"{path}: 'Positive Examples' is no list: {shown(examples)}")
+    place = f"{path}, Positive Examples[0]"
+    return _text(examples[0], "output", place, empty=True) if examples else ""
 
 
 def _texts(document: Mapping[str, Any], key: str, place: object, empty: bool = False) -> list[str]:

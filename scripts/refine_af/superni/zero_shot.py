@@ -1,31 +1,29 @@
-"""Zero-shot evaluation: a task's definition, an input and a cue, and what a model answers."""
+"""Zero-shot prompts: a task's definition, an input and a cue."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any
 
-from refine_af.generation import Completion, generate
 from refine_af.models import encode
-from refine_af.progress import Progress
 from refine_af.prompts import Prompt
 from refine_af.records import EvaluationInstance
-from refine_af.settings import Sampling, Superni
+from refine_af.replies import Group
+from refine_af.superni.settings import Superni
 
 
 @dataclass(frozen=True)
 class TaskPrompts:
-    """A task's prompts: `prefix`, which all share and which holds the definition, then a tail each.
+    """A task's prompts, whose prefix holds the definition.
 
     `shortened` counts the inputs that were cut, `emptied` those of them of which nothing is left.
     """
 
-    prefix: str
-    tails: list[str]
+    group: Group
     shortened: int
     emptied: int
 
@@ -44,45 +42,44 @@ def task_prompts(
     head, rest = Prompt("", shared), Prompt("", before[len(shared) :] + slot + after)
     stopped = full_stopped if settings.full_stop else str.strip
 
-    for (_, definition), group in groupby(instances, lambda row: (row.task, row.definition)):
+    for (_, definition), rows in groupby(instances, lambda row: (row.task, row.definition)):
         prefix = head.tail(definition=stopped(definition))
         tail = partial(rest.tail, definition=stopped(definition))
         room = settings.max_source_tokens - len(encode(tokenizer, prefix, start=True))
-        inputs = [stopped(instance.input) for instance in group]
+        inputs = [stopped(row.input) for row in rows]
         kept = _fitted(inputs, tail, room, tokenizer)
         cut = [part for part, text in zip(kept, inputs, strict=True) if part != text]
-        yield TaskPrompts(prefix, [tail(input=part) for part in kept], len(cut), cut.count(""))
+        group = Group(prefix, [tail(input=part) for part in kept])
+        yield TaskPrompts(group, len(cut), cut.count(""))
 
 
-def answers(
-    model: Any,
-    tokenizer: Any,
-    tasks: Iterable[TaskPrompts],
-    settings: Superni,
-    *,
-    stop: tuple[str, ...],
-    progress: Progress,
-) -> list[Completion]:
-    """What the model says to every prompt, in order: at each token the likeliest one."""
-    greedy = Sampling(
-        temperature=0.0,
-        top_p=1.0,
-        presence_penalty=0.0,
-        max_new_tokens=settings.max_new_tokens,
-        stop=stop,
+def longest_prompt(tasks: Sequence[TaskPrompts], tokenizer: Any) -> int:
+    """How many tokens the longest of all prompts has, 0 where there is none."""
+    return max(
+        (
+            len(encode(tokenizer, task.group.prefix, start=True))
+            + max(len(encode(tokenizer, tail, start=False)) for tail in task.group.tails)
+            for task in tasks
+        ),
+        default=0,
     )
-    replies = []
+
+
+def rounds_of(tasks: Sequence[TaskPrompts], requests: int) -> list[list[TaskPrompts]]:
+    """The tasks in rounds: whole ones, as long as a round has at most `requests` prompts.
+
+    Prompts of several tasks are written side by side, so that the longest reply of each holds up
+    nobody. A task with more prompts is a round by itself.
+    """
+    rounds: list[list[TaskPrompts]] = []
+    room = 0
     for task in tasks:
-        replies += generate(
-            model,
-            tokenizer,
-            prefix=task.prefix,
-            tails=task.tails,
-            sampling=greedy,
-            seeds=[0] * len(task.tails),
-            progress=progress,
-        )
-    return replies
+        room -= len(task.group.tails)
+        if room < 0 or not rounds:
+            rounds.append([])
+            room = requests - len(task.group.tails)
+        rounds[-1].append(task)
+    return rounds
 
 
 def _fitted(

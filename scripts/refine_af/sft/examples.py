@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.prompts import Prompt, prompt_of
 from refine_af.randomness import derived_seed
-from refine_af.records import Instance
-from refine_af.settings import Sft
+from refine_af.records import SURROGATE, Instance, Overlap, read_records
+from refine_af.sft.settings import Sft
 
-INSTRUCTION_ID = re.compile(r"i(\d+)")
+NO_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and half a character: no tokenizer reads it
+INSTRUCTION_ID = re.compile(r"i([0-9]{1,18})")
 LABEL = re.compile(r"(\w+):")
 
 
@@ -43,6 +44,7 @@ class Example:
     prompt: str
     completion: str
     has_input: bool
+    instruction_id: str = field(compare=False)
 
 
 def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
@@ -64,31 +66,62 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
 def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instance]:
     """The instances of a file that belong to the pool's first `size` instructions."""
     kept = []
+    first: dict[str, int] = {}
     for line, instance in enumerate(instances, 1):
         index = INSTRUCTION_ID.fullmatch(instance.instruction_id)
         if index is None:
             raise InputError(
                 f"{path}, line {line}: no instruction's id: {shown(instance.instruction_id)}"
             )
+        if SURROGATE.search(instance.id):
+            raise InputError(f"{path}, line {line}: id {shown(instance.id)} is no text")
+        if first.setdefault(instance.id, line) != line:
+            raise InputError(
+                f"{path}, line {line}: id {shown(instance.id)} stands on line "
+                f"{first[instance.id]} too"
+            )
         if int(index[1]) < size:
             kept.append(instance)
     return kept
 
 
+def overlapping(files: Sequence[Path], instances: Sequence[Instance]) -> set[str]:
+    """The ids of the instances that overlap with an evaluation set, as the files say.
+
+    InputError where there is no file, or where they say nothing of one of the instances.
+    """
+    if not files:
+        raise InputError("--overlap: names no file, which sft.remove_overlap: true needs")
+    said = {row.id: row.overlaps for path in files for row in read_records(path, Overlap)}
+    for instance in instances:
+        if instance.id not in said:
+            raise InputError(
+                f"{', '.join(map(str, files))}: no line of instance {shown(instance.id)}"
+            )
+    return {name for name, overlaps in said.items() if overlaps}
+
+
 def examples(
-    instances: Iterable[Instance], encodings: Encodings, settings: Sft
+    instances: Iterable[Instance],
+    encodings: Encodings,
+    settings: Sft,
+    *,
+    without: Set[str] | None = None,
 ) -> tuple[list[Example], Counter[str]]:
     """The instances encoded, in order, and how many were left out for which reason.
+
+    `without` are the ids of instances that overlap with an evaluation set, None where all stay.
 
     What is drawn for an instance (its encoding, whether its label goes) depends on the seed and
     its id alone, so a smaller size trains on a part of what a larger one trains on.
     """
     found: dict[Example, None] = {}
-    dropped: Counter[str] = Counter({"empty output": 0, "duplicate": 0})
+    reasons = ("not text", "empty instruction", "empty output", "overlap", "duplicate")
+    dropped = Counter({name: 0 for name in reasons if name != "overlap" or without is not None})
     for instance in instances:
         example = encoded(instance, encodings, settings)
-        if not instance.output.strip():
-            dropped["empty output"] += 1
+        if fault := _fault(instance, without or set()):
+            dropped[fault] += 1
         elif example in found:
             dropped["duplicate"] += 1
         else:
@@ -96,11 +129,23 @@ def examples(
     return list(found), dropped
 
 
+def _fault(instance: Instance, without: Set[str]) -> str | None:
+    """Why an instance is not trained on, whatever the others are."""
+    if NO_TEXT.search(instance.instruction + instance.input + instance.output):
+        return "not text"
+    if not instance.instruction.strip():
+        return "empty instruction"
+    if not instance.output.strip():
+        return "empty output"
+    return "overlap" if instance.id in without else None
+
+
 def figures(trained: Sequence[Example], dropped: Mapping[str, int]) -> dict[str, Any]:
     """What was trained on and what was left out, as counts of instances."""
     with_input = sum(example.has_input for example in trained)
     return {
         "instances": len(trained),
+        "of_instructions": len({example.instruction_id for example in trained}),
         "with_input": with_input,
         "without_input": len(trained) - with_input,
         "dropped": dict(dropped),
@@ -119,6 +164,7 @@ def encoded(instance: Instance, encodings: Encodings, settings: Sft) -> Example:
         prompt=drawn.prompt.fill(**values),
         completion=drawn.completion.fill(output=instance.output.strip()),
         has_input=bool(values["input"]),
+        instruction_id=instance.instruction_id,
     )
 
 

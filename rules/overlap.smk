@@ -1,0 +1,25 @@
+# What the instances share with the evaluation sets, segment by segment as they are written.
+localrules:
+    overlap,
+
+
+rule overlap:
+    input:
+        segment=rules.instances_segment.output.segment,
+        evaluation=rules.superni_instances.output.instances,
+        user_instructions=located(experiment.data.user_instructions),
+        code=code("overlap"),
+    output:
+        overlap="results/segments/overlap_{model}/{method}/{segment}.jsonl",
+    log:
+        "results/logs/overlap_{model}/{method}_{segment}.log",
+    benchmark:
+        "results/benchmarks/overlap_{model}/{method}_{segment}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    params:
+        settings=section("overlap"),
+    shell:
+        "python {input.code[0]:q} --settings {params.settings:q} --segment {input.segment:q}"
+        " --evaluation {input.evaluation:q} --user-instructions {input.user_instructions:q}"
+        " --overlap {output.overlap:q} > {log:q} 2>&1"

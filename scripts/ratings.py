@@ -1,0 +1,69 @@
+"""Blind ratings by people: the page that they rate on, and what their files tell."""
+
+from pathlib import Path
+
+from refine_af.command_line import run
+from refine_af.errors import InputError
+from refine_af.landing import whole_file
+from refine_af.ratings import items
+from refine_af.ratings.page import page as rating_page
+from refine_af.ratings.returned import read_all
+from refine_af.ratings.settings import Page, Summary
+from refine_af.records import Instance, UserPrediction, read_records, write_json
+from refine_af.tables import write_table
+
+
+def page(
+    *,
+    settings: Page,
+    model: str,
+    cells: list[str],
+    predictions: Path,
+    instances: list[Path],
+    markup: Path,
+    style: Path,
+    script: Path,
+    page: Path,
+    key: Path,
+) -> None:
+    """Write the page of a model's replies and instances, and the key to their methods.
+
+    `cells` holds the cell of each of the settings' methods; `instances` the folders of segments.
+    """
+    if len(cells) != len(settings.methods) or len(set(cells)) < len(cells):
+        raise InputError(f"--cells: {cells} are not one cell for each of {settings.methods}")
+    by_method = dict(zip(settings.methods, cells, strict=True))
+    asked = read_records(predictions, UserPrediction)
+    replies, rated = items.replies(
+        asked, model=model, cells=by_method, seed=settings.seed, path=predictions
+    )
+    rows = [
+        row for folder in instances for row in read_records(folder / "instances.jsonl", Instance)
+    ]
+    seen, reviewed = items.reviewed(
+        rows, model=model, methods=settings.methods, count=settings.instances, seed=settings.seed
+    )
+    parts = {items.RATINGS: replies, items.REVIEW: seen}
+    told = {items.RATINGS: rated, items.REVIEW: reviewed}
+    data, answers = items.page_data(model, parts, told)
+    texts = [path.read_text(encoding="utf-8") for path in (markup, style, script)]
+    written = rating_page(*texts, data=data)
+    with whole_file(page) as aside:
+        aside.write_text(written, encoding="utf-8")
+    write_json(key, items.key_document(answers))
+    print(f"{page}: {len(replies)} replies, {len(seen)} instances; {key}: keep it from the raters")
+
+
+def summary(*, settings: Summary, key: Path, files: list[Path], summary: Path) -> None:
+    """Read the files that came back, refuse what is not whole, and write what they tell."""
+    from refine_af.ratings.summary import COLUMNS
+    from refine_af.ratings.summary import summary as rows_of
+
+    answers = items.read_key(key)
+    raters = read_all(files, answers)
+    write_table(summary, COLUMNS, rows_of(raters, answers, settings))
+    print(f"{summary}: of {', '.join(each.rater for each in raters)}")
+
+
+if __name__ == "__main__":
+    run(page, summary)

@@ -1,0 +1,57 @@
+"""The rating page: one HTML file that loads nothing, and runs nothing but its own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from refine_af.errors import InputError
+
+SLOT = re.compile(r"\{\{(\w+)\}\}")
+SLOTS = ("policy", "style", "data", "script")
+
+
+def page(markup: str, style: str, script: str, *, data: Mapping[str, Any]) -> str:
+    """The document: `markup` with its slots filled in one pass, so that no text fills another.
+
+    The content security policy names style and script by digest. What models wrote stands in a
+    block of JSON, which is never run and which no text in it can end; the script shows it as text.
+    """
+    found = sorted(SLOT.findall(markup))
+    if found != sorted(SLOTS):
+        raise InputError(f"the page's markup has the slots {found}, not {sorted(SLOTS)}")
+    for name, text in (("style", style), ("script", script)):
+        if f"</{name}" in text.lower() or "<!--" in text:
+            raise InputError(f"the page's {name} holds a tag that would end it")
+    texts = {
+        "policy": policy(style, script),
+        "style": style,
+        "data": embedded(data),
+        "script": script,
+    }
+    return SLOT.sub(lambda slot: texts[slot[1]], markup)
+
+
+def policy(style: str, script: str) -> str:
+    """A content security policy that allows this style and this script, and nothing else."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    )
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """JSON in ASCII without <, > and &: no text in it is markup to a parser of HTML."""
+    text = json.dumps(data, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

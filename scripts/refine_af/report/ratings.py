@@ -1,0 +1,177 @@
+"""Ratings by people as a section of a page: figure 6, table IV, and how far raters agree."""
+
+from __future__ import annotations
+
+import math
+
+from refine_af.ratings.settings import Summary
+from refine_af.report.changes import Change
+from refine_af.report.figures import Drawing
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
+from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
+from refine_af.report.wording import change_sentence, counted, number, share
+
+MEANING = {
+    "A": "valid and satisfactory",
+    "B": "acceptable, with minor errors",
+    "C": "relevant, with significant errors",
+    "D": "irrelevant or invalid",
+}
+ASKED = {
+    "rating": "the rating of a reply",
+    "task": "the instruction describes a valid task",
+    "input": "the input is appropriate for the instruction",
+    "output": "the output is correct and acceptable",
+}
+NAMES = {
+    "mean rating": "mean rating, from 4 for A to 1 for D",
+    "share A or B": "rated A or B",
+    **{f"share {question} yes": ASKED[question] for question in QUESTIONS},
+}
+TABLE_4 = (  # of Llama-2-7B, Llama-2-13B and Mistral-7B
+    "Table IV of the paper prints, for Llama-2-7B, Llama-2-13B and Mistral-7B: 90, 94 and 95% of "
+    "the instructions describe a valid task; 81, 83 and 76% of the inputs are appropriate; 58, 65 "
+    "and 64% of the outputs are acceptable."
+)
+
+
+def ratings_section(run: ModelRun, settings: Summary, drawing: Drawing | None) -> Html:
+    """What people said of the replies and instances; where none did, how they can."""
+    parts = [_none_yet(run.name)]
+    if run.ratings:
+        parts = [
+            _replies(run.ratings, settings, drawing) if drawing else Html(""),
+            _instances(run.ratings, settings) if run.ratings.methods("reviews") else Html(""),
+            _agreement(run.ratings),
+        ]
+    return section(f"{run.name}-ratings", "Ratings by people", *parts, level=3)
+
+
+def _none_yet(model: str) -> Html:
+    return paragraph(
+        f"None came back yet: the page to rate on is results/ratings_{model}.html; name the files "
+        f"that raters export there under ratings.files.{model} in config.yaml, and run again."
+    )
+
+
+def _replies(told: Ratings, settings: Summary, drawing: Drawing) -> Html:
+    methods = told.methods("ratings")
+    every = sum(told.count("ratings", method) for method in methods)
+    legend = "; ".join(f"{grade} {meaning}" for grade, meaning in MEANING.items())
+    return join(
+        paragraph(
+            f"{counted(told.raters('ratings'), 'rater')} gave {counted(every, 'rating')} to "
+            "replies to the user-oriented instructions, without being told whose they are.",
+            _sentence(told, "mean rating", "the mean rating", settings),
+        ),
+        figure(
+            drawing.inline(),
+            f"Stacked bars, a bar a method, from A to D; the numbers follow. {legend}.",
+            f"How replies were rated: {legend}.",
+        ),
+        table(
+            "Ratings of the replies, of all raters together",
+            ["", *GRADES, "all"],
+            [
+                (
+                    method,
+                    *(_part(told, f"rating {grade}", "ratings", method) for grade in GRADES),
+                    f"{told.count('ratings', method):,}",
+                )
+                for method in methods
+            ],
+        ),
+        _means(told, "ratings", settings),
+    )
+
+
+def _instances(told: Ratings, settings: Summary) -> Html:
+    methods = told.methods("reviews")
+    every = sum(told.count("reviews", method) for method in methods)
+    return join(
+        paragraph(
+            f"{counted(told.raters('reviews'), 'rater')} gave {counted(every, 'review')} of drawn "
+            "instances of the data sets, and answered three questions on each.",
+            TABLE_4,
+        ),
+        table(
+            "Instances of which people said yes, of all raters together",
+            ["", *methods],
+            [
+                (
+                    ASKED[question],
+                    *(_part(told, f"{question} yes", "reviews", method) for method in methods),
+                )
+                for question in QUESTIONS
+            ],
+        ),
+        _means(told, "reviews", settings),
+    )
+
+
+def _part(told: Ratings, measure: str, whole: str, method: str) -> str:
+    count = told.count(measure, method)
+    return f"{count:,} ({share(count, told.count(whole, method))})"
+
+
+def _means(told: Ratings, part: str, settings: Summary) -> Html:
+    rows: list[tuple[str, str, str]] = []
+    for measure in MEANS[part]:
+        percent = measure.startswith("share")
+        rows.append((NAMES[measure], "", ""))
+        for method in told.methods(part):
+            rows.append(_row(method, told.mean(measure, method), percent=percent))
+        for (before, after), value in told.differences(measure).items():
+            rows.append(_row(f"{after} less {before}", value, percent=percent, signed=True))
+    return table(
+        f"Means, and their differences on the same instructions, with {_confidence(settings)} "
+        "intervals over instructions; an instruction counts with its mean over the raters",
+        ["", "value", "interval"],
+        rows,
+    )
+
+
+def _row(name: str, told: Value, *, percent: bool, signed: bool = False) -> tuple[str, str, str]:
+    """A value and its interval; the difference of two shares is in percentage points."""
+    scale, digits = (100, 1) if percent else (1, 2)
+    unit = "" if not percent else " points" if signed else "%"
+    value, low, high = (scale * each for each in told)
+    if math.isnan(low):
+        return below(name), f"{number(value, digits, signed=signed)}{unit}", "–"
+    ends = f"{number(low, digits)} to {number(high, digits)}{unit}"
+    return below(name), f"{number(value, digits, signed=signed)}{unit}", ends
+
+
+def _sentence(told: Ratings, measure: str, name: str, settings: Summary) -> str:
+    """What may be said of the first pair of methods, as far as the interval permits."""
+    pairs = told.differences(measure)
+    if not pairs:
+        return ""
+    (before, after), value = next(iter(pairs.items()))
+    one, other = (told.mean(measure, method).value for method in (before, after))
+    change = Change(told.count("ratings", after), one, other, value.value, value.low, value.high)
+    what = f"From {before} to {after}, {name}"
+    return change_sentence(change, what=what, confidence=settings.confidence)
+
+
+def _agreement(told: Ratings) -> Html:
+    asked = [*(["rating"] if told.methods("ratings") else [])]
+    asked += QUESTIONS if told.methods("reviews") else []
+    found = {question: told.agreement(question) for question in asked}
+    if not any(found.values()):
+        return paragraph("There was one rater: how far raters agree is not known.")
+    return table(
+        "How far raters agree: pairs of answers to the same item that are the same, and κ, which "
+        "is 0 for as many as chance gives and 1 for all",
+        ["", "same answer", "κ", "after"],
+        [
+            (ASKED[question], share(each[0], 1), number(each[2], 2), each[1].split("'")[0])
+            for question, each in found.items()
+            if each
+        ],
+    )
+
+
+def _confidence(settings: Summary) -> str:
+    return f"{100 * settings.confidence:g}%"

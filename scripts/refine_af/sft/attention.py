@@ -1,0 +1,51 @@
+"""Whether rows may stand one after the other in one sequence, without padding between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from refine_af.errors import InputError
+
+
+def without_padding(model: Any, *, packing: bool) -> bool:
+    """Whether batches are one sequence of rows, rather than rows padded to one length.
+
+    They are where rows are packed, and on a GPU whose attention keeps them apart. On a CPU short
+    padded rows are the faster way. InputError where packed rows would see each other.
+    """
+    if packing:
+        if not keeps_rows_apart(model):
+            raise InputError(
+                "sft.packing: the attention of this model lets packed rows see each other; "
+                "say false"
+            )
+        return True
+    return model.device.type == "cuda" and keeps_rows_apart(model)
+
+
+@torch.no_grad()
+def keeps_rows_apart(model: Any) -> bool:
+    """Whether the model's logits for a row are, bit for bit, the same whatever stands before it."""
+    training = model.training
+    model.eval()
+    try:
+        found = [_of_second_row(model, first) for first in ([1, 2, 1, 2], [2, 2, 2, 1])]
+    finally:
+        model.train(training)
+    return torch.equal(*found)
+
+
+def _of_second_row(model: Any, first: list[int]) -> torch.Tensor:
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    batch = collate([{"input_ids": first}, {"input_ids": [1, 2, 2]}])
+    inputs = {
+        name: value.to(model.device) if isinstance(value, torch.Tensor) else value
+        for name, value in batch.items()
+        if name != "labels"
+    }
+    logits: torch.Tensor = model(**inputs, use_cache=False).logits[0, len(first) :]
+    return logits

@@ -1,0 +1,147 @@
+"""Super-NI's first half: the test instances, and what a model answers them, zero-shot."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from refine_af import answers
+from refine_af.answers import Answers
+from refine_af.command_line import run
+from refine_af.documents import read_document
+from refine_af.errors import InputError
+from refine_af.progress import Progress
+from refine_af.prompts import Prompt, read_prompt
+from refine_af.records import EvaluationInstance, Prediction, write_records
+from refine_af.replies import Group, Reply
+from refine_af.scores import read_instances
+from refine_af.scratch import fingerprint, scratch
+from refine_af.sources import sources
+from refine_af.superni import tasks as of_tasks
+from refine_af.superni.settings import Superni
+
+
+def instances(*, settings: Superni, tasks: Path, instances: Path) -> None:
+    """Collect the test instances of a folder of task files, tasks in the order of tasks.txt."""
+    listed = tasks / "tasks.txt"
+    rows = []
+    for task in of_tasks.task_names(listed.read_text(encoding="utf-8").splitlines(), listed):
+        path = tasks / f"{task}.json"
+        limit = settings.instances_per_task
+        rows += of_tasks.task_instances(read_document(path), task=task, limit=limit, path=path)
+    of_tasks.check_ids(rows)
+    write_records(instances, rows)
+
+
+def replies(
+    *,
+    settings: Superni,
+    cell: str,
+    prompt: Path,
+    backbone: Path,
+    adapter: Path | None,
+    instances: Path,
+    parts: list[int],
+    of: int,
+    progress: Path,
+    predictions: list[Path],
+) -> None:
+    """Answer every `of`-th task, from some numbers on, greedily: a part and a file each.
+
+    What is done so far is kept in the folder `progress`, a folder a part: killed and called again,
+    whatever the parts, it goes on. A baseline's cell has its stop strings.
+    """
+    files = files_of(parts, of, predictions)
+    asked = read_instances(instances)
+    stop = settings.baselines[cell].stop if cell in settings.baselines else ()
+    inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
+    stamp = stamp_of(settings, stop, of, inputs)
+    shares = {part: of_tasks.part_of(asked, part, of) for part in sorted(files)}
+    writing = Answers(
+        answers.model_of(backbone, adapter, settings.quantization),
+        answers.greedy(settings.max_new_tokens, stop),
+        end_of_text=settings.end_of_text,
+        progress=Progress(sum(map(len, shares.values())), "replies"),
+    )
+    template = read_prompt(prompt, {"definition", "input"})
+    rounds = _rounds(shares, template, settings, backbone)
+    with ExitStack() as held:
+        # All at once: a job of other settings that still runs must not land after this one.
+        folders = {
+            part: held.enter_context(scratch(progress / str(part), stamp)).folder for part in shares
+        }
+        for part, rows in shares.items():
+            written = _written(writing, rounds[part], folders[part])
+            write_records(files[part], predicted(rows, written))
+
+
+def files_of(parts: list[int], of: int, predictions: list[Path]) -> dict[int, Path]:
+    """Where the predictions of each part go. InputError where a part is none."""
+    if len(parts) != len(predictions) or len(set(parts)) != len(parts):
+        raise InputError(f"--parts {parts}: a file each is needed, got {len(predictions)}")
+    if odd := [part for part in parts if not 0 <= part < of]:
+        raise InputError(f"--parts {odd[0]}: the parts are 0 to {of - 1}")
+    return dict(zip(parts, predictions, strict=True))
+
+
+def stamp_of(
+    settings: Superni, stop: Sequence[str], of: int, inputs: Mapping[str, Path | None]
+) -> str:
+    """The stamp of all that decides a reply; what other cells are asked does not."""
+    own = settings.model_dump_json(exclude={"instances_per_task", "prompt", "baselines"})
+    given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
+    return fingerprint({**given, **inputs}, code=sources(Path(__file__)))
+
+
+def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> list[Prediction]:
+    """Each instance's reply as a prediction, finished where it ended by itself."""
+    return [
+        Prediction(row.id, reply.text.strip(), finished=reply.finish != "length")
+        for row, reply in zip(rows, replies, strict=True)
+    ]
+
+
+def _written(writing: Answers, rounds: Sequence[Sequence[Group]], folder: Path) -> list[Reply]:
+    """The replies to a part's prompts, in order."""
+    found = []
+    for number, groups in enumerate(rounds):
+        found += writing.round(number, groups, folder)
+    return found
+
+
+def _rounds(
+    shares: Mapping[int, Sequence[EvaluationInstance]],
+    template: Prompt,
+    settings: Superni,
+    backbone: Path,
+) -> dict[int, list[list[Group]]]:
+    """The prompts of each part, in rounds. InputError where one leaves no room for its reply."""
+    if not any(shares.values()):
+        return {part: [] for part in shares}
+
+    from refine_af.models import load_tokenizer
+    from refine_af.superni.zero_shot import longest_prompt, rounds_of, task_prompts
+
+    tokenizer = load_tokenizer(backbone)
+    room = answers.context_of(backbone)
+    found = {}
+    for part, rows in shares.items():
+        tasks = list(task_prompts(rows, template, settings, tokenizer))
+        print(
+            f"{sum(task.shortened for task in tasks)} of {len(rows)} inputs were cut to fit "
+            f"{settings.max_source_tokens} tokens, {sum(task.emptied for task in tasks)} to nothing"
+        )
+        longest = longest_prompt(tasks, tokenizer)
+        if room is not None and longest + settings.max_new_tokens > room:
+            raise InputError(
+                f"superni.max_source_tokens {settings.max_source_tokens} and "
+                f"superni.max_new_tokens {settings.max_new_tokens}: a prompt of {longest} tokens "
+                f"leaves no room for its reply in the model's context of {room} tokens"
+            )
+        found[part] = [
+            [task.group for task in round] for round in rounds_of(tasks, settings.requests)
+        ]
+    return found
+
+
+if __name__ == "__main__":
+    run(instances, replies)

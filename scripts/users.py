@@ -1,0 +1,71 @@
+"""The user-oriented instructions: what every model answers them, in one file for people to rate."""
+
+from pathlib import Path
+
+from refine_af import answers
+from refine_af import users as stage
+from refine_af.answers import Answers
+from refine_af.command_line import run
+from refine_af.documents import read_document
+from refine_af.errors import InputError
+from refine_af.human_tasks import read_user_instructions
+from refine_af.progress import Progress
+from refine_af.records import UserPrediction, read_records, write_records
+from refine_af.replies import Group
+from refine_af.scratch import fingerprint, scratch
+from refine_af.settings import Users
+from refine_af.sources import sources
+
+
+def predictions(
+    *,
+    settings: Users,
+    model: str,
+    cell: str,
+    prompts: Path,
+    backbone: Path,
+    adapter: Path | None,
+    instructions: Path,
+    progress: Path,
+    predictions: Path,
+) -> None:
+    """Answer every instruction with one model, greedily.
+
+    What is done so far is kept in the folder `progress`: killed and called again, it goes on.
+    """
+    asked = read_user_instructions(instructions)
+    encodings = stage.encodings_of(read_document(prompts), prompts)
+    texts = [stage.prompt_for(row, encodings) for row in asked]
+    inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
+    given = {"settings": settings.model_dump_json(), "instructions": instructions, **inputs}
+    stamp = fingerprint(given, code=sources(Path(__file__)))
+    writing = Answers(
+        answers.model_of(backbone, adapter, settings.quantization),
+        answers.greedy(settings.max_new_tokens, settings.stop),
+        end_of_text=True,
+        progress=Progress(len(asked), "replies"),
+    )
+    with scratch(progress, stamp) as place:
+        replies = []
+        for number, start in enumerate(range(0, len(texts), settings.requests)):
+            group = Group("", texts[start : start + settings.requests])
+            replies += writing.round(number, [group], place.folder)
+        if without_room := sum(not reply.tokens for reply in replies):
+            print(
+                f"{without_room} of {len(asked)} prompts leave no room for a reply of "
+                f"users.max_new_tokens {settings.max_new_tokens} in the model's context of "
+                f"{answers.context_of(backbone)} tokens: their predictions are empty"
+            )
+        write_records(predictions, stage.answered(asked, replies, model, cell))
+
+
+def join(*, cells: list[Path], predictions: Path) -> None:
+    """Join the answers of all cells of all models."""
+    if not cells:
+        raise InputError("--cells: names no file")
+    files = [(path, read_records(path, UserPrediction)) for path in cells]
+    write_records(predictions, stage.joined(files))
+
+
+if __name__ == "__main__":
+    run(predictions, join)

@@ -1,0 +1,157 @@
+"""The paper's printed tables: what they contradict, recomputed, and how the report sets them."""
+
+from __future__ import annotations
+
+import csv
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from made_up_run import PAPER, make_run, write_csv
+from refine_af.command_line import run
+from refine_af.errors import InputError
+from refine_af.report.paper import CATEGORY_INSTANCES, Paper, read_paper
+from report import main
+
+SIZES = ("5000", "10000", "15000")
+METHODS = ("self-instruct", "refine-af")
+
+
+@pytest.fixture(scope="module")
+def paper() -> Paper:
+    return read_paper(PAPER / "table_2.csv", PAPER / "table_3.csv")
+
+
+def test_every_cell_is_there(paper: Paper) -> None:
+    assert paper.models == ["llama-2-7b", "llama-2-13b", "mistral-7b"]
+    assert len(paper.scores) == 3 * 3 * 2 and len(paper.tasks_better) == 3 * 3
+    assert len(paper.categories) == 3 * 12 * 2
+    assert sum(CATEGORY_INSTANCES.values()) == 11_810 and len(CATEGORY_INSTANCES) == 12
+
+
+def test_13b_of_table_3_weighted_by_instances_is_table_2(paper: Paper) -> None:
+    averages = [round(paper.average("llama-2-13b", method), 4) for method in METHODS]
+    assert averages == [6.4446, 6.6133]
+    assert averages == [paper.scores["llama-2-13b", "15000", method] for method in METHODS]
+
+
+def test_7b_of_table_3_is_shifted_against_table_2(paper: Paper) -> None:
+    before, after = (round(paper.average("llama-2-7b", method), 4) for method in METHODS)
+    assert (before, after) == (5.9636, 6.0414)
+    assert after == paper.scores["llama-2-7b", "15000", "self-instruct"]
+    assert before not in paper.scores.values()
+
+
+def test_mistral_of_table_3_misses_table_2(paper: Paper) -> None:
+    averages = [round(paper.average("mistral-7b", method), 4) for method in METHODS]
+    assert averages == [5.883, 5.931]
+    assert [paper.scores["mistral-7b", "15000", name] for name in METHODS] == [5.9986, 6.1348]
+
+
+def fits(percent: float, keys: int) -> bool:
+    """Whether some number of `keys` has this percentage, rounded or cut to two decimals."""
+    shares = [10_000 * count / keys for count in range(keys + 1)]
+    return round(100 * percent) in {kind(share) for share in shares for kind in (round, int)}
+
+
+def test_what_percentages_of_tasks_can_be_of(paper: Paper) -> None:
+    better = {model: [paper.tasks_better[model, size] for size in SIZES] for model in paper.models}
+    assert better["llama-2-13b"] == [round(100 * won / 119, 2) for won in (53, 63, 79)]
+    assert better["llama-2-7b"] == [66.66, 53.79, 64.39]
+    assert better["llama-2-7b"][1:] == [round(100 * won / 132, 2) for won in (71, 85)]
+    assert int(10_000 * 88 / 132) == 6666  # 66.67, cut
+    assert [fits(percent, 119) for percent in better["llama-2-7b"]] == [False] * 3
+    assert not any(fits(percent, keys) for percent in better["mistral-7b"] for keys in (119, 132))
+
+
+def test_who_leads_where(paper: Paper) -> None:
+    leads = [
+        sum(
+            paper.categories[model, category, "refine-af"]
+            > paper.categories[model, category, "self-instruct"]
+            for category in CATEGORY_INSTANCES
+        )
+        for model in paper.models
+    ]
+    assert leads == [10, 8, 8]
+    behind = [key[:2] for key in paper.tasks_better if _difference(paper, *key) < 0]
+    assert behind == [("llama-2-13b", "5000")]
+    falling = [paper.scores["llama-2-13b", size, "self-instruct"] for size in SIZES]
+    assert falling == [6.5349, 6.5269, 6.4446]
+    assert max(paper.scores.values()) < 28.5 / 4
+
+
+def _difference(paper: Paper, model: str, size: str) -> float:
+    return paper.scores[model, size, "refine-af"] - paper.scores[model, size, "self-instruct"]
+
+
+def words(page: str) -> str:
+    text = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run of one of the paper's backbones, at sizes of the paper."""
+    folder = tmp_path_factory.mktemp("llama")
+    flags = make_run(folder, ["llama-2-7b", "own"], truth=False)
+    for model in ("llama-2-7b", "own"):
+        for name in (f"superni_{model}.csv", f"scores_{model}.csv"):
+            text = (folder / name).read_text()
+            for ours, theirs in (("3", "10000"), ("6", "15000")):
+                text = re.sub(
+                    rf"(self-instruct|refine-af)([,_]){ours}\b", rf"\1\g<2>{theirs}", text
+                )
+            text = text.replace("word_naming", "word_analogy").replace("copying", "data_to_text")
+            (folder / name).write_text(text)
+    run(main, arguments=flags)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "said_so",
+    [
+        "own is none of the paper's backbones.",
+        # 22.5 − 6.0414, 22 − 6.1636, −.5 − .1222; 1 of 3 against 64.39
+        "llama-2-7b, 15,000 22.5000 22.0000 −0.5000 33.33% the paper 6.0414 6.1636 +0.1222 "
+        "64.39% this run less the paper +16.4586 +15.8364 −0.6222 −31.06 own, 10,000",
+        "own, 15,000 22.5000 22.0000 −0.5000 33.33% Table II as the paper prints it",
+        "llama-2-13b, 5,000 6.5349 6.4488 −0.0861 44.54%",
+        "llama-2-7b in the form of table III: ROUGE-L by category, with 15,000 instructions",
+        # of 10 and 20, and of 18 and 20
+        "word analogy 15.00 1.24 +13.76 19.00 1.28 +17.72",
+        "grammar error correction 100 31.5197 31.5860 36.8425 37.2230 30.1172 31.2387",
+        "llama-2-7b, refine-af 6.0414 6.1636 −0.1222 llama-2-13b, self-instruct 6.4446 6.4446 "
+        "+0.0000",
+        "One of the two tables is shifted.",
+    ],
+)
+def test_the_report_sets_the_paper_beside_the_run(folder: Path, said_so: str) -> None:
+    page = words((folder / "report.html").read_text(encoding="utf-8"))
+    assert said_so in page
+    assert "own in the form of table III" not in page
+
+
+def test_the_tables_numbers_are_files(folder: Path) -> None:
+    with open(folder / "figures" / "table_2.csv", newline="") as file:
+        rows = {(row["model"], row["size"]): row for row in csv.DictReader(file)}
+    row = rows["llama-2-7b", "15000"]
+    assert (row["refine_af"], row["paper_refine_af"], row["better"]) == ("22.0", "6.1636", "1")
+    assert (row["p"], row["paper_tasks_better"]) == ("1.0", "64.39")
+    assert rows["own", "15000"]["paper_refine_af"] == ""
+    lines = (folder / "figures" / "table_3.csv").read_text().splitlines()
+    assert "llama-2-7b,word_analogy,2,refine-af,15000,19.0,1.2812" in lines
+    assert "own,word_analogy,2,refine-af,15000,19.0," in lines
+
+
+def test_a_broken_table_is_named(tmp_path: Path) -> None:
+    table_2, table_3 = tmp_path / "table_2.csv", tmp_path / "table_3.csv"
+    write_csv(table_2, "model,size,method,rouge_l,tasks_better", [("m", "1", "refine-af", 1, "x")])
+    write_csv(table_3, "model,category,method,rouge_l", [("m", "word_analogy", "refine-af", 1)])
+    with pytest.raises(InputError, match=r"table_2.csv, line 2: 'tasks_better' .*'x'"):
+        read_paper(table_2, table_3)
+    write_csv(table_2, "model,size,method,rouge_l,tasks_better", [("m", "1", "refine-af", 1, "")])
+    with pytest.raises(InputError, match=r"table_3.csv: no row of m, textual_entailment, refine"):
+        read_paper(table_2, table_3)
