@@ -19,9 +19,12 @@ from typing import Any
 
 import yaml
 from ways import (
+    DEMONSTRATIONS,
     ROOT,
     SHAPES,
     Measured,
+    few_shot,
+    made_up,
     one_at_a_time,
     ours,
     padded,
@@ -48,50 +51,7 @@ from refine_af.replies import Reply
 from refine_af.reply_log import ReplyLog
 from refine_af.settings import Instances, ParsedWatch, Sampling
 
-DEMONSTRATIONS = [
-    (
-        "Given a list of cities, sort them by the number of people who live in each.",
-        "Lima, Oslo, Tokyo, Graz",
-        "Tokyo, Lima, Oslo, Graz",
-    ),
-    (
-        "Rewrite the sentence so that it keeps its meaning and uses no word twice.",
-        "The dog saw the cat before the cat saw the dog.",
-        "My dog noticed our cat first, and was seen later.",
-    ),
-    (
-        "Say whether the review is positive, negative or neutral, and name the reason.",
-        "It came late, but it works better than the one that I had before.",
-        "Positive: the late delivery matters less to the buyer than that it works.",
-    ),
-    (
-        "Which tools does a person need who wants to mend a bicycle at home?",
-        "",
-        "Tyre levers, a pump, a set of hex keys, a spanner for the pedals, oil and a cloth.",
-    ),
-]
 PATIENT = ParsedWatch(least_parsed=0.0, patience=1)
-
-
-def few_shot(tokenizer: Any, tokens: int) -> Prompt:
-    """An instance prompt of demonstrations, about `tokens` long."""
-    text = "Come up with examples for the following tasks.\n\n"
-    number = 0
-    while len(encode(tokenizer, text, start=True)) < tokens:
-        task, given, answer = DEMONSTRATIONS[number % len(DEMONSTRATIONS)]
-        asked = f"Input: {given}\n" if given else ""
-        text += f"Task: {task}\nExample 1\n{asked}Output: {answer}\n\n"
-        number += 1
-    return Prompt(prefix=f"{text}Task:", rest=" {instruction}\n")
-
-
-def made_up(count: int) -> list[Instruction]:
-    """Instructions for the prompts; only their lengths matter."""
-    texts = [task for task, _, _ in DEMONSTRATIONS]
-    return [
-        Instruction(f"i{k:06d}", f"{texts[k % 4]} Case {k}.", 0, 0, [], "", 0.0, "", 0.0, 0, 0)
-        for k in range(count)
-    ]
 
 
 def as_the_stage(

@@ -37,11 +37,12 @@ from ways import (
 
 from refine_af import generation
 from refine_af.experiment import read_experiment
+from refine_af.human_tasks import read_seeds
 from refine_af.instructions import bootstrap_round
 from refine_af.models import load_backbone, load_tokenizer, precision
 from refine_af.pool import Pool
 from refine_af.prompts import Prompt, read_prompt
-from refine_af.records import Seed, read_seeds
+from refine_af.records import Seed
 from refine_af.replies import Reply
 from refine_af.settings import Instructions, Sampling
 

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af import batch, generation
 from refine_af.models import device, encode, precision
+from refine_af.prompts import Prompt
+from refine_af.records import Instruction
 from refine_af.replies import Reply
 from refine_af.settings import Sampling
 
@@ -25,7 +27,30 @@ SHAPES = {  # layers, hidden size, MLP size, attention heads, vocabulary
     "llama-2-7b": (32, 4096, 11008, 32, 32000),
     "110m": (12, 768, 2048, 12, 32000),
     "20m": (6, 384, 1024, 6, 8000),
+    "1m": (4, 128, 384, 4, 1000),
 }
+DEMONSTRATIONS = [
+    (
+        "Given a list of cities, sort them by the number of people who live in each.",
+        "Lima, Oslo, Tokyo, Graz",
+        "Tokyo, Lima, Oslo, Graz",
+    ),
+    (
+        "Rewrite the sentence so that it keeps its meaning and uses no word twice.",
+        "The dog saw the cat before the cat saw the dog.",
+        "My dog noticed our cat first, and was seen later.",
+    ),
+    (
+        "Say whether the review is positive, negative or neutral, and name the reason.",
+        "It came late, but it works better than the one that I had before.",
+        "Positive: the late delivery matters less to the buyer than that it works.",
+    ),
+    (
+        "Which tools does a person need who wants to mend a bicycle at home?",
+        "",
+        "Tyre levers, a pump, a set of hex keys, a spanner for the pedals, oil and a cloth.",
+    ),
+]
 
 Engine = Callable[[Sequence[str], Sequence[int]], list[Reply]]
 
@@ -225,3 +250,24 @@ def bandwidth() -> float:
 
 def place_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def few_shot(tokenizer: Any, tokens: int) -> Prompt:
+    """An instance prompt of demonstrations, about `tokens` long."""
+    text = "Come up with examples for the following tasks.\n\n"
+    number = 0
+    while len(encode(tokenizer, text, start=True)) < tokens:
+        task, given, answer = DEMONSTRATIONS[number % len(DEMONSTRATIONS)]
+        asked = f"Input: {given}\n" if given else ""
+        text += f"Task: {task}\nExample 1\n{asked}Output: {answer}\n\n"
+        number += 1
+    return Prompt(prefix=f"{text}Task:", rest=" {instruction}\n")
+
+
+def made_up(count: int) -> list[Instruction]:
+    """Instructions for the prompts; only their lengths matter."""
+    texts = [task for task, _, _ in DEMONSTRATIONS]
+    return [
+        Instruction(f"i{k:06d}", f"{texts[k % 4]} Case {k}.", 0, 0, [], "", 0.0, "", 0.0, 0, 0)
+        for k in range(count)
+    ]

@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,44 @@ def test_a_disagreement_ends_the_benchmark(benchmark: ModuleType) -> None:
     for other in (way(0.71, True), way(0.72, False)):
         with pytest.raises(SystemExit, match="disagree on 'second'"):
             benchmark.exact_ties(sample, [way(0.71, False), other])
+
+
+def test_the_ways_of_the_superni_benchmark_answer_alike() -> None:
+    small = ("--tasks", "2", "--each", "4", "--alone", "2", "--tokens", "4", "--requests", "8")
+    script = str(ROOT / "benchmarks" / "superni.py")
+    done = subprocess.run(
+        [sys.executable, script, "--shape", "20m", *small],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Of the replies of one prompt at a time 100.0% are those of the stage" in done.stdout
+    (stage,) = re.findall(r"^\| ours: the stage.*", done.stdout, re.M)
+    assert stage.split("|")[3].strip() == "8", "instances"
+
+
+def ppo_benchmark(folder: Path, **environment: str) -> str:
+    script = str(ROOT / "benchmarks" / "ppo.py")
+    command = [sys.executable, script, "--shape", "1m", "--prefix", "60", "--tokens", "24"]
+    command += ["--rollouts", "8", "--epochs", "4", "--steps", "3", "--trl", str(folder)]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "| ours, prefix not shared |" in done.stdout
+    return done.stdout
+
+
+def test_ppo_learns_what_trls_classic_trainer_learns(tmp_path: Path) -> None:
+    """From the same rollouts, updates and first weights: so its old release is a reference."""
+    said = ppo_benchmark(tmp_path / "trl")
+    if "**Skipped" in said:
+        pytest.skip(said[said.index("**Skipped") :].splitlines()[0])
+    found = re.search(r"KL differs by (\S+) nats at most, of (\S+)\.", said)
+    assert found is not None, said
+    assert float(found[1]) < 1e-5 < 1e-3 < float(found[2]), "nothing was learned, or another thing"
+
+
+def test_the_ppo_benchmark_says_where_trl_cannot_be_had(tmp_path: Path) -> None:
+    said = ppo_benchmark(tmp_path / "trl", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    assert "**Skipped: trl==0.11.4** could not be installed" in said

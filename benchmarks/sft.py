@@ -1,0 +1,110 @@
+"""Fine-tuning, ways beside each other in one run: tokens trained on a second.
+
+The same rows, updates and model of random weights: the micro-batches of two that the paper's batch
+and accumulation state, the whole batch at once, and the same without recomputing the layers in the
+backward pass. Rows have lengths like those of instructions with their answers. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers.utils.logging import disable_progress_bar
+from ways import DEMONSTRATIONS, ROOT, SHAPES, clock, place_name, random_model, word_tokenizer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from refine_af.models import load_tokenizer, precision
+from refine_af.processes import Processes
+from refine_af.settings import SftWatch
+from refine_af.sft import trainer
+from refine_af.sft.rows import IGNORED, Row
+from refine_af.sft.settings import Sft
+from refine_af.sft.training import tuned
+
+PAPER_ROWS, EPOCHS = 15_000, 3
+
+
+def made_up(count: int, vocabulary: int) -> list[Row]:
+    """Rows of 20 to 400 tokens, half of them below 90, of which the last third is learned."""
+    drawn = random.Random(0)
+    rows = []
+    for _ in range(count):
+        length = round(min(400.0, max(20.0, drawn.lognormvariate(4.5, 0.7))))
+        ids = [drawn.randrange(3, vocabulary) for _ in range(length)]
+        given = 2 * length // 3
+        rows.append(Row(ids, [IGNORED] * given + ids[given:]))
+    return rows
+
+
+def trained(
+    folder: Path, rows: list[Row], settings: Sft, micro_batch: int, recomputed: bool
+) -> list[float]:
+    """Tokens a second of every update but the first, in which memory is first taken."""
+    watch = SftWatch(
+        checkpoint_every=10**6, micro_batch=micro_batch, gradient_checkpointing=recomputed
+    )
+    real, trainer.time.monotonic = trainer.time.monotonic, clock
+    try:
+        with tempfile.TemporaryDirectory() as place, redirect_stdout(StringIO()):
+            found = tuned(
+                folder, load_tokenizer(folder), rows, settings, watch, Path(place), Processes(1, 0)
+            )[1]
+    finally:
+        trainer.time.monotonic = real
+    return [row["tokens_per_s"] for row in found.timing][1:]
+
+
+def settings_of(arguments: argparse.Namespace) -> Sft:
+    section: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())["sft"]
+    quantization = "nf4" if torch.cuda.is_available() else "none"
+    return Sft.model_validate(section | {"epochs": 1, "quantization": quantization})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPES, default="20m", help="a model of random weights")
+    parser.add_argument("--updates", type=int, default=8, help="of each way")
+    arguments = parser.parse_args()
+    if arguments.updates < 2:
+        parser.error("--updates must be 2 or more: the first is not counted")
+    disable_progress_bar()
+    settings = settings_of(arguments)
+    rows = made_up(settings.global_batch * arguments.updates, SHAPES[arguments.shape][-1])
+    mean = statistics.fmean(len(row.input_ids) for row in rows)
+    print(
+        f"{arguments.shape}, {precision()}, {settings.quantization}, LoRA of rank "
+        f"{settings.lora.r}, {arguments.updates} updates of {settings.global_batch} rows, "
+        f"{mean:.0f} tokens a row, on {place_name()}\n"
+    )
+    print("| way | tokens/s | ratio | 15,000 rows × 3, min |\n|---|---|---|---|")
+    first = None
+    with tempfile.TemporaryDirectory() as place:
+        model = random_model(arguments.shape)
+        model.save_pretrained(place)
+        texts = [part for demonstration in DEMONSTRATIONS for part in demonstration]
+        word_tokenizer(texts, model.config.vocab_size).save_pretrained(place)
+        del model
+        for name, micro_batch, recomputed in [
+            ("2 rows at a time, layers recomputed", 2, True),
+            ("8 rows at once, layers recomputed", 8, True),
+            ("8 rows at once", 8, False),
+        ]:
+            rate = statistics.median(trained(Path(place), rows, settings, micro_batch, recomputed))
+            first = first or rate
+            minutes = PAPER_ROWS * EPOCHS * mean / rate / 60
+            print(f"| {name} | {rate:,.0f} | {rate / first:.2f} | {minutes:,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
