@@ -370,6 +370,9 @@ def run(arguments: argparse.Namespace, place: Path) -> None:
         own = classic(scene, steps, place / "adapter", release, own=True)
         ways.append(own)
     show_speed(ways, arguments.warm_up)
+    counted = steps[arguments.warm_up :]
+    scoring, update = (statistics.median(s.seconds[name] for s in counted) for name in LEARNING)
+    print(f"\nOf ours, learning is {scoring:.2f} s of scoring and {update:.2f} s of updates.")
     if release:
         show_agreement(ours, replayed)
     if release and arguments.experiment:
