@@ -15,6 +15,7 @@ from refine_af.reply_log import ReplyLog
 from refine_af.scratch import fingerprint, scratch
 from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch
+from refine_af.shares import files_of
 from refine_af.sources import sources
 
 
@@ -40,7 +41,7 @@ def main(
     asked = read_prompt(prompt, {"instruction"})
     pool = instructions / "instructions.jsonl"
     of_segment = rounds_of(read_segment(instructions), settings.requests)
-    files = files_of(rounds, replies, len(of_segment))
+    files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
     stamp = stamp_of(settings, inputs)
     engine = engine_of(settings, asked, backbone, adapter)
@@ -76,17 +77,6 @@ def check_wanted(path: Path, stamp: str) -> None:
     signed = lock.read_text(encoding="utf-8").split() if lock.exists() else []
     if signed and signed[-1] != stamp:
         raise InputError(f"{path.parent}: a job with other settings, inputs or code has taken over")
-
-
-def files_of(rounds: list[int], replies: list[Path], known: int) -> dict[int, Path]:
-    """Where the replies of each round go. InputError where a round is none of the segment's."""
-    if len(rounds) != len(replies) or len(set(rounds)) != len(rounds):
-        raise InputError(f"--rounds {rounds}: a file each is needed, got {len(replies)} --replies")
-    if doubled := [path for path in replies if replies.count(path) > 1]:
-        raise InputError(f"--replies {doubled[0]}: named for two rounds")
-    if odd := [number for number in rounds if not 0 <= number < known]:
-        raise InputError(f"--rounds {odd[0]}: the segment's rounds are 0 to {known - 1}")
-    return dict(zip(rounds, replies, strict=True))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from refine_af.records import EvaluationInstance, Prediction, write_records
 from refine_af.replies import Group, Reply
 from refine_af.scores import read_instances
 from refine_af.scratch import fingerprint, scratch
+from refine_af.shares import files_of
 from refine_af.sources import sources
 from refine_af.superni import tasks as of_tasks
 from refine_af.superni.settings import Superni
@@ -50,7 +51,7 @@ def replies(
     What is done so far is kept in the folder `progress`, a folder a part: killed and called again,
     whatever the parts, it goes on. A baseline's cell has its stop strings.
     """
-    files = files_of(parts, of, predictions)
+    files = files_of(parts, predictions, of, flags=("parts", "predictions"))
     asked = read_instances(instances)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
@@ -72,15 +73,6 @@ def replies(
         for part, rows in shares.items():
             written = _written(writing, rounds[part], folders[part])
             write_records(files[part], predicted(rows, written))
-
-
-def files_of(parts: list[int], of: int, predictions: list[Path]) -> dict[int, Path]:
-    """Where the predictions of each part go. InputError where a part is none."""
-    if len(parts) != len(predictions) or len(set(parts)) != len(parts):
-        raise InputError(f"--parts {parts}: a file each is needed, got {len(predictions)}")
-    if odd := [part for part in parts if not 0 <= part < of]:
-        raise InputError(f"--parts {odd[0]}: the parts are 0 to {of - 1}")
-    return dict(zip(parts, predictions, strict=True))
 
 
 def stamp_of(

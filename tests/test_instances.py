@@ -484,7 +484,7 @@ def test_faults_end_the_stage_before_it_writes(
     (tmp_path / "adapter").mkdir()
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
         instance_replies.main(**first | {"method": "refine-af", "ppo": tmp_path})
-    with pytest.raises(InputError, match="--rounds 1: the segment's rounds are 0 to 0"):
+    with pytest.raises(InputError, match="--rounds 1: the rounds are 0 to 0"):
         instance_replies.main(**first | {"rounds": [1]})
     with pytest.raises(InputError, match=r"--rounds .* a file each is needed, got 1 --replies"):
         instance_replies.main(**first | {"rounds": [0, 1]})

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
@@ -16,10 +13,11 @@ import pytest
 import instance_replies as first_half
 import instances as second_half
 from killing import draws, killed, landed_from, writes
+from orphans import side_by_side
 from refine_af import instance_replies, instance_rounds
 from refine_af.errors import InputError
 from test_instances import asked_of, contents, flags, reading, replying, write_adapter, write_pool
-from tiny import ROOT, sentence
+from tiny import sentence
 
 ROUNDS = 5
 Halves = tuple[dict[str, Any], dict[str, Any]]
@@ -193,18 +191,11 @@ def test_who_waits_for_an_orphan_finds_its_work(
     if script == "instances":
         for name, content in replies_in(root).items():
             (tmp_path / name).write_bytes(content)
-    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *map(str, words)]
-    jobs = [
-        subprocess.Popen(command, cwd=tmp_path, text=True, stdout=PIPE, stderr=STDOUT)
-        for _ in range(2)
-    ]
-    told = [job.communicate(timeout=120)[0] for job in jobs]
+    kept = {"instance_replies": "kept/0", "instances": "scored"}[script]
+    side_by_side(script, words, kept=tmp_path / kept, root=tmp_path)
     if script == "instances":
-        # One may come after the other has ended: a finished segment is never written over.
-        assert sorted(job.returncode for job in jobs) in ([0, 0], [0, 1]), told
         assert contents(tmp_path / "segment") == contents(root / "segment")
         return
-    assert [job.returncode for job in jobs] == [0, 0], told
     assert replies_in(tmp_path) == replies_in(root)
     for log, sound in zip(logs_in(tmp_path), logs_in(root), strict=True):
         assert sorted(log.read_bytes().splitlines()) == sorted(sound.read_bytes().splitlines())

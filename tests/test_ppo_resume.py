@@ -6,12 +6,9 @@ import json
 import random
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
@@ -19,8 +16,10 @@ import torch
 
 import ppo as stage2
 from killing import How, draws, killed, landed_from, writes
+from orphans import side_by_side
 from policies import SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
+from refine_af.fixed_prompts import Answer
 from refine_af.ppo.checkpoint import (
     Checkpoint,
     copied,
@@ -30,14 +29,14 @@ from refine_af.ppo.checkpoint import (
 )
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.rollouts import Answer, read_answers
+from refine_af.ppo.rollouts import read_answers
 from refine_af.ppo.settings import Ppo
 from refine_af.ppo.training import Trainer
 from refine_af.records import Instruction, write_records
 from refine_af.rewards import Scorer
 from refine_af.settings import PpoWatch
 from test_journal import largest_file
-from tiny import ROOT, sentence
+from tiny import sentence
 
 Given = dict[str, Any]
 DESCEND = Learner._descend
@@ -463,16 +462,10 @@ def test_what_is_watched_decides_no_result(
 def test_who_waited_for_a_process_that_did_the_work_is_done(
     given: Given, whole: dict[str, tuple[Path, list[str]]], tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "ppo.py"), *map(str, flags(given))]
-    jobs = [
-        subprocess.Popen(command, cwd=tmp_path, text=True, stdout=PIPE, stderr=STDOUT)
-        for _ in range(2)
-    ]
-    told = [job.communicate(timeout=200)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0], told
+    worked, waited = side_by_side("ppo", flags(given), kept=tmp_path / "kept", root=tmp_path)
     assert contents(tmp_path / "ppo") == contents(whole["none"][0] / "ppo")
-    (waited,) = [text for text in told if "kept: waiting for process" in text]
     assert "ppo: written by the process that this one waited for" in waited
+    assert "written by" not in worked
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ import pytest
 import instructions as stage1
 from fake_completions import Answer, completion, serving
 from killing import draws, killed, landed_from, writes
+from orphans import side_by_side
 from refine_af.errors import InputError
 from refine_af.scratch import Place, landed_meanwhile, mark_landed
 from refine_af.settings import Server
@@ -155,17 +155,11 @@ def test_who_waited_for_a_process_that_did_the_work_is_done(
 ) -> None:
     """A killed Snakemake leaves its job running; the job of the next one finds it at work."""
     root, _ = whole
-    command = [sys.executable, str(ROOT / "scripts" / "instructions.py"), *map(str, flags(asked))]
-    jobs = [
-        subprocess.Popen(command, cwd=tmp_path, text=True, stdout=PIPE, stderr=STDOUT)
-        for _ in range(2)
-    ]
-    told = [job.communicate(timeout=120)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0], told
+    kept = tmp_path / "kept"
+    worked, waited = side_by_side("instructions", flags(asked), kept=kept, root=tmp_path)
     assert contents(tmp_path / "segment") == contents(root / "segment")
-    waited = [text for text in told if "kept: waiting for process" in text]
-    assert len(waited) == 1
-    assert "segment: written by the process that this one waited for" in waited[0]
+    assert "segment: written by the process that this one waited for" in waited
+    assert "written by" not in worked
     assert log_of(tmp_path).read_bytes() == log_of(root).read_bytes()
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from subprocess import PIPE, STDOUT
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ import pytest
 import superni
 import superni_replies
 from killing import draws, killed, writes
+from orphans import side_by_side
 from refine_af import generation
 from refine_af.answers import Answers, greedy, model_of
 from refine_af.errors import InputError
@@ -24,7 +22,7 @@ from refine_af.records import EvaluationInstance, Prediction, read_records, writ
 from refine_af.replies import Group
 from test_instances import flags
 from test_superni import asking
-from tiny import ROOT, sentence
+from tiny import sentence
 
 PARTS = 3
 
@@ -185,13 +183,7 @@ def test_who_waits_for_an_orphan_finds_its_work(
 ) -> None:
     """A killed Snakemake leaves its job running; the job of the next one finds it at work."""
     root, words, _ = whole
-    command = [sys.executable, str(ROOT / "scripts" / "superni_replies.py"), *map(str, words)]
-    jobs = [
-        subprocess.Popen(command, cwd=tmp_path, text=True, stdout=PIPE, stderr=STDOUT)
-        for _ in range(2)
-    ]
-    told = [job.communicate(timeout=120)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0], told
+    side_by_side("superni_replies", words, kept=tmp_path / "kept" / "0", root=tmp_path)
     assert parts_in(tmp_path) == parts_in(root)
     assert logs_in(tmp_path) == logs_in(root)
 

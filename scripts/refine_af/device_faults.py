@@ -1,4 +1,4 @@
-"""What a machine raises when its memory or its GPU fails."""
+"""What a machine raises when its memory, its GPU or its disk fails."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def device_faults() -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise InputError(f"out of memory: {first_line(error)}") from None
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Make what safetensors says of a disk in the block an OSError, as of any other file."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
 
 
 def first_line(error: Exception) -> str:

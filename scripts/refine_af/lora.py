@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from refine_af.checkpoints import check_weights
+from refine_af.device_faults import disk_faults
 from refine_af.documents import read_document
 from refine_af.errors import InputError, shown
 from refine_af.settings import Lora
@@ -75,7 +76,17 @@ def load_lora(model: Any, adapter: Path) -> Any:
     return tuned
 
 
-def tidy_adapter(folder: Path) -> None:
+def save_lora(model: Any, folder: Path) -> None:
+    """Write the adapter in PEFT's format: the same bytes wherever its backbone's folder stands.
+
+    OSError where the disk is full.
+    """
+    with disk_faults():
+        model.save_pretrained(folder, save_embedding_layers=False)
+    _tidy(folder)
+
+
+def _tidy(folder: Path) -> None:
     """Make a saved adapter's files the same bytes in every run, wherever the backbone stands."""
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from refine_af.device_faults import disk_faults
 from refine_af.errors import InputError
 from refine_af.landing import whole_folder
 from refine_af.records import write_json
@@ -86,14 +87,11 @@ def save_snapshot(
     `documents` are JSON files of its folder, by name. InputError where it cannot be written; the
     earlier ones are whole then.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with whole_folder(folder / f"step_{step:06}") as place:
-        try:
+        with disk_faults():
             save_file(dict(tensors), place / TENSORS)
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
         for name, document in {STATE: {"step": step, **state}, **documents}.items():
             write_json(place / name, document)
         digests = {path.name: _digest(path) for path in sorted(place.iterdir())}

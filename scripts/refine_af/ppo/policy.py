@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refine_af.lora import tidy_adapter, with_lora
+from refine_af.device_faults import disk_faults
+from refine_af.lora import save_lora, with_lora
 from refine_af.models import load_backbone
 from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings import Lora
@@ -101,15 +102,12 @@ class Policy(nn.Module):
 
         self.save_adapter(folder)
         weights = {name: entry.cpu() for name, entry in self.value_head.state_dict().items()}
-        with _write_faults():
+        with disk_faults():
             save_file(weights, folder / "value_head.safetensors")
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format. OSError where the disk is full."""
-        adapter = folder / "adapter"
-        with _write_faults():
-            self.model.save_pretrained(adapter, save_embedding_layers=False)
-        tidy_adapter(adapter)
+        save_lora(self.model, folder / "adapter")
 
     def _prefix_cache(self, prefix: Sequence[int], rows: int) -> Any:
         from transformers import DynamicCache
@@ -130,17 +128,6 @@ def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> P
     adapted = with_lora(model, lora, seed=seed, section="ppo.lora")
     with torch.random.fork_rng():  # the value head's first values are drawn, then set to zero
         return Policy(adapted)
-
-
-@contextmanager
-def _write_faults() -> Iterator[None]:
-    """Inside the block what safetensors says of a disk is an OSError, as of any other file."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(str(error)) from None
 
 
 def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from refine_af.completions import Pair, parse_completion, refusal
 from refine_af.errors import InputError
+from refine_af.fixed_prompts import Answer
 from refine_af.generation import Completion, generate
 from refine_af.ppo.settings import Weights
 from refine_af.progress import Progress
@@ -45,20 +46,6 @@ class Rollout:
             "reward": self.reward,
             "components": self.components,
         }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A line of evaluation.jsonl: a rollout of a fixed prompt, `when` before or after training."""
-
-    when: str
-    instruction_id: str
-    instruction: str
-    completion: str
-    input: str | None
-    output: str | None
-    reward: float
-    components: dict[str, float] | None
 
 
 def read_answers(path: Path, when: str, asked: Sequence[Instruction]) -> list[Answer]:

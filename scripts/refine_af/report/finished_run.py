@@ -13,26 +13,13 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError, shown
+from refine_af.fixed_prompts import Answer
 from refine_af.intervals import Mark
 from refine_af.records import Instance, Instruction, Overlap, RejectedInstruction
 from refine_af.report.files import count, existing, read_rows, read_table, read_tables, real
 from refine_af.report.rated import Ratings
 
 COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer to a fixed prompt, `when` before or after PPO; no output where it did not parse."""
-
-    when: str
-    instruction_id: str
-    instruction: str
-    completion: str
-    input: str | None
-    output: str | None
-    reward: float
-    components: dict[str, float] | None
 
 
 @dataclass(frozen=True)

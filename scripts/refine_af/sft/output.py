@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from refine_af.lora import tidy_adapter
+from refine_af.device_faults import disk_faults
+from refine_af.lora import save_lora
 from refine_af.models import load_backbone, stored_dtype
 from refine_af.sft.settings import Sft
 
@@ -28,23 +29,9 @@ def save_tuned(model: Any, backbone: Path, settings: Sft, folder: Path) -> None:
     if settings.tuning == "full":
         save_model(model, backbone, folder)
         return
-    save_adapter(model, folder)
+    save_lora(model, folder)
     if settings.merge:
         save_merged(backbone, folder)
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Write the adapter in PEFT's format: the same bytes wherever its backbone's folder stands.
-
-    OSError where the disk is full.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        model.save_pretrained(folder, save_embedding_layers=False)
-    except SafetensorError as error:
-        raise OSError(str(error)) from None
-    tidy_adapter(folder)
 
 
 def save_model(model: Any, backbone: Path, folder: Path) -> None:
@@ -52,12 +39,8 @@ def save_model(model: Any, backbone: Path, folder: Path) -> None:
 
     OSError where the disk is full.
     """
-    from safetensors import SafetensorError
-
-    try:
+    with disk_faults():
         model.to(stored_dtype(backbone)).save_pretrained(folder)
-    except SafetensorError as error:
-        raise OSError(str(error)) from None
     for name in TEXT_FILES:
         if (backbone / name).is_file():
             shutil.copyfile(backbone / name, folder / name)
