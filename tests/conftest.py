@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import tiny
 
@@ -22,6 +23,10 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
 )
+
+# How fast a machine is decides no property. Where CI is set, hypothesis draws the same each time.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

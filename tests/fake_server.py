@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent[:half])
             self.wfile.flush()
             if fault == "stall":
-                self.server_state.ended.wait(5)
+                self.server_state.ended.wait(60)
             self.close_connection = True
         elif fault == "slow":
             for place in range(0, len(sent), 64 * 1024):

@@ -77,7 +77,7 @@ def settings(address: str, **changes: Any) -> str:
         "superni_digests": "digests.jsonl",
         "superni_tasks": None,
         "weights_sha256": {},
-        "timeout_s": 0.5,
+        "timeout_s": 3.0,
         "attempts": 2,
     }
     return json.dumps({**section, **changes})

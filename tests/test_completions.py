@@ -91,6 +91,6 @@ def test_never_raises_and_every_pair_is_judged(parts: list[str]) -> None:
     ],
 )
 def test_a_megabyte_of_anything_is_read_in_linear_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     judged(text, truncated=True)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

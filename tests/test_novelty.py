@@ -158,7 +158,7 @@ def test_unicode_words() -> None:
 
 
 @given(st.lists(texts, max_size=8), texts, st.sampled_from(["0.7", "0.5", "0.25", "1.0"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nearest_is_the_maximum_over_the_pool(known: list[str], new: str, threshold: str) -> None:
     with small_index():
         verdict = NoveltyPool(known, threshold=threshold).nearest(new)
@@ -176,7 +176,7 @@ def test_nearest_is_the_maximum_over_the_pool(known: list[str], new: str, thresh
 @given(st.lists(texts, max_size=12), st.sampled_from(["0.5", "0.7"]), st.sampled_from(TIES))
 @example([words(1, 2), words(1, 3), words(1, 2, 3)], "0.5", "reject")
 @example([words(1, 2), words(1, 3), words(1, 2, 3)], "0.5", "accept")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_offered_enters_where_it_is_accepted(
     offered: list[str], threshold: str, tie: Literal["reject", "accept"]
 ) -> None:
@@ -196,7 +196,7 @@ def test_what_is_offered_enters_where_it_is_accepted(
 
 
 @given(st.lists(texts, min_size=1, max_size=6), texts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_equals_rouge_score_but_at_exact_ties(known: list[str], new: str) -> None:
     verdict = NoveltyPool(known).nearest(new)
     if verdict.reason == "no tokens":
@@ -253,7 +253,7 @@ UNICODE_ROUGE = rouge_scorer.RougeScorer(["rougeL"], tokenizer=UnicodeWords())
 
 
 @given(st.lists(st.one_of(many_scripts, hostile), min_size=1, max_size=6), many_scripts)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_other_scripts_equal_rouge_score_over_unicode_tokens(known: list[str], new: str) -> None:
     verdict = NoveltyPool(known, tokens="unicode").nearest(new)
     if verdict.reason == "no tokens":
@@ -287,7 +287,7 @@ def real_texts() -> list[str]:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_edited_real_texts_equal_rouge_score(real_texts: list[str], data: st.DataObject) -> None:
     rng = random.Random(data.draw(st.integers(0, 2**32)))
     known = rng.sample(real_texts, 30)

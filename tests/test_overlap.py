@@ -116,7 +116,7 @@ def test_the_source_holds_most_and_the_first_of_equals() -> None:
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12).map(" ".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(WORDS, WORDS), max_size=4), st.lists(WORDS, unique=True, max_size=5))
 def test_shared_ngrams_are_those_of_brute_force(
     texts: list[tuple[str, str]], evaluated: list[str]
@@ -134,7 +134,7 @@ def test_shared_ngrams_are_those_of_brute_force(
         assert source == (evaluated[shared.index(most)] if most else None)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(WORDS.filter(bool), WORDS, st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
 def test_rouge_l_is_that_of_rouge_score(
     instruction: str, text: str, evaluated: list[tuple[str, str]]

@@ -108,7 +108,7 @@ def as_instances(rows: Rows, demonstrations: dict[str, str]) -> list[EvaluationI
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS)
 def test_scores_are_the_official_ones_on_any_texts(rows: Rows) -> None:
     rows = [row | {"id": str(number)} for number, row in enumerate(rows)]

@@ -135,7 +135,7 @@ def test_without_a_network_every_missing_file_is_listed_at_once(
     begin = time.monotonic()
     done = run_fetch(*superni_command(tmp_path, settings(address)))
     refused(done, "20 of 20", "fetch.mirror", "ConnectError", str(tmp_path / "downloads"))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 15
     for name in tasks:
         line = f"superni/tasks/{name}.json: {address}/tasks/{name}.json, sha256"
         assert line in done.stderr and digest_row(name)["sha256"] in done.stderr
