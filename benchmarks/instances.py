@@ -39,16 +39,16 @@ from ways import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af import generation
+from refine_af.engines import generation
+from refine_af.engines.replies import Reply
+from refine_af.engines.reply_log import ReplyLog
 from refine_af.experiment import read_experiment
-from refine_af.instance_replies import Writing
-from refine_af.instance_rounds import requests_of
-from refine_af.instances import parsed
+from refine_af.instances.parsing import parsed
+from refine_af.instances.replies import Writing
+from refine_af.instances.rounds import requests_of
 from refine_af.models import encode, load_backbone, load_tokenizer, precision
 from refine_af.prompts import Prompt, read_prompt
 from refine_af.records import Instruction
-from refine_af.replies import Reply
-from refine_af.reply_log import ReplyLog
 from refine_af.settings import Instances, ParsedWatch, Sampling
 
 PATIENT = ParsedWatch(least_parsed=0.0, patience=1)

@@ -35,15 +35,15 @@ from ways import (
     word_tokenizer,
 )
 
-from refine_af import generation
+from refine_af.engines import generation
+from refine_af.engines.replies import Reply
 from refine_af.experiment import read_experiment
 from refine_af.human_tasks import read_seeds
-from refine_af.instructions import bootstrap_round
+from refine_af.instructions.bootstrapping import bootstrap_round
+from refine_af.instructions.pool import Pool
 from refine_af.models import load_backbone, load_tokenizer, precision
-from refine_af.pool import Pool
 from refine_af.prompts import Prompt, read_prompt
 from refine_af.records import Seed
-from refine_af.replies import Reply
 from refine_af.settings import Instructions, Sampling
 
 YIELDS = (0.3, 0.4, 0.5)  # accepted share of the items, for a projection

@@ -42,8 +42,8 @@ from ways import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af import stopwatch
+from refine_af.engines.generation import Completion
 from refine_af.experiment import read_experiment
-from refine_af.generation import Completion
 from refine_af.models import encode, load_tokenizer, precision
 from refine_af.ppo import rollouts
 from refine_af.ppo.policy import new_policy

@@ -39,12 +39,12 @@ from ways import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.answers import Answers, greedy
+from refine_af.engines.replies import Group, Reply
 from refine_af.experiment import read_experiment
 from refine_af.models import load_backbone, load_tokenizer, precision
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.records import EvaluationInstance
-from refine_af.replies import Group, Reply
 from refine_af.scores import read_instances
 from refine_af.settings import Sampling
 from refine_af.superni.settings import Superni

@@ -15,11 +15,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af import batch, generation
+from refine_af.engines import batch, generation
+from refine_af.engines.replies import Reply
 from refine_af.models import device, encode, precision
 from refine_af.prompts import Prompt
 from refine_af.records import Instruction
-from refine_af.replies import Reply
 from refine_af.settings import Sampling
 
 ROOT = Path(__file__).resolve().parents[1]

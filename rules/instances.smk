@@ -16,7 +16,7 @@ for shard in SHARDS:
             backbone=backbone,
             ppo=writer,
             instructions=rules.instructions_segment.output.segment,
-            code=code("instance_replies"),
+            code=code("instances_replies"),
         output:
             replies=replies_of(rounds_of(shard)),
         log:

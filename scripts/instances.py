@@ -4,16 +4,16 @@ import hashlib
 from contextlib import closing
 from pathlib import Path
 
-from refine_af import instances as stage
 from refine_af.command_line import run
+from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
-from refine_af.instance_replies import in_rounds
-from refine_af.instance_rounds import adapter_of, rounds_of
+from refine_af.instances import parsing
+from refine_af.instances.replies import in_rounds
+from refine_af.instances.rounds import adapter_of, rounds_of
 from refine_af.landing import check_free, whole_folder
 from refine_af.ppo.settings import Reward
 from refine_af.progress import Progress
 from refine_af.records import Instance, read_records, write_records
-from refine_af.reply_log import LoggedReply
 from refine_af.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
 from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch
@@ -44,8 +44,8 @@ def segment(
     digest = digest_of(adapter_of(method, ppo))
     asked = rounds_of(read_segment(instructions), settings.requests)
     answers = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], asked)
-    found = [stage.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
-    stage.check_parsed(stage.joined(found), watch, segment)
+    found = [parsing.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
+    parsing.check_parsed(parsing.joined(found), watch, segment)
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
     judges = {"reward_model": reward_model, "evaluator": evaluator}
     inputs: dict[str, Given] = {"method": method, "adapter": digest, "replies": replies}
@@ -57,7 +57,7 @@ def segment(
             return
         log = place.folder / "scores.jsonl"
         rows = scored(reward, reward_model, evaluator, log, found, method, digest)
-        write_segment(segment, stage.joined(found), rows)
+        write_segment(segment, parsing.joined(found), rows)
         mark_landed(place)
 
 
@@ -74,12 +74,12 @@ def scored(
     reward_model: Path | None,
     evaluator: Path | None,
     log: Path,
-    rounds: list[stage.Parsed],
+    rounds: list[parsing.Parsed],
     method: str,
     digest: str,
 ) -> list[Instance]:
     """The instances of a segment's rounds, each round scored in one go, as PPO scores an answer."""
-    from refine_af.instance_scores import ScoreLog, judge_of
+    from refine_af.instances.scores import ScoreLog, judge_of
     from refine_af.rewards import Triplet, composite
     from refine_af.scorers import load_scorer
 
@@ -107,9 +107,9 @@ def scored(
     return rows
 
 
-def write_segment(segment: Path, found: stage.Parsed, instances: list[Instance]) -> None:
+def write_segment(segment: Path, found: parsing.Parsed, instances: list[Instance]) -> None:
     """Land a segment's folder, complete or not at all."""
-    counts = stage.counts(found)
+    counts = parsing.counts(found)
     with whole_folder(segment) as folder:
         write_records(folder / "instances.jsonl", instances)
         write_records(folder / "rejected.jsonl", found.rejected)
@@ -122,7 +122,9 @@ def merge(*, segments: list[Path], instances: Path) -> None:
     if not segments:
         raise InputError("--segments: none is named")
     files = [folder / "instances.jsonl" for folder in segments]
-    write_records(instances, stage.run_on([(path, read_records(path, Instance)) for path in files]))
+    write_records(
+        instances, parsing.run_on([(path, read_records(path, Instance)) for path in files])
+    )
 
 
 if __name__ == "__main__":

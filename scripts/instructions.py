@@ -5,17 +5,17 @@ from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 
-from refine_af import instructions as stage
 from refine_af.command_line import run
+from refine_af.engines.replies import Engine, loaded_late
 from refine_af.errors import InputError
 from refine_af.human_tasks import read_seeds
+from refine_af.instructions import bootstrapping
+from refine_af.instructions.pool import run_on
+from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.landing import check_free, whole_folder
-from refine_af.pool import run_on
 from refine_af.progress import Progress
 from refine_af.prompts import read_prompt
 from refine_af.records import Instruction, read_records, write_json, write_records
-from refine_af.replies import Engine, loaded_late
-from refine_af.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
 from refine_af.settings import Instructions, Sampling, Server, YieldWatch
 from refine_af.sources import sources
@@ -40,7 +40,7 @@ def segment(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     check_free(segment)
-    tasks = stage.checked_seeds(read_seeds(seeds), settings, seeds)
+    tasks = bootstrapping.checked_seeds(read_seeds(seeds), settings, seeds)
     asked = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment)
     engine = chosen_engine(settings, server, backbone, asked.prefix)
@@ -57,22 +57,24 @@ def segment(
         target, start = len(pool) + settings.segment, len(pool) + len(carry.surplus)
         shown = Progress(settings.segment, "instructions")
         with RoundLog(place.folder, engine, shown, start=start, target=target) as log:
-            made = stage.bootstrap(
+            made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log
             )
         write_segment(segment, made, log.times)
         mark_landed(place)
 
 
-def standing(earlier: list[Path], number: int, size: int) -> tuple[list[Instruction], stage.Carry]:
+def standing(
+    earlier: list[Path], number: int, size: int
+) -> tuple[list[Instruction], bootstrapping.Carry]:
     """The pool before segment `number`, in segments of `size`, and what the last one hands on."""
     if number != len(earlier):
         raise InputError(f"--number {number}: needs {number} earlier segments, got {len(earlier)}")
     pool = read_segments(earlier, size)
     if not earlier:
-        return pool, stage.Carry(next_round=0, surplus=[])
+        return pool, bootstrapping.Carry(next_round=0, surplus=[])
     handed_on = earlier[-1] / "carry.json"
-    return pool, stage.carry_of(handed_on.read_bytes(), handed_on, pool)
+    return pool, bootstrapping.carry_of(handed_on.read_bytes(), handed_on, pool)
 
 
 def chosen_engine(
@@ -91,13 +93,13 @@ def chosen_engine(
 
 
 def _served(server: Server, prefix: str, sampling: Sampling) -> Engine:
-    from refine_af.server import load_server
+    from refine_af.engines.server import load_server
 
     return load_server(server, prefix=prefix, sampling=sampling)
 
 
 def _written(backbone: Path, quantization: str, prefix: str, sampling: Sampling) -> Engine:
-    from refine_af.writer import load_writer
+    from refine_af.engines.writer import load_writer
 
     return load_writer(backbone, quantization=quantization, prefix=prefix, sampling=sampling)
 
@@ -123,7 +125,7 @@ def read_segments(segments: list[Path], size: int | None = None) -> list[Instruc
     return run_on(parts)
 
 
-def write_segment(segment: Path, made: stage.Segment, times: Sequence[RoundTime]) -> None:
+def write_segment(segment: Path, made: bootstrapping.Segment, times: Sequence[RoundTime]) -> None:
     """Land a segment's folder, complete or not at all."""
     with whole_folder(segment) as folder:
         write_records(folder / "instructions.jsonl", made.instructions)

@@ -8,11 +8,11 @@ from refine_af import answers
 from refine_af.answers import Answers
 from refine_af.command_line import run
 from refine_af.documents import read_document
+from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError
 from refine_af.progress import Progress
 from refine_af.prompts import Prompt, read_prompt
 from refine_af.records import EvaluationInstance, Prediction, write_records
-from refine_af.replies import Group, Reply
 from refine_af.scores import read_instances
 from refine_af.scratch import fingerprint, scratch
 from refine_af.shares import files_of

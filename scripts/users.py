@@ -7,11 +7,11 @@ from refine_af import users as stage
 from refine_af.answers import Answers
 from refine_af.command_line import run
 from refine_af.documents import read_document
+from refine_af.engines.replies import Group
 from refine_af.errors import InputError
 from refine_af.human_tasks import read_user_instructions
 from refine_af.progress import Progress
 from refine_af.records import UserPrediction, read_records, write_records
-from refine_af.replies import Group
 from refine_af.scratch import fingerprint, scratch
 from refine_af.settings import Users
 from refine_af.sources import sources

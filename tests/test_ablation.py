@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from policies import PREFIX, SETTINGS, full_rows, moved_policy, ppo_settings
+from refine_af.engines.generation import generate
 from refine_af.errors import InputError
-from refine_af.generation import generate
 from refine_af.models import load_backbone, load_tokenizer
 from refine_af.ppo.ablation import GroupLearner
 from refine_af.ppo.checkpoint import copied, put_back

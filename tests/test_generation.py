@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from refine_af import batch, generation
-from refine_af.decoding import next_tokens
+from refine_af.engines import batch, generation
+from refine_af.engines.decoding import next_tokens
+from refine_af.engines.generation import Completion, generate, rows_that_fit
 from refine_af.errors import InputError
-from refine_af.generation import Completion, generate, rows_that_fit
 from refine_af.models import encode, load_backbone, load_tokenizer
 from refine_af.settings import Sampling
 
@@ -269,7 +269,7 @@ def test_faults_before_the_first_token(
     def fail(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(f"refine_af.{place}", fail)
+    monkeypatch.setattr(f"refine_af.engines.{place}", fail)
     with pytest.raises(InputError, match=message):
         complete(loaded, DRAWN)
 

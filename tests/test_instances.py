@@ -15,18 +15,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import instance_replies
 import instances as script
+import instances_replies
 from conftest import Script
 from policies import moved_policy
 from refine_af.completions import Pair
+from refine_af.engines.replies import Finish, Reply
+from refine_af.engines.reply_log import LoggedReply, ReplyLog
 from refine_af.errors import InputError
 from refine_af.experiment import canonical, read_experiment
 from refine_af.fields import Section
-from refine_af.instance_replies import Writing, in_rounds
-from refine_af.instance_rounds import requests_of, rounds_of
-from refine_af.instance_scores import ScoreLog
-from refine_af.instances import (
+from refine_af.instances.parsing import (
     REASONS,
     Kept,
     Parsed,
@@ -36,10 +35,11 @@ from refine_af.instances import (
     parsed,
     run_on,
 )
+from refine_af.instances.replies import Writing, in_rounds
+from refine_af.instances.rounds import requests_of, rounds_of
+from refine_af.instances.scores import ScoreLog
 from refine_af.prompts import prompt_of
 from refine_af.records import Instance, Instruction, Rejected, read_records, write_records
-from refine_af.replies import Finish, Reply
-from refine_af.reply_log import LoggedReply, ReplyLog
 from refine_af.rewards import COMPONENTS, Scorer, Triplet
 from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch, Sampling
@@ -381,7 +381,7 @@ def test_command_line(run_script: Script, world: Path, tmp_path: Path) -> None:
     texts = [f"Sort number {index}." for index in range(60)]
     given = asked_of(world, write_pool(tmp_path / "pool", texts), requests=25)
     first, again = tmp_path / "first", tmp_path / "again"
-    done = run_script("instance_replies", *flags(replying(world, given, range(3), first)))
+    done = run_script("instances_replies", *flags(replying(world, given, range(3), first)))
     assert done.returncode == 0, done.stderr
     assert "progress: 60/60 instructions answered" in done.stdout
     assert "round 2: " in done.stdout and " of 10 replies held an output · " in done.stdout
@@ -389,7 +389,7 @@ def test_command_line(run_script: Script, world: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "instances from 60 instructions" in done.stdout
 
-    instance_replies.main(**replying(world, given, range(3), again))
+    instances_replies.main(**replying(world, given, range(3), again))
     script.segment(**reading(world, given, 3, again))
     assert contents(again / "segment") == contents(first / "segment")
     with open(first / "segment" / "counts.csv", newline="") as file:
@@ -420,7 +420,7 @@ def test_every_instance_tells_who_wrote_it_and_what_the_judges_say(
         given = asked_of(world, pool, requests=25) | {"method": method}
         given |= {"ppo": ppo if digest else None}
         out = tmp_path / method
-        instance_replies.main(**replying(world, given, range(3), out))
+        instances_replies.main(**replying(world, given, range(3), out))
         script.segment(**reading(world, given, 3, out))
         rows[method] = read_records(out / "segment" / "instances.jsonl", Instance)
         assert rows[method]
@@ -444,7 +444,7 @@ def test_every_instance_tells_who_wrote_it_and_what_the_judges_say(
 
 def test_scores_decide_nothing_of_what_is_kept(world: Path, tmp_path: Path) -> None:
     given = asked_of(world, write_pool(tmp_path / "pool", ["Sort."] * 6), requests=4)
-    instance_replies.main(**replying(world, given, range(2), tmp_path))
+    instances_replies.main(**replying(world, given, range(2), tmp_path))
     asked = reading(world, given, 2, tmp_path)
     script.segment(**asked)
     weights = asked["reward"].weights.model_copy(update={"constant": -9.0, "coherence": 0.0})
@@ -468,11 +468,11 @@ def test_faults_end_the_stage_before_it_writes(
 ) -> None:
     given = asked_of(world, write_pool(tmp_path / "pool", ["Sort the numbers."]))
     first = replying(world, given, [0], tmp_path)
-    instance_replies.main(**first | {"backbone": tiny_llama})
+    instances_replies.main(**first | {"backbone": tiny_llama})
     second = reading(world, given, 1, tmp_path)
     with pytest.raises(InputError, match=f"{second['segment']}: of 1 replies 0 .* held an output"):
         script.segment(**second)
-    for main, asked in ((instance_replies.main, first), (script.segment, second)):
+    for main, asked in ((instances_replies.main, first), (script.segment, second)):
         with pytest.raises(InputError, match="--ppo None: refine-af needs PPO's folder"):
             main(**asked | {"method": "refine-af"})
         with pytest.raises(InputError, match=r"--ppo ppo: .* self-instruct takes none"):
@@ -483,13 +483,13 @@ def test_faults_end_the_stage_before_it_writes(
             main(**asked | {"method": "alpaca"})
     (tmp_path / "adapter").mkdir()
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
-        instance_replies.main(**first | {"method": "refine-af", "ppo": tmp_path})
+        instances_replies.main(**first | {"method": "refine-af", "ppo": tmp_path})
     with pytest.raises(InputError, match="--rounds 1: the rounds are 0 to 0"):
-        instance_replies.main(**first | {"rounds": [1]})
+        instances_replies.main(**first | {"rounds": [1]})
     with pytest.raises(InputError, match=r"--rounds .* a file each is needed, got 1 --replies"):
-        instance_replies.main(**first | {"rounds": [0, 1]})
+        instances_replies.main(**first | {"rounds": [0, 1]})
     with pytest.raises(InputError, match=r"--replies a: named for two rounds"):
-        instance_replies.main(**first | {"rounds": [0, 1], "replies": [Path("a"), Path("a")]})
+        instances_replies.main(**first | {"rounds": [0, 1], "replies": [Path("a"), Path("a")]})
     assert not second["segment"].exists()
     with pytest.raises(InputError, match="--segments: none is named"):
         script.merge(segments=[], instances=tmp_path / "merged.jsonl")

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-import instance_replies as first_half
 import instances as second_half
+import instances_replies as first_half
 from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
-from refine_af import instance_replies, instance_rounds
 from refine_af.errors import InputError
+from refine_af.instances import replies as instance_replies
+from refine_af.instances import rounds as instance_rounds
 from test_instances import asked_of, contents, flags, reading, replying, write_adapter, write_pool
 from tiny import sentence
 
@@ -48,7 +49,7 @@ def whole(
 ) -> tuple[Path, list[str], list[str]]:
     """Where an uninterrupted run took place, and the writes of its halves."""
     root = tmp_path_factory.mktemp("whole")
-    replies = writes("instance_replies", *flags(asked[0]), root=root)
+    replies = writes("instances_replies", *flags(asked[0]), root=root)
     return root, replies, writes("instances", "segment", *flags(asked[1]), root=root)
 
 
@@ -82,11 +83,13 @@ def test_kill_at_any_write_of_the_replies(
     for number, (at, how) in enumerate(draws(made, "stage 3, replies")):
         place = tmp_path / str(number)
         place.mkdir()
-        assert killed("instance_replies", *flags(asked[0]), root=place, at=at, how=how) == made[:at]
+        assert (
+            killed("instances_replies", *flags(asked[0]), root=place, at=at, how=how) == made[:at]
+        )
         for path in place.glob("[0-9].jsonl"):
             assert path.read_bytes() == wanted[path.name], "complete, or not at all"
         before = {log: log.read_bytes() for log in logs_in(place)}
-        again = writes("instance_replies", *flags(asked[0]), root=place)
+        again = writes("instances_replies", *flags(asked[0]), root=place)
         assert replies_in(place) == wanted, f"killed {how} write {at}: {made[at - 1]}"
         for log, sound in zip(logs_in(place), logs_in(root), strict=True):
             old = before.get(log, b"")
@@ -181,17 +184,17 @@ def test_only_missing_scores_are_asked_for(
     assert contents(tmp_path / "segment") == contents(root / "segment")
 
 
-@pytest.mark.parametrize("script", ["instance_replies", "instances"])
+@pytest.mark.parametrize("script", ["instances_replies", "instances"])
 def test_who_waits_for_an_orphan_finds_its_work(
     script: str, asked: Halves, whole: tuple[Path, list[str], list[str]], tmp_path: Path
 ) -> None:
     """A killed Snakemake leaves its job running; the job of the next one finds it at work."""
     root, _, _ = whole
-    words = flags(asked[0]) if script == "instance_replies" else ["segment", *flags(asked[1])]
+    words = flags(asked[0]) if script == "instances_replies" else ["segment", *flags(asked[1])]
     if script == "instances":
         for name, content in replies_in(root).items():
             (tmp_path / name).write_bytes(content)
-    kept = {"instance_replies": "kept/0", "instances": "scored"}[script]
+    kept = {"instances_replies": "kept/0", "instances": "scored"}[script]
     side_by_side(script, words, kept=tmp_path / kept, root=tmp_path)
     if script == "instances":
         assert contents(tmp_path / "segment") == contents(root / "segment")
@@ -268,7 +271,7 @@ def test_more_jobs_take_up_what_fewer_had_begun(
     """One job is killed after its third round; two jobs go on, and ask for the others alone."""
     root, made, _ = whole
     third = made.index("replace .3.jsonl.partial 3.jsonl")
-    killed("instance_replies", *flags(asked[0]), root=tmp_path, at=third, how="before")
+    killed("instances_replies", *flags(asked[0]), root=tmp_path, at=third, how="before")
     old = {log: log.read_bytes() for log in logs_in(tmp_path)}
     assert [len(content.splitlines()) for content in old.values()] == [4, 4, 4, 4]
     for job in (0, 1):

@@ -19,16 +19,16 @@ from pydantic import ValidationError
 
 import instructions as script
 from conftest import Script
+from refine_af.engines.replies import Engine, Reply
 from refine_af.errors import InputError
 from refine_af.experiment import canonical, read_experiment
 from refine_af.fields import Section
-from refine_af.instructions import Carry, Segment, bootstrap, carry_of
-from refine_af.pool import Pool, run_on
+from refine_af.instructions.bootstrapping import Carry, Segment, bootstrap, carry_of
+from refine_af.instructions.pool import Pool, run_on
+from refine_af.instructions.rounds import COLUMNS, REASONS, RoundLog
 from refine_af.progress import Progress
 from refine_af.prompts import Prompt, prompt_of
 from refine_af.records import Instruction, Seed
-from refine_af.replies import Engine, Reply
-from refine_af.rounds import COLUMNS, REASONS, RoundLog
 from refine_af.settings import Instructions, YieldWatch
 from refine_af.task_lists import items, refusal, task_list
 from tiny import ROOT, tiny_config

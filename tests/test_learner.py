@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from policies import PREFIX, SETTINGS, full_rows, gradients, moved_policy, ppo_settings
+from refine_af.engines.generation import generate
 from refine_af.errors import InputError
-from refine_af.generation import generate
 from refine_af.ppo.advantages import (
     generalized_advantages,
     token_rewards,

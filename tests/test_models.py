@@ -13,8 +13,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from refine_af.engines.generation import generate
 from refine_af.errors import InputError
-from refine_af.generation import generate
 from refine_af.lora import with_lora
 from refine_af.models import encode, load_backbone, load_tokenizer
 from refine_af.settings import Lora, Sampling

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from policies import SETTINGS, WATCH, ppo_settings
 from ppo import main
 from refine_af.completions import Pair
+from refine_af.engines.generation import Completion, generate
 from refine_af.errors import InputError
 from refine_af.experiment import read_experiment
-from refine_af.generation import Completion, generate
-from refine_af.instance_rounds import requests_of
+from refine_af.instances.rounds import requests_of
 from refine_af.judges import RewardModel
 from refine_af.models import load_tokenizer
 from refine_af.ppo.policy import new_policy

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
+from refine_af.instructions.rounds import Round, RoundLog
 from refine_af.progress import Progress
-from refine_af.replies import Engine, Reply
-from refine_af.reply_log import ReplyLog
-from refine_af.rounds import Round, RoundLog
 
 PROMPTS = ["a", "b", "c", "d"]
 

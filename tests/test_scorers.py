@@ -16,10 +16,10 @@ from pydantic import ValidationError
 import instances as stage3
 import ppo as stage2
 from policies import SETTINGS, WATCH, ppo_settings
+from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
 from refine_af.ppo.settings import Reward
 from refine_af.records import Instance, Instruction, read_records, write_records
-from refine_af.reply_log import LoggedReply
 from refine_af.rewards import Triplet
 from refine_af.scorers import Judge, load_scorer
 from refine_af.settings import Instances, PpoWatch

@@ -24,15 +24,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import refine_af.server
-import refine_af.server_connection
-from fake_completions import Answer, FakeCompletions, completion, serving
+import refine_af.engines.server
+import refine_af.engines.server_connection
+from fake_completions import PIECE, Answer, FakeCompletions, completion, serving
 from fake_server import closed_address
+from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.server import load_server, wait_before
+from refine_af.engines.server_answers import read_answer
+from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
 from refine_af.errors import InputError
-from refine_af.replies import Engine, Reply
-from refine_af.server import load_server, wait_before
-from refine_af.server_answers import read_answer
-from refine_af.server_words import NOT_SHOWN, fit_to_show
 from refine_af.settings import Sampling, Server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def refusal(engine: Engine, *tails: str) -> str:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCompletions]:
     """An endpoint; attempts follow each other faster than they would."""
-    monkeypatch.setattr(refine_af.server, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.engines.server, "FIRST_WAIT_S", 0.01)
     with serving() as server:
         yield server
 
@@ -457,7 +457,7 @@ def test_after_the_last_attempt_the_message_says_what_and_how_often(
 
 
 def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refine_af.server, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.engines.server, "FIRST_WAIT_S", 0.01)
     address = closed_address()
     message = refusal(engine(f"{address}/v1", attempts=2))
     assert f"{address}/v1/completions" in message
@@ -467,7 +467,7 @@ def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_server_that_takes_no_connection_shows_before_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(refine_af.server_connection, "CONNECT_S", 0.2)
+    monkeypatch.setattr(refine_af.engines.server_connection, "CONNECT_S", 0.2)
     with socket.socket() as busy, ExitStack() as waiting:
         busy.bind(("127.0.0.1", 0))
         busy.listen(0)
@@ -519,8 +519,8 @@ def test_an_endless_body_is_not_read_to_its_end(fake: FakeCompletions) -> None:
         fake.answers["P: a"] = [Answer(status=status, way="endless")]
         fake.sent = 0
         refusal(engine(fake.url))
-        # What is beyond the bound lies in the buffers of the connection.
-        assert MOST <= fake.sent < MOST + 16 * 2**20
+        # The last piece may be on its way, uncounted; more lies in the connection's buffers.
+        assert MOST - len(PIECE) <= fake.sent < MOST + 16 * 2**20
 
 
 def test_an_answer_within_the_bound_is_read(fake: FakeCompletions) -> None:
@@ -880,10 +880,10 @@ def test_of_answers_that_come_together_the_good_ones_come_first(
 
     async def ask(self: Any, client: object, body: bytes) -> Reply:
         if b"bad" in body:
-            raise refine_af.server._RefusalError("HTTP 400")
+            raise refine_af.engines.server._RefusalError("HTTP 400")
         return Reply("", "eos", 1, 1)
 
-    monkeypatch.setattr(refine_af.server._ServerEngine, "_ask", ask)
+    monkeypatch.setattr(refine_af.engines.server._ServerEngine, "_ask", ask)
     came = []
     with pytest.raises(InputError, match="HTTP 400"):
         for place, _ in engine("http://h/v1")(["bad", "good", "good"], range(3)):
@@ -931,7 +931,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, "scripts")
 from refine_af.command_line import run
-from refine_af.server import load_server
+from refine_af.engines.server import load_server
 from refine_af.settings import Sampling, Server
 
 def ask(*, url: str, stop_early: str) -> None:
@@ -973,7 +973,7 @@ def test_a_job_ends_at_once_while_its_server_is_silent(
 
 def test_the_engine_needs_no_model_libraries() -> None:
     slow = "{'torch', 'transformers', 'numpy', 'tokenizers', 'pandas', 'huggingface_hub'}"
-    code = f"import sys, refine_af.server; print(*{slow} & sys.modules.keys())"
+    code = f"import sys, refine_af.engines.server; print(*{slow} & sys.modules.keys())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True
     )

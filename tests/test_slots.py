@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import DynamicCache
 
-from refine_af.slots import Slots
+from refine_af.engines.slots import Slots
 
 PREFIX = [7, 8, 9]
 

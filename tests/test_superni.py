@@ -20,11 +20,11 @@ import yaml
 import superni
 import superni_replies
 from refine_af.cells import method_and_size
+from refine_af.engines.replies import Group
 from refine_af.errors import InputError
 from refine_af.models import encode, load_tokenizer
 from refine_af.prompts import prompt_of, read_prompt
 from refine_af.records import EvaluationInstance, Prediction, read_records, write_records
-from refine_af.replies import Group
 from refine_af.superni.settings import COPIES, Superni
 from refine_af.superni.tasks import in_order, part_of, task_instances, task_names
 from refine_af.superni.zero_shot import (

@@ -14,12 +14,12 @@ import superni
 import superni_replies
 from killing import draws, killed, writes
 from orphans import side_by_side
-from refine_af import generation
 from refine_af.answers import Answers, greedy, model_of
+from refine_af.engines import generation
+from refine_af.engines.replies import Group
 from refine_af.errors import InputError
 from refine_af.progress import Progress
 from refine_af.records import EvaluationInstance, Prediction, read_records, write_records
-from refine_af.replies import Group
 from test_instances import flags
 from test_superni import asking
 from tiny import sentence

@@ -148,7 +148,7 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
 
 def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
     models = ("instructions.py segment", "ppo.py", "instances.py segment", "sft.py")
-    models += ("superni_replies.py replies", "users.py predictions", "instance_replies.py")
+    models += ("superni_replies.py replies", "users.py predictions", "instances_replies.py")
     gpu = sorted((start, end) for name, start, end in finished.jobs if name.startswith(models))
     # 2 segments, 1 PPO, 4 segments' replies, the same scored, 4 SFT, 6 predictions (4 cells, 2
     # baselines), 5 of the user-oriented instructions (4 cells, 1 untuned)
@@ -242,10 +242,10 @@ def ask_a_server(config: dict[str, Any]) -> None:
 CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a touched script": (touch("scripts/ppo.py"), {}),
     "a touched rule file": (touch("rules/ppo.smk"), {}),
-    "a touched shared module": (touch("scripts/refine_af/generation.py"), {}),
+    "a touched shared module": (touch("scripts/refine_af/engines/generation.py"), {}),
     "an edited script, instructions": (edit_text("scripts/instructions.py"), POOLED),
     "an edited script, ppo": (edit_text("scripts/ppo.py"), {"ppo": 1} | REFINED),
-    "an edited script, instance_replies": (edit_text("scripts/instance_replies.py"), WRITTEN),
+    "an edited script, instances_replies": (edit_text("scripts/instances_replies.py"), WRITTEN),
     "an edited script, instances": (edit_text("scripts/instances.py"), SCORED),
     "an edited script, exports": (edit_text("scripts/exports.py"), {"exports": 2}),
     "an edited script, sft": (edit_text("scripts/sft.py"), TUNED),

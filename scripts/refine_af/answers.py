@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from refine_af.engines.replies import Group, Reply
+from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError, shown
 from refine_af.progress import Progress
-from refine_af.replies import Group, Reply
-from refine_af.reply_log import ReplyLog
 from refine_af.settings import Sampling
 
 Load = Callable[[], tuple[Any, Any]]
@@ -109,7 +109,7 @@ class Answers:
         return replies
 
     def _written(self, groups: Sequence[Group]) -> Iterator[tuple[int, Reply]]:
-        from refine_af.generation import completions_of
+        from refine_af.engines.generation import completions_of
 
         model, tokenizer = self._load()
         for place, made in completions_of(

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
 from refine_af.human_tasks import UserInstruction
 from refine_af.prompts import Prompt, prompt_of
 from refine_af.records import UserPrediction
-from refine_af.replies import Reply
 
 KINDS = {"with_input": {"instruction", "input"}, "without_input": {"instruction"}}
 

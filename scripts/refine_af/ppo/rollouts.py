@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.completions import Pair, parse_completion, refusal
+from refine_af.engines.generation import Completion, generate
 from refine_af.errors import InputError
 from refine_af.fixed_prompts import Answer
-from refine_af.generation import Completion, generate
 from refine_af.ppo.settings import Weights
 from refine_af.progress import Progress
 from refine_af.prompts import Prompt

@@ -9,10 +9,10 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from refine_af.engines.replies import Group
 from refine_af.models import encode
 from refine_af.prompts import Prompt
 from refine_af.records import EvaluationInstance
-from refine_af.replies import Group
 from refine_af.superni.settings import Superni
 
 

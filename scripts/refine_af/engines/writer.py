@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from refine_af.generation import completions
+from refine_af.engines.generation import completions
+from refine_af.engines.replies import Engine, Reply
 from refine_af.models import load_backbone, load_tokenizer
-from refine_af.replies import Engine, Reply
 from refine_af.settings import Sampling
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from refine_af.completions import parse_completion
+from refine_af.engines.replies import Reply
+from refine_af.engines.reply_log import LoggedReply, ReplyLog
 from refine_af.errors import InputError, shown
-from refine_af.instance_rounds import requests_of
+from refine_af.instances.rounds import requests_of
 from refine_af.progress import Progress
 from refine_af.prompts import Prompt
 from refine_af.records import Instruction
-from refine_af.replies import Reply
-from refine_af.reply_log import LoggedReply, ReplyLog
 from refine_af.settings import Instances, ParsedWatch
 
 

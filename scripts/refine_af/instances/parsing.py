@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af import completions
+from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
 from refine_af.randomness import derived_seed
 from refine_af.records import Instance, Instruction, Rejected
-from refine_af.replies import Reply
 from refine_af.settings import Instances, ParsedWatch
 
 REASONS = ("no output", *completions.REASONS, "surplus")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
 from refine_af.journal import Journal
 from refine_af.progress import Progress, duration
 from refine_af.records import as_records
-from refine_af.replies import Engine, Reply
-from refine_af.reply_log import ReplyLog
 from refine_af.task_lists import ITEM_REASONS
 
 REASONS = (*ITEM_REASONS, "no tokens", "similar")

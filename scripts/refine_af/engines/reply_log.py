@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from refine_af.engines.replies import Engine, Finish, Reply
 from refine_af.errors import InputError, shown
 from refine_af.journal import Journal
 from refine_af.records import as_records
-from refine_af.replies import Engine, Finish, Reply
 
 MOST = 2**63  # what counts anything here is below
 

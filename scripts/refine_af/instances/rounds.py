@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from refine_af.cells import check_method
+from refine_af.engines.replies import Engine, loaded_late
 from refine_af.errors import InputError
 from refine_af.prompts import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction
-from refine_af.replies import Engine, loaded_late
 from refine_af.settings import Instances
 
 
@@ -50,7 +50,7 @@ def engine_of(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path
 
 
 def _loaded(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:
-    from refine_af.writer import load_writer
+    from refine_af.engines.writer import load_writer
 
     return load_writer(
         backbone,

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx2
 
+from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.server_answers import read_answer
+from refine_af.engines.server_connection import client, completions_url, key_in
+from refine_af.engines.server_words import fit_to_show
 from refine_af.errors import InputError
-from refine_af.replies import Engine, Reply
-from refine_af.server_answers import read_answer
-from refine_af.server_connection import client, completions_url, key_in
-from refine_af.server_words import fit_to_show
 from refine_af.settings import Sampling, Server
 
 # What a server says when it may say otherwise a little later, as it may after any 5xx.

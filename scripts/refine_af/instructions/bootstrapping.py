@@ -14,11 +14,11 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from refine_af.errors import InputError, shown
-from refine_af.pool import Pool
+from refine_af.instructions.pool import Pool
+from refine_af.instructions.rounds import Round, RoundLog
 from refine_af.prompts import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, RejectedInstruction, Seed
-from refine_af.rounds import Round, RoundLog
 from refine_af.segments import instruction_id
 from refine_af.settings import Instructions, YieldWatch
 from refine_af.task_lists import items, refusal

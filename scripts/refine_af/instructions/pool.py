@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
 from refine_af.novelty import NoveltyPool
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, RejectedInstruction, Seed
-from refine_af.replies import Reply
 from refine_af.segments import instruction_id
 from refine_af.settings import Instructions
 from refine_af.task_lists import task_list

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from refine_af import instance_replies as stage
-from refine_af import instance_rounds
 from refine_af.command_line import run
+from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
-from refine_af.instance_rounds import adapter_of, engine_of, rounds_of
+from refine_af.instances import rounds as instance_rounds
+from refine_af.instances.replies import Writing
+from refine_af.instances.rounds import adapter_of, engine_of, rounds_of
 from refine_af.prompts import read_prompt
 from refine_af.records import write_records
-from refine_af.reply_log import ReplyLog
 from refine_af.scratch import fingerprint, scratch
 from refine_af.segments import read_segment
 from refine_af.settings import Instances, ParsedWatch
@@ -46,7 +46,7 @@ def main(
     stamp = stamp_of(settings, inputs)
     engine = engine_of(settings, asked, backbone, adapter)
     taken = {number: of_segment[number] for number in files}
-    writing = stage.Writing(settings, watch, asked, taken)
+    writing = Writing(settings, watch, asked, taken)
     wanted = progress / "wanted"
     with scratch(wanted, stamp):
         pass  # whose lock file now says that these replies are wanted, and no others

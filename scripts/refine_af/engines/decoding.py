@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from refine_af.engines.replies import Finish
 from refine_af.errors import InputError
-from refine_af.replies import Finish
 from refine_af.settings import Sampling
 
 

@@ -1,0 +1,1 @@
+"""What completes prompts: a backbone in this process, or a server."""

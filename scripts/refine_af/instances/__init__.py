@@ -1,0 +1,1 @@
+"""Stage 3: input and output for every instruction of the pool."""

@@ -1,0 +1,1 @@
+"""Stage 1: instructions that a model bootstraps from human-written ones."""
