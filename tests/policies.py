@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import torch
 import yaml
 from torch import Tensor
 
+from refine_af.engines.generation import generate
+from refine_af.models import load_tokenizer
 from refine_af.ppo.policy import Policy, Row, new_policy
 from refine_af.ppo.settings import Ppo
 from refine_af.settings import Lora
 from tiny import ROOT
+
+# Learns from rows, their scores and the number of the step.
+Learning = Callable[[list[Row], list[float], int], object]
 
 SETTINGS: dict[str, Any] = {
     "algorithm": "ppo",
@@ -64,6 +70,16 @@ WATCH: dict[str, Any] = {
     "least_parsed": 0.05,
     "checkpoint_every": 2,
 }
+# Of what `easy_rewards` trains on: few steps are enough.
+EASY: dict[str, Any] = {
+    "rollouts": 32,
+    "batch_size": 16,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 0.02,
+    "value_learning_rate": 0.02,
+    "kl": {"coefficient": 0.01, "adaptive": False, "target": 6.0, "horizon": 10000.0},
+    "sampling": SETTINGS["sampling"] | {"max_new_tokens": 8},
+}
 PREFIX = [1, *range(100, 140)]
 ROWS = [
     Row(tail=(50, 51, 52), response=(60, 61, 62, 63)),
@@ -87,6 +103,36 @@ def moved_policy(backbone: Path, quantization: str = "none") -> Policy:
             if "lora_B" in name or "value_head" in name:
                 parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
     return policy
+
+
+def easy_rewards(
+    backbone: Path, settings: Ppo, learning: Callable[[Policy, Any], Learning]
+) -> list[float]:
+    """The mean rewards of twelve steps on a reward that can be raised, a half by chance.
+
+    It is the share of tokens with an even number. `learning` makes what learns, from a policy and
+    its tokenizer; the prefix is token 70.
+    """
+    tokenizer = load_tokenizer(backbone)
+    policy = new_policy(backbone, settings.lora, quantization="none", seed=0)
+    with torch.no_grad():  # sharper than a random model, whose every token is about as likely
+        policy.model.get_output_embeddings().weight.mul_(20)
+    learn = learning(policy, tokenizer)
+    tail = tuple(tokenizer.encode("a", add_special_tokens=False))
+    means = []
+    for step in range(1, 13):
+        completions = generate(
+            policy.model,
+            tokenizer,
+            prefix=tokenizer.decode([70]),
+            tails=["a"] * settings.rollouts,
+            sampling=settings.sampling,
+            seeds=range(settings.rollouts * step, settings.rollouts * (step + 1)),
+        )
+        shares = [sum(not t % 2 for t in c.tokens) / len(c.tokens) for c in completions]
+        learn([Row(tail, entry.tokens) for entry in completions], shares, step)
+        means.append(statistics.fmean(shares))
+    return means
 
 
 def full_rows(

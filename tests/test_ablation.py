@@ -11,8 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from policies import PREFIX, SETTINGS, full_rows, moved_policy, ppo_settings
-from refine_af.engines.generation import generate
+from policies import (
+    EASY,
+    PREFIX,
+    SETTINGS,
+    Learning,
+    easy_rewards,
+    full_rows,
+    moved_policy,
+    ppo_settings,
+)
 from refine_af.errors import InputError
 from refine_af.models import load_backbone, load_tokenizer
 from refine_af.ppo.ablation import GroupLearner
@@ -256,37 +264,15 @@ def test_without_a_kl_coefficient_there_is_no_penalty(algorithm: str, tiny_llama
 def test_the_group_algorithms_raise_a_reward_that_can_be_raised(
     algorithm: str, tiny_llama: Path
 ) -> None:
-    settings = ppo_settings(
-        algorithm=algorithm,
-        rollouts=32,
-        generations=4,
-        batch_size=16,
-        gradient_accumulation_steps=1,
-        learning_rate=0.02,
-        kl={"coefficient": 0.01, "adaptive": False, "target": 6.0, "horizon": 10000.0},
-        sampling=SETTINGS["sampling"] | {"max_new_tokens": 8},
-    )
-    tokenizer = load_tokenizer(tiny_llama)
-    policy = new_policy(tiny_llama, settings.lora, quantization="none", seed=0)
-    with torch.no_grad():  # sharper than a random model, whose every token is about as likely
-        policy.model.get_output_embeddings().weight.mul_(20)
-    learner = GroupLearner(policy, [1, 70], settings, tokenizer)
-    tail = tuple(tokenizer.encode("a", add_special_tokens=False))
-    means = []
-    for step in range(1, 13):
-        completions = generate(
-            policy.model,
-            tokenizer,
-            prefix=tokenizer.decode([70]),
-            tails=["a"] * 32,
-            sampling=settings.sampling,
-            seeds=range(32 * step, 32 * step + 32),
+    settings = ppo_settings(**EASY | {"algorithm": algorithm, "generations": 4})
+
+    def learning(policy: Policy, tokenizer: Any) -> Learning:
+        learner = GroupLearner(policy, [1, 70], settings, tokenizer)
+        return lambda rows, scores, step: learner.learn(
+            rows, scores, step=step, kl_coefficient=0.01, stopwatch=Stopwatch()
         )
-        # The share of tokens with an even number: a half by chance.
-        shares = [sum(not t % 2 for t in c.tokens) / len(c.tokens) for c in completions]
-        rows = [Row(tail, entry.tokens) for entry in completions]
-        learner.learn(rows, shares, step=step, kl_coefficient=0.01, stopwatch=Stopwatch())
-        means.append(statistics.fmean(shares))
+
+    means = easy_rewards(tiny_llama, settings, learning)
     assert means[0] < 0.6
     assert statistics.fmean(means[-3:]) > 0.8
 

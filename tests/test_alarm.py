@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 import ppo as stage2
@@ -25,7 +24,7 @@ from refine_af.prompts import prompt_of
 from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, Triplet
 from refine_af.settings import Alarms, PpoWatch
-from tiny import ROOT
+from tiny import ROOT, make_taught
 
 Row = dict[str, Any]
 
@@ -236,25 +235,13 @@ WORDS = ["1", "2", "3", "Yes", "No", "Sort", "list", "Say", "Name", "Add"]
 @pytest.fixture(scope="module")
 def answering(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Llama, taught in seconds to write an output of one to four different words."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
-    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
-    draw = random.Random(0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(150):
-        texts = []
-        for _ in range(8):
-            asked = PROMPT.replace("{instruction}", f"Say {draw.choice(WORDS)}.")
-            texts.append(f"{asked}Output: {' '.join(draw.sample(WORDS, draw.randint(1, 4)))}\nTask")
-        batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
-        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
-        model(**batch, labels=labels).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    def text(rng: random.Random) -> str:
+        asked = PROMPT.replace("{instruction}", f"Say {rng.choice(WORDS)}.")
+        return f"{asked}Output: {' '.join(rng.sample(WORDS, rng.randint(1, 4)))}\nTask"
+
     folder = tmp_path_factory.mktemp("answering")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    make_taught(folder, tiny_llama, text, steps=150)
     return folder
 
 

@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 import torch
 
-from policies import PREFIX, SETTINGS, full_rows, gradients, moved_policy, ppo_settings
-from refine_af.engines.generation import generate
+from policies import (
+    EASY,
+    PREFIX,
+    Learning,
+    easy_rewards,
+    full_rows,
+    gradients,
+    moved_policy,
+    ppo_settings,
+)
 from refine_af.errors import InputError
 from refine_af.ppo.advantages import (
     generalized_advantages,
@@ -20,7 +28,7 @@ from refine_af.ppo.advantages import (
 )
 from refine_af.ppo.checkpoint import copied
 from refine_af.ppo.learner import Learner
-from refine_af.ppo.policy import Policy, Predictions, Row, new_policy
+from refine_af.ppo.policy import Policy, Predictions, Row
 from refine_af.stopwatch import Stopwatch
 
 
@@ -286,37 +294,18 @@ def test_a_gradient_that_is_not_finite_is_said(policy: Policy) -> None:
 
 
 def test_ppo_raises_a_reward_that_can_be_raised(tiny_llama: Path) -> None:
-    from refine_af.models import load_tokenizer
+    settings = ppo_settings(**EASY)
 
-    settings = ppo_settings(
-        rollouts=32,
-        batch_size=16,
-        gradient_accumulation_steps=1,
-        learning_rate=0.02,
-        value_learning_rate=0.02,
-        kl={"coefficient": 0.01, "adaptive": False, "target": 6.0, "horizon": 10000.0},
-        sampling=SETTINGS["sampling"] | {"max_new_tokens": 8},
-    )
-    tokenizer = load_tokenizer(tiny_llama)
-    policy = new_policy(tiny_llama, settings.lora, quantization="none", seed=0)
-    with torch.no_grad():  # sharper than a random model, whose every token is about as likely
-        policy.model.get_output_embeddings().weight.mul_(20)
-    learner = Learner(policy, [1, 70], settings)
-    means = []
-    for step in range(1, 13):
-        completions = generate(
-            policy.model,
-            tokenizer,
-            prefix=tokenizer.decode([70]),
-            tails=["a"] * 32,
-            sampling=settings.sampling,
-            seeds=range(32 * step, 32 * step + 32),
-        )
-        # The share of tokens with an even number: a half by chance.
-        shares = [sum(not t % 2 for t in c.tokens) / len(c.tokens) for c in completions]
-        tail = tuple(tokenizer.encode("a", add_special_tokens=False))
-        rows = [Row(tail=tail, response=entry.tokens) for entry in completions]
-        learner.update(learner.experience(rows, shares, step=step, kl_coefficient=0.01), step=step)
-        means.append(sum(shares) / 32)
+    def learning(policy: Policy, _: Any) -> Learning:
+        learner = Learner(policy, [1, 70], settings)
+
+        def learn(rows: list[Row], scores: list[float], step: int) -> None:
+            learner.update(
+                learner.experience(rows, scores, step=step, kl_coefficient=0.01), step=step
+            )
+
+        return learn
+
+    means = easy_rewards(tiny_llama, settings, learning)
     assert means[0] < 0.6
     assert sum(means[-3:]) / 3 > 0.8

@@ -40,7 +40,7 @@ from refine_af.records import Instruction, write_records
 from refine_af.rewards import COMPONENTS, MARKERS
 from refine_af.settings import PpoWatch
 from refine_af.stopwatch import Stopwatch
-from tiny import ROOT
+from tiny import ROOT, make_taught
 
 
 @pytest.mark.parametrize(
@@ -96,26 +96,14 @@ PROMPT = "Task: Sort the list.\nInput: 2, 1\nOutput: 1, 2\nTask: {instruction}\n
 @pytest.fixture(scope="module")
 def answering_llama(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Llama, trained for a second or two to answer most prompts in the right form."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
-    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
-    numbers = random.Random(0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(120):
-        texts = []
-        for _ in range(8):
-            task = PROMPT.replace("{instruction}", numbers.choice(INSTRUCTIONS))
-            words = numbers.sample(["1", "2", "3", "Yes", "No"], 3)
-            texts.append(f"{task}Input: {words[0]}\nOutput: {words[1]} {words[2]}\nTask")
-        batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
-        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
-        model(**batch, labels=labels).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    def text(rng: random.Random) -> str:
+        task = PROMPT.replace("{instruction}", rng.choice(INSTRUCTIONS))
+        words = rng.sample(["1", "2", "3", "Yes", "No"], 3)
+        return f"{task}Input: {words[0]}\nOutput: {words[1]} {words[2]}\nTask"
+
     folder = tmp_path_factory.mktemp("answering")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    make_taught(folder, tiny_llama, text, steps=120)
     return folder
 
 

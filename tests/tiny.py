@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,28 @@ def make_llama(
         ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
         loss = model(input_ids=ids, labels=ids.masked_fill(ids == 0, -100)).loss
         loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make_taught(
+    folder: Path, backbone: Path, texts: Callable[[random.Random], str], *, steps: int
+) -> None:
+    """A backbone after some steps, on eight of the drawn texts each, as a checkpoint folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    model = AutoModelForCausalLM.from_pretrained(backbone)
+    rng = random.Random(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        drawn = [texts(rng) for _ in range(8)]
+        batch = tokenizer(drawn, return_tensors="pt", padding=True, padding_side="right")
+        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        model(**batch, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
