@@ -45,6 +45,7 @@ from refine_af.models import load_backbone, load_tokenizer, precision
 from refine_af.prompts import Prompt, read_prompt
 from refine_af.records import Seed
 from refine_af.settings import Instructions, Sampling
+from refine_af.task_lists import decoding
 
 YIELDS = (0.3, 0.4, 0.5)  # accepted share of the items, for a projection
 WANTED = 15_000
@@ -86,14 +87,14 @@ def trained(arguments: argparse.Namespace) -> None:
     prompt = read_prompt(placed(experiment.prompts.instructions, arguments.experiment), {"tasks"})
     model = load_backbone(arguments.backbone, quantization=settings.quantization)
     tokenizer = load_tokenizer(arguments.backbone)
-    decoding, prefix = settings.decoding, prompt.prefix
+    stopping, prefix = decoding(settings), prompt.prefix
     size = min(arguments.requests, 256)
     ways = {
         "one at a time, no stop at the list's end": one_at_a_time(
-            model, tokenizer, prefix, decoding, stops=False
+            model, tokenizer, prefix, stopping, stops=False
         ),
-        f"padded batches of {size}": padded(model, tokenizer, prefix, decoding, size),
-        "ours": ours(model, tokenizer, prefix, decoding),
+        f"padded batches of {size}": padded(model, tokenizer, prefix, stopping, size),
+        "ours": ours(model, tokenizer, prefix, stopping),
     }
     for engine in ways.values():  # the first call of each pays for loading
         engine(["Task 1:"], [0])

@@ -1,5 +1,6 @@
 # The checked experiment, and functions from names to files, for every file of rules.
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -178,12 +179,13 @@ def machine(stage):
     return getattr(experiment.compute, stage)
 
 
-def launcher(stage):
-    """What starts a stage's script: a process a GPU; how many decides nothing, and reruns nothing."""
-    gpus = machine(stage).gpus
-    several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {gpus}"
+def on_gpus(count):
+    """What starts a script on GPUs of its own: which, and how many, reruns nothing."""
+    several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {count}"
     several += " --mixed_precision no --dynamo_backend no --main_process_port 0"
-    return lambda wildcards, threads: "python" if gpus == 1 else several
+    place = shlex.quote(str(SCRIPTS / "on_gpus.py"))
+    starter = f"python {place} {count} {several if count > 1 else 'python'}"
+    return lambda wildcards, threads: starter
 
 
 def code(script):
@@ -297,6 +299,8 @@ def check_inputs():
     if results.exists() and not (results.is_dir() and os.access(results, os.W_OK)):
         sys.exit(f"error: {results.resolve()}: not a folder that can be written to")
     for key, path in local_paths(experiment):
+        if set("{}") & set(path):
+            sys.exit(f"error: config.yaml, {key}: {path}: Snakemake takes braces for wildcards")
         place = Path(located(path))
         if not place.exists() and not any(made.is_producer(path) for made in workflow.rules):
             sys.exit(

@@ -32,12 +32,13 @@ for shard in SHARDS:
             mem_mb=machine("instances").mem_mb,
             runtime=machine("instances").runtime,
         params:
+            python=on_gpus(1),
             settings=section_of_replies(),
             watch=untracked("watch", "instances"),
             rounds=untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
-            "python {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+            "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
             " --method {wildcards.method} --prompt {input.prompt:q} --backbone {input.backbone:q}"
             " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
             " --progress {params.progress:q} --replies {output.replies:q} > {log:q} 2>&1"
@@ -67,12 +68,13 @@ rule instances_segment:
         mem_mb=machine("instances").mem_mb,
         runtime=machine("instances").runtime,
     params:
+        python=on_gpus(1),
         settings=section("instances"),
         reward=reward,
         watch=untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/{method}/{segment}/scores",
     shell:
-        "python {input.code[0]:q} segment --settings {params.settings:q} --reward {params.reward:q}"
+        "{params.python} {input.code[0]:q} segment --settings {params.settings:q} --reward {params.reward:q}"
         " --watch {params.watch:q} --method {wildcards.method} --instructions {input.instructions:q}"
         " --replies {input.replies:q} --ppo {input.ppo:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --progress {params.progress:q}"

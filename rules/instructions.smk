@@ -26,13 +26,14 @@ rule instructions_segment:
         mem_mb=machine("instructions").mem_mb,
         runtime=machine("instructions").runtime,
     params:
+        python=on_gpus(gpus_of_instructions()),
         settings=section("instructions"),
         served=served,
         watch=untracked("watch", "instructions"),
         server=server,
         progress="results/scratch/instructions_{model}/{segment}",
     shell:
-        "python {input.code[0]:q} segment --settings {params.settings:q}"
+        "{params.python} {input.code[0]:q} segment --settings {params.settings:q}"
         " --watch {params.watch:q} --server {params.server:q} --progress {params.progress:q}"
         " --seeds {input.seeds:q} --prompt {input.prompt:q} --backbone {input.backbone:q}"
         " --earlier {input.earlier:q} --number {wildcards.segment} --segment {output.segment:q}"

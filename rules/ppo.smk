@@ -26,11 +26,12 @@ rule ppo:
         mem_mb=machine("ppo").mem_mb,
         runtime=machine("ppo").runtime,
     params:
+        python=on_gpus(1),
         settings=section("ppo"),
         watch=untracked("watch", "ppo"),
         progress="results/scratch/ppo_{model}",
     shell:
-        "python {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+        "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
         " --backbone {input.backbone:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --instructions {input.instructions:q}"
         " --prompt {input.prompt:q} --progress {params.progress:q} --ppo {output.ppo:q}"

@@ -25,7 +25,7 @@ rule sft:
     params:
         settings=section("sft"),
         watch=untracked("watch", "sft"),
-        python=launcher("sft"),
+        python=on_gpus(machine("sft").gpus),
         progress="results/scratch/sft_{model}/{method}_{size}",
     shell:
         "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"

@@ -49,12 +49,13 @@ for shard in EVALUATION_SHARDS:
             mem_mb=machine("superni").mem_mb,
             runtime=machine("superni").runtime,
         params:
+            python=on_gpus(1),
             settings=section("superni"),
             parts=untracked_parts(shard),
             of=len(PARTS),
             progress="results/scratch/superni_{model}/{cell}",
         shell:
-            "python {input.code[0]:q} replies --settings {params.settings:q}"
+            "{params.python} {input.code[0]:q} replies --settings {params.settings:q}"
             " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
             " --adapter {input.adapter:q} --instances {input.instances:q}"
             " --parts {params.parts} --of {params.of} --progress {params.progress:q}"

@@ -24,10 +24,11 @@ rule users_predictions:
         mem_mb=machine("users").mem_mb,
         runtime=machine("users").runtime,
     params:
+        python=on_gpus(1),
         settings=section("users"),
         progress="results/scratch/users_{model}/{cell}",
     shell:
-        "python {input.code[0]:q} predictions --settings {params.settings:q}"
+        "{params.python} {input.code[0]:q} predictions --settings {params.settings:q}"
         " --model {wildcards.model} --cell {wildcards.cell} --prompts {input.prompts:q}"
         " --backbone {input.backbone:q} --adapter {input.adapter:q}"
         " --instructions {input.instructions:q} --progress {params.progress:q}"

@@ -1,5 +1,6 @@
 """Stage 3's first half: what a model answers when it is asked for an instruction's instances."""
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -74,7 +75,11 @@ def check_wanted(path: Path, stamp: str) -> None:
     the job that took its place, since the rounds of a segment are not all of one job.
     """
     lock = path / "lock"
-    signed = lock.read_text(encoding="utf-8").split() if lock.exists() else []
+    for _ in range(100):
+        signed = lock.read_text(encoding="utf-8").split() if lock.exists() else [stamp]
+        if signed:
+            break
+        time.sleep(0.01)  # a job is about to sign it
     if signed and signed[-1] != stamp:
         raise InputError(f"{path.parent}: a job with other settings, inputs or code has taken over")
 

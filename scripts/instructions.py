@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from refine_af.command_line import run
-from refine_af.engines.replies import Engine, loaded_late
+from refine_af.engines.replies import Engine, LateEngine
 from refine_af.errors import InputError
 from refine_af.human_tasks import read_seeds
 from refine_af.instructions import bootstrapping
@@ -20,6 +20,7 @@ from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratc
 from refine_af.settings import Instructions, Sampling, Server, YieldWatch
 from refine_af.sources import sources
 from refine_af.tables import write_table
+from refine_af.task_lists import decoding
 
 
 def segment(
@@ -82,10 +83,10 @@ def chosen_engine(
 ) -> Engine:
     """The engine of the settings, which needs a backbone or a server and takes no other."""
     if settings.engine == "server" and server and not backbone:
-        return loaded_late(partial(_served, server, prefix, settings.decoding))
+        return LateEngine(partial(_served, server, prefix, decoding(settings)))
     if settings.engine == "transformers" and backbone and not server:
-        writer = partial(_written, backbone, settings.quantization, prefix, settings.decoding)
-        return loaded_late(writer)
+        writer = partial(_written, backbone, settings.quantization, prefix, decoding(settings))
+        return LateEngine(writer)
     raise InputError(
         f"instructions.engine {settings.engine}: got --server {server} and --backbone {backbone}; "
         "transformers needs a backbone alone, server a server alone"

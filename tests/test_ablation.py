@@ -23,7 +23,7 @@ from policies import (
 )
 from refine_af.errors import InputError
 from refine_af.models import load_backbone, load_tokenizer
-from refine_af.ppo.ablation import GroupLearner
+from refine_af.ppo.ablation import KINDS, GroupLearner
 from refine_af.ppo.checkpoint import copied, put_back
 from refine_af.ppo.policy import Policy, Row, new_policy
 from refine_af.stopwatch import Stopwatch
@@ -208,6 +208,35 @@ def test_three_steps_are_the_same_bytes_also_after_a_kill(
     assert not all(torch.equal(middle[name], wanted[name]) for name in wanted)
 
 
+def listened(learner: GroupLearner, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the model is in training mode, each time that it looks at what was drawn."""
+    experience, found = learner.experience, []
+
+    def heard(*given: Any, **named: Any) -> Any:
+        found.append(learner.policy.model.training)
+        return experience(*given, **named)
+
+    monkeypatch.setattr(learner, "experience", heard)
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_gpus_that_are_seen_and_not_the_jobs_own_are_left_alone(
+    algorithm: str, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, trainer = KINDS[algorithm]
+
+    def seeing(**given: Any) -> Any:
+        arguments = config(**given)
+        arguments._n_gpu = 2
+        return arguments
+
+    monkeypatch.setitem(KINDS, algorithm, (seeing, trainer))
+    learner = learner_of(moved_policy(tiny_llama), tiny_llama, algorithm=algorithm)
+    learn(learner, step=1)
+    assert learner._trainer.args.n_gpu == 1
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
     algorithm: str, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
@@ -230,8 +259,10 @@ def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
             monkeypatch.setattr(learner._trainer, "training_step", fail)
         else:
             learner.micro_batch = 2
+        trains = listened(learner, monkeypatch)
         figures = learn(learner, step=2)
         assert learner.micro_batch == 2
+        assert trains == [False] * (1 + exhausted), "no dropout in what was drawn"
         found.append((copied(policy, learner.optimizer), figures))
     (tensors, figures), (wanted, others) = found
     assert figures == others

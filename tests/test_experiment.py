@@ -89,9 +89,32 @@ def test_judges_that_would_read_nothing_are_refused(paper: dict[str, Any]) -> No
         read_experiment(paper)
 
 
+@pytest.mark.parametrize("name", ["hf_AbCdSecretKey123", "sk-Secret", "key"])
+def test_a_key_in_the_place_of_its_variable_is_not_told(paper: dict[str, Any], name: str) -> None:
+    server = {"url": "http://h/v1", "model": "m", "concurrency": 1, "timeout_s": 1.0, "attempts": 1}
+    given = {"key": "hf_AbCdSecretKey123"} if name == "key" else {"key_variable": name}
+    with pytest.raises(InputError, match=r"servers\.mistral-7b\.key") as caught:
+        read_experiment(
+            paper | {"servers": {"mistral-7b": {"key_variable": None, **server, **given}}}
+        )
+    assert "Secret" not in str(caught.value)
+
+
+def test_a_threshold_is_asked_for_in_quotes(paper: dict[str, Any]) -> None:
+    paper["instructions"]["novelty"]["threshold"] = 0.7
+    with pytest.raises(
+        InputError, match=r'threshold: an exact decimal, so in quotes: "0\.7"; got 0.7'
+    ):
+        read_experiment(paper)
+
+
 def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
     experiment = read_experiment(paper)
     assert (experiment.segments, experiment.segments_of(5001)) == (3, 2)
+    paper["instructions"]["segment"], paper["ratings"]["page"]["size"] = 16, None
+    assert read_experiment(paper | {"sizes": [16_000]}).segments == 1000
+    with pytest.raises(InputError, match=r"sizes: 16016 needs 1001 segments of 16 .*than 1,000"):
+        read_experiment(paper | {"sizes": [16_016]})
 
 
 def test_where_a_checkpoint_stands() -> None:

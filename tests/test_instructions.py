@@ -30,7 +30,7 @@ from refine_af.progress import Progress
 from refine_af.prompts import Prompt, prompt_of
 from refine_af.records import Instruction, Seed
 from refine_af.settings import Instructions, YieldWatch
-from refine_af.task_lists import items, refusal, task_list
+from refine_af.task_lists import decoding, items, refusal, task_list
 from tiny import ROOT, tiny_config
 
 PROMPT = prompt_of("Come up with tasks:\n{tasks}", {"tasks"}, "prompt")
@@ -188,10 +188,10 @@ def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
 
 
 def test_the_end_of_the_list_is_a_stop_string(demo_settings: Instructions) -> None:
-    assert with_(demo_settings, last_item=15).decoding.stop == ("\n\n", "Task 16")
+    assert decoding(with_(demo_settings, last_item=15)).stop == ("\n\n", "Task 16")
     counted = with_(demo_settings, last_item=15, numbering="{number}.")
-    assert counted.decoding.stop == ("\n\n", "\n16.")
-    assert counted.decoding.max_new_tokens == demo_settings.sampling.max_new_tokens
+    assert decoding(counted).stop == ("\n\n", "\n16.")
+    assert decoding(counted).max_new_tokens == demo_settings.sampling.max_new_tokens
 
 
 def texts(text: str, settings: Instructions, *, truncated: bool = False) -> list[str]:
@@ -246,6 +246,7 @@ def test_a_numbering_needs_a_number_and_a_sign(demo_settings: Instructions, numb
         ("Where should I go to eat", "keyword"),
         ("Describe the mapping between two sets", None),
         ("Write a program that sorts", "prefix"),
+        ("write a Program that sorts", "prefix"),
         ("Please Write a program now", None),
         ("- name four big rivers", "punctuation"),
         ("Élan: name four rivers", "not ascii"),

@@ -36,6 +36,40 @@ def test_log_probs_and_values_equal_unpadded_rows(policy: Policy, prefix: list[i
     assert torch.allclose(found.entropies(), -(shares * shares.log()).sum(-1), atol=1e-5)
 
 
+def scaling(kind: str, folder: Path) -> Path:
+    """A random model of a family that does more to its logits than its head does."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 300}
+    own = {"gemma2": {"head_dim": 8, "final_logit_softcapping": 2.0, "initializer_range": 1.0}}
+    own |= {"cohere": {"logit_scale": 4.0}, "granite": {"logits_scaling": 0.25}}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **shape, **own[kind])
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "cohere", "granite"])
+def test_log_probs_are_those_of_the_models_own_logits(kind: str, tmp_path: Path) -> None:
+    policy = moved_policy(scaling(kind, tmp_path))
+    with torch.no_grad():
+        found = policy(PREFIX, ROWS, temperature=0.7, width=6)
+        for index, (log_probs, _) in enumerate(full_rows(policy, PREFIX, ROWS, 0.7)):
+            own = found.log_probs[index, : len(log_probs)]
+            assert torch.allclose(own, log_probs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "cohere", "granite"])
+def test_a_model_whose_logits_are_unknown_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scaling(kind, tmp_path)
+    monkeypatch.setattr(Policy, "_logits", lambda policy, hidden: policy._head[0](hidden))
+    with pytest.raises(InputError, match=r"PPO cannot train .*: it does more to its logits"):
+        moved_policy(folder)
+
+
 @pytest.fixture(scope="module")
 def tiny_mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Mistral whose attention reaches back 16 tokens: less than the prefix."""

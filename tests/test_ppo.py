@@ -7,6 +7,7 @@ import json
 import math
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from refine_af.ppo.training import (
 from refine_af.prompts import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records import Instruction, write_records
-from refine_af.rewards import COMPONENTS, MARKERS
+from refine_af.rewards import COMPONENTS, MARKERS, Triplet
 from refine_af.settings import PpoWatch
 from refine_af.stopwatch import Stopwatch
 from tiny import ROOT, make_taught
@@ -285,11 +286,16 @@ def test_what_is_no_instance_gets_the_floor(
         "refine_af.ppo.rollouts.generate", lambda *_, **__: [Completion(text, (5,), finish, 9)]
     )
     weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -0.6}
+
+    def judge(triplets: Sequence[Triplet]) -> list[dict[str, float]]:
+        assert triplets, "nothing is no question"
+        return [dict.fromkeys(COMPONENTS, 1.0) for _ in triplets]
+
     environment = Environment(
         tokenizer=None,
         prompt=prompt_of("Task: {instruction}\n", {"instruction"}, "prompt"),
         sampling=settings.sampling,
-        judge=lambda triplets: [dict.fromkeys(COMPONENTS, 1.0) for _ in triplets],
+        judge=judge,
         weights=Weights.model_validate(weights),
     )
     one = Instruction("i0", "Do it.", 1, 0, [], "", 0.0, "", 0.0, 9, 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_a_file_lands_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_text() == "whole" and list(path.parent.iterdir()) == [path]
 
 
+def test_who_comes_later_takes_a_file_over(tmp_path: Path) -> None:
+    """The earlier one, an orphan, lands nothing, whenever it ends, and spoils nothing."""
+    path = tmp_path / "file"
+    for late in (True, False):
+        with ExitStack() as earlier, ExitStack() as later:
+            with open(earlier.enter_context(whole_file(path)), "w") as orphan:
+                orphan.write("old " * 9000)
+                later.enter_context(whole_file(path)).write_text("new")
+                if late:
+                    later.close()
+                orphan.write("old " * 9000)
+            with pytest.raises(InputError, match="file: another process has begun to write it"):
+                earlier.close()
+        assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+        path.unlink()
+
+
 def test_a_folder_lands_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     with pytest.raises(ZeroDivisionError), whole_folder(path) as aside:
@@ -93,6 +111,12 @@ def test_seeds_keep_upstreams_other_keys_unread(tmp_path: Path) -> None:
     path = tmp_path / "seeds.jsonl"
     path.write_text('{"id": "a", "instruction": "Sort.", "instances": [], "name": "n"}\n')
     assert [seed.instruction for seed in read_seeds(path)] == ["Sort."]
+    path.write_text('{"id": "", "instruction": "Sort."}\n')
+    with pytest.raises(InputError, match="line 1: an empty id"):
+        read_seeds(path)
+    path.write_text('{"id": "i000001", "instruction": "Sort."}\n')
+    with pytest.raises(InputError, match="line 1: id 'i000001' is of the form that generated"):
+        read_seeds(path)
     path.write_text("")
     with pytest.raises(InputError, match="holds no seed task"):
         read_seeds(path)

@@ -134,8 +134,9 @@ def rated(rated_folder: Path) -> str:
         "Spearman of step and mean reward 0.90 too few steps p = ",
         "The paper prints Llama-2-7B 0.553, Llama-2-13B 0.649, Mistral-7B 0.558, and does not say",
         "reward on fixed prompts, after less before +0.375 0.",
-        "No alarm of reward hacking was raised:",
-        "over 5 steps. The reward on 8 fixed prompts",
+        "No alarm of reward hacking was raised over",
+        "raised over 5 steps: no window of them",
+        "nothing to compare. The reward on 8 fixed prompts",
         "alarms of reward hacking none",
         # stage 3
         "For refine-af, 5 of 6 replies (83.3%) could be parsed and 4 instances kept.",
@@ -409,3 +410,11 @@ def test_trend() -> None:
     assert long.low < long.raw < long.high
     assert trend([1.0, 1.0, 1.0], span=3, confidence=0.95, draws=10, seed=0) is None
     assert trend([1.0, 2.0], span=3, confidence=0.95, draws=10, seed=0) is None
+
+
+def test_the_untuned_base_need_not_be_the_first_baseline(tmp_path: Path) -> None:
+    command = make_run(tmp_path)
+    table = tmp_path / "superni_tiny.csv"
+    head, *rows = table.read_text().splitlines(keepends=True)
+    table.write_text(head + "".join(sorted(rows, key=lambda row: row.startswith("base,"))))
+    assert "6.00 for base, base-few-shot 12.00, copy-demonstration 9.00, empty " in report(command)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.replies import Engine, LateEngine, Reply
 from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
 from refine_af.instructions.rounds import Round, RoundLog
@@ -118,6 +118,18 @@ def test_times_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         "round 0: 5 of 7 accepted, 5 in the pool · 3 tokens/s · 2,571 instructions/h · 7 s left",
         "round 1: 0 of 9 accepted, 5 in the pool · 3 tokens/s · 1,636 instructions/h · 11 s left",
     ]
+
+
+def test_loading_a_model_is_no_time_of_a_round(tmp_path: Path) -> None:
+    """30 of the 34 and 37 seconds are the engine's loading; a loaded one loads no more."""
+    engine = LateEngine(lambda: Asked(repeats=False), clocked(0, 30))
+    clock = clocked(100, 101, 135, 137, 137, 141, 141)
+    with opened(tmp_path, engine, clock) as log:
+        for number in (0, 1):
+            log.replies(number, PROMPTS, range(4))
+            log.ended(round_of(number, accepted=1), 1 + number)
+        assert [time.seconds for time in log.times] == [7.0, 4.0]
+        assert [time.engine_seconds for time in log.times] == [4.0, 4.0]
 
 
 def test_times_of_an_earlier_run_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

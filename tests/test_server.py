@@ -246,7 +246,7 @@ def test_an_environment_that_is_well_changes_nothing(
         ),
         pytest.param(
             completion("", finish_reason="content_filter", completion_tokens=0),
-            ("", "length", 0),
+            ("", "eos", 0),
             id="a filter that leaves nothing",
         ),
         pytest.param(completion(" a", finish_reason="abort"), (" a", "length", 5), id="an abort"),

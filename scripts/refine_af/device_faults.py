@@ -9,11 +9,15 @@ import torch
 
 from refine_af.errors import InputError
 
+# How a plain RuntimeError names it: on a CPU, and of CUDA's libraries' own memory.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
 
 def out_of_memory(error: Exception) -> bool:
     """Whether the GPU, or the machine, could not give the memory that was asked for."""
-    on_cpu = "DefaultCPUAllocator" in str(error)
-    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(name in str(error) for name in OUT_OF_MEMORY)
 
 
 def free_cached(device: torch.device) -> None:

@@ -122,10 +122,10 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
-        if self.segments > 10_000:
+        if self.segments > 1000:  # each names all before it: planning takes minutes
             raise ValueError(
                 f"sizes: {max(self.sizes)} needs {self.segments} segments of "
-                f"{self.instructions.segment} (instructions.segment), more than 10,000"
+                f"{self.instructions.segment} (instructions.segment), more than 1,000"
             )
         if self.ppo.rollouts > self.instructions.segment:
             raise ValueError(
@@ -174,10 +174,17 @@ def read_experiment(config: Mapping[str, object]) -> Experiment:
         faults = []
         for fault in error.errors():
             key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-            got = "" if fault["type"] == "missing" else f"; got {shown(fault['input'])}"
+            hidden = fault["type"] == "missing" or _may_be_a_key(fault["loc"])
+            got = "" if hidden else f"; got {shown(fault['input'])}"
             wrong = fault["msg"].removeprefix("Value error, ")
             faults.append(f"  {key or 'top level'}: {wrong}{got}")
         raise InputError("config.yaml is wrong:\n" + "\n".join(faults)) from None
+
+
+def _may_be_a_key(place: tuple[int | str, ...]) -> bool:
+    """Whether what stands there may be a server's key, put where its variable's name belongs."""
+    told = {"url", "model", "concurrency", "timeout_s", "attempts"}
+    return place[:1] == ("servers",) and place[-1] not in told
 
 
 def canonical(section: Section) -> str:

@@ -29,6 +29,13 @@ def _listed(value: Any) -> Any:
     return value
 
 
+def _quoted(value: Any) -> Any:
+    """A float is not what was written: 0.7 is 0.69999999999999995559."""
+    if isinstance(value, int | float):
+        raise ValueError(f'an exact decimal, so in quotes: "{value}"')
+    return value
+
+
 def _above_zero(value: str) -> str:
     if not Decimal(value) > 0:
         raise ValueError("a threshold of 0 is reached by every text")
@@ -49,6 +56,9 @@ Share = Annotated[Real, Field(ge=0, le=1)]
 # Nearer to 1, half the rest of it is lost beside 1 in a float, and a normal quantile infinite.
 Confidence = Annotated[Real, Field(gt=0, le=0.999999)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Draws = Annotated[
+    int, Field(ge=1, le=100_000)
+]  # of a bootstrap or a permutation, in memory at once
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -59,6 +69,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
 Threshold = Annotated[
     str,
+    BeforeValidator(_quoted),
     StringConstraints(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$"),
     AfterValidator(_above_zero),
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
 from refine_af.records import SURROGATE, Seed, as_records, read_records, read_rows
+
+MACHINE_MADE = re.compile(r"i\d{6,}")
 
 
 def read_seeds(path: Path) -> list[Seed]:
@@ -20,6 +23,13 @@ def read_seeds(path: Path) -> list[Seed]:
             raise InputError(f"{path}, line {number}: half a character in {shown(seed)}")
         if not seed.instruction.strip():
             raise InputError(f"{path}, line {number}: empty instruction in {shown(seed.id)}")
+        if not seed.id:
+            raise InputError(f"{path}, line {number}: an empty id")
+        if MACHINE_MADE.fullmatch(seed.id):
+            raise InputError(
+                f"{path}, line {number}: id {seed.id!r} is of the form that generated "
+                "instructions have"
+            )
         if seed.id in first:
             earlier = first[seed.id]
             raise InputError(f"{path}, line {number}: id {seed.id!r} stands on line {earlier} too")

@@ -13,18 +13,37 @@ from refine_af.errors import InputError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to, renamed to `path` and on disk once the block ends well."""
+    """A path to write to, renamed to `path` and on disk once the block ends well.
+
+    A process that comes later takes it over: the earlier one, which a killed Snakemake may have
+    left at work, lands nothing and ends in an InputError. So does a disk that is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
+    own = None
     try:
+        aside.unlink(missing_ok=True)
+        aside.touch(exist_ok=False)
+        own = aside.stat()
         yield aside
+        if not _is(aside, own):
+            raise InputError(f"{path}: another process has begun to write it")
         to_disk(aside)
         os.replace(aside, path)
         to_disk(path.parent)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
-        aside.unlink(missing_ok=True)
+        if own and _is(aside, own):
+            aside.unlink(missing_ok=True)
+
+
+def _is(path: Path, known: os.stat_result) -> bool:
+    """Whether the file at `path` is the one that was `known` there."""
+    try:
+        return os.path.samestat(path.stat(), known)
+    except FileNotFoundError:
+        return False
 
 
 def check_free(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -38,10 +39,20 @@ class Sampling(Section):
 class Server(Section):
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")]
     model: Text
-    key_variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None
+    key_variable: str | None
     concurrency: Annotated[int, Field(ge=1, le=1024)]
     timeout_s: Positive
     attempts: Count
+
+    @field_validator("key_variable")
+    @classmethod
+    def names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", value):
+            raise ValueError(
+                "is to be the name of an environment variable, in capitals; the key itself "
+                "stands nowhere in config.yaml"
+            )
+        return value
 
 
 class Novelty(Section):
@@ -86,14 +97,6 @@ class Instructions(Section):
     @property
     def demonstrations(self) -> int:
         return self.human_demonstrations + self.machine_demonstrations
-
-    @property
-    def decoding(self) -> Sampling:
-        """The sampling, with the end of the list among its stop strings: `Task 16`, for one."""
-        before, _, after = self.numbering.partition("{number}")
-        number = f"{before}{self.last_item + 1}"
-        end = number if before.strip() else f"\n{number}{after}"
-        return self.sampling.model_copy(update={"stop": (*self.sampling.stop, end)})
 
     @field_validator("numbering")
     @classmethod

@@ -11,7 +11,7 @@ import string
 from collections.abc import Sequence
 from functools import lru_cache
 
-from refine_af.settings import InstructionFilter, Instructions
+from refine_af.settings import InstructionFilter, Instructions, Sampling
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -35,6 +35,14 @@ def task_list(instructions: Sequence[str], numbering: str) -> str:
     numbers = [numbering.replace("{number}", str(place + 1)) for place in range(len(texts) + 1)]
     lines = [f"{number} {text}\n" for number, text in zip(numbers, texts, strict=False)]
     return "".join(lines) + numbers[-1]
+
+
+def decoding(settings: Instructions) -> Sampling:
+    """The sampling, with the end of the list among its stop strings: `Task 16`, for one."""
+    before, _, after = settings.numbering.partition("{number}")
+    number = f"{before}{settings.last_item + 1}"
+    end = number if before.strip() else f"\n{number}{after}"
+    return settings.sampling.model_copy(update={"stop": (*settings.sampling.stop, end)})
 
 
 def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[str, bool]]:
@@ -64,7 +72,7 @@ def refusal(text: str, rules: InstructionFilter) -> str | None:
         "too short": words < rules.min_words,
         "too long": words > rules.max_words,
         "keyword": _keywords(rules.keywords).search(text),
-        "prefix": text.startswith(rules.prefixes),
+        "prefix": text.casefold().startswith(tuple(map(str.casefold, rules.prefixes))),
         "punctuation": not rules.punctuation and text[:1] in string.punctuation,
         "not ascii": not rules.non_ascii and not text[:1].isascii(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -56,15 +57,21 @@ def in_order(
     return [replies[place] for place in range(len(tails))]
 
 
-def loaded_late(load: Callable[[], Engine]) -> Engine:
-    """An engine that is loaded when the first prompts come: most often that takes longest."""
-    loaded: list[Engine] = []
+class LateEngine:
+    """An engine that is loaded when the first prompts come, which took `loading_s` seconds."""
 
-    def engine(
-        tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+    def __init__(
+        self, load: Callable[[], Engine], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._load, self._clock = load, clock
+        self._engine: Engine | None = None
+        self.loading_s = 0.0
+
+    def __call__(
+        self, tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:
-        if not loaded:
-            loaded.append(load())
-        yield from loaded[0](tails, seeds, answered)
-
-    return engine
+        if self._engine is None:
+            began = self._clock()
+            self._engine = self._load()
+            self.loading_s = self._clock() - began
+        yield from self._engine(tails, seeds, answered)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from refine_af.engines.replies import Engine, Finish, Reply
+from refine_af.engines.replies import Engine, Finish, LateEngine, Reply
 from refine_af.errors import InputError, shown
 from refine_af.journal import Journal
 from refine_af.records import as_records
@@ -49,6 +49,11 @@ class ReplyLog:
 
     def close(self) -> None:
         self._journal.close()
+
+    @property
+    def loading_s(self) -> float:
+        """How long the engine has been loading so far, which is no time of a round, in seconds."""
+        return self._engine.loading_s if isinstance(self._engine, LateEngine) else 0.0
 
     def known(self, number: int) -> int:
         """How many replies of a round are in the log."""

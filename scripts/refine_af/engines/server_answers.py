@@ -70,7 +70,11 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
     finish: Finish = "eos"
     if places or choice.stop_reason in sampling.stop or choice.matched_stop in sampling.stop:
         finish = "stop"
-    elif choice.finish_reason != "stop" or tokens >= sampling.max_new_tokens:
+    elif (
+        choice.finish_reason == "length"
+        or tokens >= sampling.max_new_tokens
+        or (choice.finish_reason != "stop" and tokens)
+    ):
         finish = "length"
     return Reply(
         text=choice.text[: min(places, default=None)],

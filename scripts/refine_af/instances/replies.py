@@ -42,7 +42,7 @@ class Writing:
         tails, seeds = requests_of(self._rounds[number], self._settings, self._prompt)
         if known := log.known(number):
             self._progress.skip(min(known, len(tails)))
-        began, tokens = self._clock(), 0
+        began, tokens = self._clock() - log.loading_s, 0
 
         def came(_: int, reply: Reply) -> None:
             nonlocal tokens
@@ -51,7 +51,7 @@ class Writing:
 
         replies = log.replies(number, tails, seeds, came)
         parsed = sum(bool(parse_completion(reply.text)) for reply in replies)
-        speed = tokens / max(self._clock() - began, 1e-9)
+        speed = tokens / max(self._clock() - log.loading_s - began, 1e-9)
         self._progress.line(
             f"round {number}: {parsed} of {len(replies)} replies held an output"
             + (f" · {speed:,.0f} tokens/s" if tokens else "")

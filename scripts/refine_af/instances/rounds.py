@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from refine_af.cells import check_method
-from refine_af.engines.replies import Engine, loaded_late
+from refine_af.engines.replies import Engine, LateEngine
 from refine_af.errors import InputError
 from refine_af.prompts import Prompt
 from refine_af.randomness import derived_seed
@@ -46,7 +46,7 @@ def requests_of(
 
 def engine_of(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:
     """The backbone, with the adapter where there is one; loaded when it is first asked."""
-    return loaded_late(partial(_loaded, settings, prompt, backbone, adapter))
+    return LateEngine(partial(_loaded, settings, prompt, backbone, adapter))
 
 
 def _loaded(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:

@@ -54,8 +54,9 @@ COLUMNS = tuple(Round(0, 0, 0, Counter(), 0).row())
 class RoundTime:
     """How long a round took, in the run that ended it.
 
-    `seconds` of it all and `engine_seconds` of waiting for replies; `tokens` that were generated
-    in that time; `pool` after it; `seconds_left` until the segment is full, None where unknown.
+    `seconds` of it all and `engine_seconds` of waiting for replies, without the time to load a
+    model; `tokens` that were generated in that time; `pool` after it; `seconds_left` until the
+    segment is full, None where unknown.
     """
 
     round: int
@@ -113,7 +114,7 @@ class RoundLog:
 
     def replies(self, number: int, tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
         """A round's replies in the order of its prompts, on disk before this returns."""
-        began = self._clock()
+        began, loaded = self._clock(), self._log.loading_s
         self._fresh_tokens = 0
         known = self._log.known(number)
 
@@ -122,13 +123,14 @@ class RoundLog:
             self._progress.show(f"round {number}: {count + known} of {len(tails)} replies")
 
         replies = self._log.replies(number, tails, seeds, came)
-        self._engine_seconds = self._clock() - began
+        self._loading = self._log.loading_s - loaded
+        self._engine_seconds = self._clock() - began - self._loading
         return replies
 
     def ended(self, row: Round, pool: int) -> None:
         """A round is over, after which the pool holds `pool` instructions."""
         now = self._clock()
-        seconds, self._mark = now - self._mark, now
+        seconds, self._mark = now - self._mark - self._loading, now
         counted, self._counted = min(pool, self._target) - self._counted, min(pool, self._target)
         if row.number in self._timed:
             self._progress.skip(counted)

@@ -125,10 +125,12 @@ class GroupLearner(Learner):
         config, kind = KINDS[settings.algorithm]
         groups = [str(group) for group in range(settings.rollouts // settings.generations)]
         with TemporaryDirectory() as scratch, torch.random.fork_rng():
+            arguments = config(output_dir=scratch, **self._arguments())
+            arguments._n_gpu = min(1, arguments.n_gpu)  # others that are seen are not this job's
             trainer = kind(
                 model=model,
                 reward_funcs=self._answers.rewards,
-                args=config(output_dir=scratch, **self._arguments()),
+                args=arguments,
                 train_dataset=Dataset.from_dict({"prompt": groups}),
                 processing_class=self._tokenizer,
                 optimizers=(self.optimizer, None),

@@ -104,6 +104,7 @@ class Learner:
                 if not out_of_memory(error):
                     raise
                 self._halve(error)
+            self.policy.model.eval()  # TRL's trainers set it otherwise
             put_back(self.policy, self.optimizer, before)
             free_cached(self.policy.model.device)
 

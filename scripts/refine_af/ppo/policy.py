@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from refine_af.device_faults import disk_faults
+from refine_af.errors import InputError
 from refine_af.lora import save_lora, with_lora
 from refine_af.models import load_backbone
 from refine_af.ppo.recomputation import recompute_layers
@@ -84,7 +85,7 @@ class Policy(nn.Module):
         hidden = self._trunk[0](
             input_ids=ids, past_key_values=self._prefix_cache(prefix, len(rows)), use_cache=True
         ).last_hidden_state[asked]
-        logits = self._head[0](hidden).float() / temperature
+        logits = self._logits(hidden).float() / temperature
         targets = torch.tensor([token for row in rows for token in row.response], device=ids.device)
         log_probs = -nn.functional.cross_entropy(logits, targets.long(), reduction="none")
         values = self.value_head(hidden.float()).squeeze(-1)
@@ -95,6 +96,29 @@ class Policy(nn.Module):
             mask=mask.float(),
             logits=logits,
         )
+
+    def check(self) -> None:
+        """InputError where the model does more with its last hidden states than is done here.
+
+        Then all that PPO computes would be of another distribution than the one drawn from.
+        """
+        ids = torch.arange(3, 7, device=self.model.device)[None]
+        with torch.no_grad():
+            whole = self.model(input_ids=ids).logits.float()
+            ours = self._logits(self._trunk[0](input_ids=ids).last_hidden_state).float()
+        if (whole - ours).norm() > 0.01 * whole.norm():
+            kind = type(self.model.get_base_model()).__name__
+            raise InputError(f"PPO cannot train {kind}: it does more to its logits than is known")
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """Of hidden states (tokens, width), as the model's own forward makes them."""
+        config = self.model.config
+        logits: Tensor = self._head[0](hidden)
+        logits = logits * getattr(config, "logit_scale", 1.0)  # Cohere
+        logits = logits / getattr(config, "logits_scaling", 1.0)  # Granite
+        if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
+        return logits
 
     def save(self, folder: Path) -> None:
         """Write the adapter and the value head into an existing folder; faults as below."""
@@ -123,11 +147,16 @@ class Policy(nn.Module):
 
 
 def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> Policy:
-    """A policy that still equals the backbone: LoRA's B and the value head are zero."""
+    """A policy that still equals the backbone: LoRA's B and the value head are zero.
+
+    InputError where the backbone's logits cannot be computed as here.
+    """
     model = load_backbone(backbone, quantization=quantization)
     adapted = with_lora(model, lora, seed=seed, section="ppo.lora")
     with torch.random.fork_rng():  # the value head's first values are drawn, then set to zero
-        return Policy(adapted)
+        policy = Policy(adapted)
+    policy.check()
+    return policy
 
 
 def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -109,7 +109,7 @@ class Environment:
             for entry, pair in zip(instructions, pairs, strict=True)
             if pair
         ]
-        scores = iter(self.judge(triplets))
+        scores = iter(self.judge(triplets) if triplets else [])
         return [next(scores) if pair else None for pair in pairs]
 
 

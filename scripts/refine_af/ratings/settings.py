@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from refine_af.fields import Confidence, Count, Name, Section, Seed, Text
+from refine_af.fields import Confidence, Count, Draws, Name, Section, Seed, Text
 
 BASE = "base"  # the untuned model, rated beside the methods where a page names it
 
@@ -30,7 +30,7 @@ class Page(Section):
 class Summary(Section):
     seed: Seed
     confidence: Confidence
-    resamples: Count
+    resamples: Draws
 
 
 class Ratings(Section):

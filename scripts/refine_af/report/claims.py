@@ -125,7 +125,11 @@ def _tuning_claim(run: ModelRun) -> tuple[bool, str, str]:
     means = {cell: figures["rouge_l"] for cell, figures in cell_means(run.scores).items()}
     base, tuned = means["base", ""], [means[cell] for cell in means if cell[1]]
     low, high = number(min(tuned), 2), number(max(tuned), 2)
-    others = [f", {cell[0]} {number(means[cell], 2)}" for cell in means if cell[1] == ""][1:]
+    others = [
+        f", {method} {number(mean, 2)}"
+        for (method, size), mean in means.items()
+        if not size and method != "base"
+    ]
     return (
         min(tuned) > base,
         "every tuned model scores above the base on held-out task families",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from refine_af.fields import Confidence, Count, Section, Seed
+from refine_af.fields import Confidence, Count, Draws, Section, Seed
 
 
 class Report(Section):
     seed: Seed
     confidence: Confidence
-    resamples: Count
+    resamples: Draws
     keys: Literal["tasks", "paper"]
     span: Count
     examples: Count

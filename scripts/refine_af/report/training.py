@@ -72,9 +72,11 @@ def _alarms(run: ModelRun) -> Html:
     """What the watch for reward hacking saw while training."""
     if not run.alarms:
         return paragraph(
-            "No alarm of reward hacking was raised: KL to the reference, length of replies, parse "
-            "rate, different words and pairs of words, and the agreement of the reward's "
-            f"components stayed within their bounds over {counted(len(run.steps), 'step')}."
+            f"No alarm of reward hacking was raised over {counted(len(run.steps), 'step')}: no "
+            "window of them went beyond a bound in KL to the reference, length of replies, parse "
+            "rate, different words and pairs of words, or the agreement of the reward's "
+            "components. Most of these compare two windows, and a run shorter than two (its log "
+            "says so) holds nothing to compare."
         )
     raised = counted(len(run.alarms), "alarm")
     return join(
