@@ -8,7 +8,7 @@ from pathlib import Path
 from refine_af.command_line import run
 from refine_af.engines.replies import Engine, LateEngine
 from refine_af.errors import InputError
-from refine_af.human_tasks import read_seeds
+from refine_af.human_tasks import checked_seeds, read_seeds
 from refine_af.instructions import bootstrapping
 from refine_af.instructions.pool import run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
@@ -41,7 +41,7 @@ def segment(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     check_free(segment)
-    tasks = bootstrapping.checked_seeds(read_seeds(seeds), settings, seeds)
+    tasks = checked_seeds(read_seeds(seeds), settings, seeds)
     asked = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment)
     engine = chosen_engine(settings, server, backbone, asked.prefix)

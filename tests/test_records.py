@@ -53,7 +53,7 @@ def test_a_row_is_one_line_whatever_it_holds() -> None:
         ('{"id": "a", "prediction": null, "finished": true}', "'prediction' is no str: None"),
         ('{"id": "a", "prediction": "b", "finished": true, "x": 1}', "unknown key 'x'"),
         ("[" * 100_000, "not JSON"),
-        ("", "not JSON"),
+        ("", "an empty line"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, line: str, wanted: str) -> None:

@@ -76,16 +76,25 @@ def test_ratings_that_came_back_are_read_and_reported(clone: Path, tmp_path: Pat
     assert page["ratings"] == 1  # the report waits for it
 
 
-def test_a_path_that_snakemake_would_take_for_a_pattern_is_refused(
-    clone: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("my{seeds}.jsonl", "{seeds}.jsonl: Snakemake takes braces for wildcards"),
+        ("few.jsonl", "few.jsonl: 2 seed tasks; instructions.human_demonstrations and machine_de"),
+    ],
+)
+def test_seeds_that_end_a_job_end_the_plan(
+    name: str, said: str, clone: Path, tmp_path: Path
 ) -> None:
+    seeds = tmp_path / name
+    seeds.write_text("".join(f'{{"id": "{n}", "instruction": "Sort."}}\n' for n in range(2)))
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["data"]["seeds"] = str(tmp_path / "my{seeds}.jsonl")
+    config["data"]["seeds"] = str(seeds)
     folder = write_experiment(tmp_path / "experiment", config)
     done = snakemake("--directory", folder, "-n", project=clone)
     assert done.returncode == 1
     assert "error: config.yaml, data.seeds: " in done.stdout
-    assert "{seeds}.jsonl: Snakemake takes braces for wildcards" in done.stdout
+    assert said in done.stdout
 
 
 def test_planning_needs_no_torch(clone: Path, tmp_path: Path) -> None:

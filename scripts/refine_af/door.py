@@ -10,8 +10,9 @@ from refine_af.checkpoints import check_checkpoint
 from refine_af.documents import read_document
 from refine_af.errors import InputError
 from refine_af.experiment import Experiment, checkpoint_folder
-from refine_af.human_tasks import read_seeds, read_user_instructions
+from refine_af.human_tasks import checked_seeds, read_seeds, read_user_instructions
 from refine_af.prompts import read_prompt
+from refine_af.settings import Instructions
 from refine_af.sources import homes, module_file
 
 EVALUATED = {"definition", "input"}
@@ -38,7 +39,7 @@ def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
     _check_scorer(experiment.ppo.reward.scorer)
     for key, judge in experiment.ppo.reward.judges.items():
         _check(f"ppo.reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
-    _check("data.seeds", located(experiment.data.seeds), read_seeds)
+    _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     asked = located(experiment.data.user_instructions)
     _check("data.user_instructions", asked, read_user_instructions)
 
@@ -50,6 +51,10 @@ def _check_scorer(dotted: str) -> None:
             f"config.yaml, ppo.reward.scorer: {dotted}: there is no such module in the "
             "experiment's folder, the project's root or the environment"
         )
+
+
+def _seeds(settings: Instructions) -> Callable[[Path], object]:
+    return lambda path: checked_seeds(read_seeds(path), settings, path)
 
 
 def _prompt(slots: set[str]) -> Callable[[Path], object]:

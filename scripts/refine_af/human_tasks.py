@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
 from refine_af.records import SURROGATE, Seed, as_records, read_records, read_rows
+from refine_af.settings import Instructions
 
 MACHINE_MADE = re.compile(r"i\d{6,}")
 
@@ -34,6 +36,16 @@ def read_seeds(path: Path) -> list[Seed]:
             earlier = first[seed.id]
             raise InputError(f"{path}, line {number}: id {seed.id!r} stands on line {earlier} too")
         first[seed.id] = number
+    return seeds
+
+
+def checked_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> Sequence[Seed]:
+    """The seeds. InputError where a prompt asks for more demonstrations than there are."""
+    if len(seeds) < settings.demonstrations:
+        raise InputError(
+            f"{source}: {len(seeds)} seed tasks; instructions.human_demonstrations and "
+            f"machine_demonstrations ask for {settings.demonstrations} in the first prompts"
+        )
     return seeds
 
 

@@ -189,6 +189,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             where = f"{path}, line {number}"
+            if not line.strip():
+                raise InputError(f"{where}: an empty line")
             try:
                 row = json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:

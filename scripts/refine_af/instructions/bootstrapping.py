@@ -26,8 +26,10 @@ from refine_af.task_lists import items, refusal
 ADVICE = {
     "no room": "the prompts fill the model's context: shorten the prompt file or the seeds, or "
     "lower instructions.sampling.max_new_tokens",
-    "truncated": "raise instructions.sampling.max_new_tokens",
-    "similar": "raise instructions.sampling.temperature or top_p, or give more seeds",
+    "truncated": "raise instructions.sampling.max_new_tokens, or look whether the model ends items "
+    "at all",
+    "similar": "raise instructions.sampling.temperature or top_p, give more seeds, or look at "
+    "instructions.novelty.threshold",
 }
 
 
@@ -136,16 +138,6 @@ def check_yield(
         f"{shown(rejected[-1].text, 200)}. What may help: {advice}. This segment is not written; "
         "finished ones stay, and the replies of this one: a lower floor goes on from here."
     )
-
-
-def checked_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> Sequence[Seed]:
-    """The seeds. InputError where a prompt asks for more demonstrations than there are."""
-    if len(seeds) < settings.demonstrations:
-        raise InputError(
-            f"{source}: {len(seeds)} seed tasks; instructions.human_demonstrations and "
-            f"machine_demonstrations ask for {settings.demonstrations} in the first prompts"
-        )
-    return seeds
 
 
 def carry_of(content: bytes, source: Path, pool: Sequence[Instruction]) -> Carry:
