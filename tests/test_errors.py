@@ -190,7 +190,7 @@ def test_a_wrong_config_is_refused_before_any_job(world: Path, tmp_path: Path, n
         (b'{"id": "a", "instruction": "  "}', ["line 2", "empty instruction", "'a'"]),
         (b'{"id": "seed_0", "instruction": "Sort."}', ["line 2", "'seed_0'", "line 1"]),
         (b'{"id": "a", "instruction": "\xff"}', ["line 2", "not UTF-8", "\\xff"]),
-        (b"", ["line 2", "not JSON"]),
+        (b"", ["line 2", "an empty line"]),
     ],
 )
 def test_a_broken_seed_is_refused_before_any_job(
@@ -360,7 +360,7 @@ BROKEN_FILES: dict[str, Callable[[Path, Path], tuple[tuple[str, Flags], list[str
     ),
     "instances: none": lambda world, out: (
         sft(world, out, instances=instances_of(out / "empty", "")),
-        ["instances.jsonl, line 1", "not JSON"],
+        ["instances.jsonl, line 1", "an empty line"],
     ),
     "encodings: not JSON": lambda world, out: (
         sft(world, out, encodings=text_in(out / "sft.json", "{")),
