@@ -135,7 +135,7 @@ def test_what_an_unfinished_append_left_is_cut_off(
     [
         (b'{"row": "\xff"}', "not UTF-8 at byte 9"),
         (b'{"row": 2', "not JSON"),
-        (b"", "not JSON"),
+        (b"", "an empty line"),
         (b'{"row": "\0"}', "holds a NUL byte, and whole lines follow"),
         (b"[2]", "not a JSON object"),
     ],
