@@ -56,9 +56,8 @@ Share = Annotated[Real, Field(ge=0, le=1)]
 # Nearer to 1, half the rest of it is lost beside 1 in a float, and a normal quantile infinite.
 Confidence = Annotated[Real, Field(gt=0, le=0.999999)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
-Draws = Annotated[
-    int, Field(ge=1, le=100_000)
-]  # of a bootstrap or a permutation, in memory at once
+# Of a bootstrap or a permutation: they are in memory at once.
+Draws = Annotated[int, Field(ge=1, le=100_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],

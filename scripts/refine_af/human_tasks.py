@@ -11,6 +11,7 @@ from refine_af.errors import InputError, shown
 from refine_af.records import SURROGATE, Seed, as_records, read_records, read_rows
 from refine_af.settings import Instructions
 
+# What segments.instruction_id gives.
 MACHINE_MADE = re.compile(r"i\d{6,}")
 
 

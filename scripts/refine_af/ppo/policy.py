@@ -114,8 +114,10 @@ class Policy(nn.Module):
         """Of hidden states (tokens, width), as the model's own forward makes them."""
         config = self.model.config
         logits: Tensor = self._head[0](hidden)
-        logits = logits * getattr(config, "logit_scale", 1.0)  # Cohere
-        logits = logits / getattr(config, "logits_scaling", 1.0)  # Granite
+        if scale := getattr(config, "logit_scale", None):  # Cohere
+            logits = logits * scale
+        if scale := getattr(config, "logits_scaling", None):  # Granite
+            logits = logits / scale
         if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
             logits = cap * torch.tanh(logits / cap)
         return logits
