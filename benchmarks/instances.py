@@ -42,14 +42,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from refine_af.engines import generation
 from refine_af.engines.replies import Reply
 from refine_af.engines.reply_log import ReplyLog
-from refine_af.experiment import read_experiment
 from refine_af.instances.parsing import parsed
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import requests_of
-from refine_af.models import encode, load_backbone, load_tokenizer, precision
-from refine_af.prompts import Prompt, read_prompt
-from refine_af.records import Instruction
-from refine_af.settings import Instances, ParsedWatch, Sampling
+from refine_af.models.backbones import encode, load_backbone, load_tokenizer, precision
+from refine_af.prompts.templates import Prompt, read_prompt
+from refine_af.records.instructions import Instruction
+from refine_af.settings.instances import Instances
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.watch import ParsedWatch
+from refine_af.workflow.configuration import read_experiment
 
 PATIENT = ParsedWatch(least_parsed=0.0, patience=1)
 

@@ -37,15 +37,15 @@ from ways import (
 
 from refine_af.engines import generation
 from refine_af.engines.replies import Reply
-from refine_af.experiment import read_experiment
-from refine_af.human_tasks import read_seeds
 from refine_af.instructions.bootstrapping import bootstrap_round
 from refine_af.instructions.pool import Pool
-from refine_af.models import load_backbone, load_tokenizer, precision
-from refine_af.prompts import Prompt, read_prompt
-from refine_af.records import Seed
-from refine_af.settings import Instructions, Sampling
-from refine_af.task_lists import decoding
+from refine_af.models.backbones import load_backbone, load_tokenizer, precision
+from refine_af.prompts.task_lists import decoding
+from refine_af.prompts.templates import Prompt, read_prompt
+from refine_af.records.human_tasks import Seed, read_seeds
+from refine_af.settings.instructions import Instructions
+from refine_af.settings.sampling import Sampling
+from refine_af.workflow.configuration import read_experiment
 
 YIELDS = (0.3, 0.4, 0.5)  # accepted share of the items, for a projection
 WANTED = 15_000

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.demo.corpus import draw_task
 from refine_af.errors import InputError, shown
-from refine_af.novelty import NoveltyPool, Verdict
-from refine_af.records import read_rows
+from refine_af.files.rows import read_rows
+from refine_af.metrics.novelty import NoveltyPool, Verdict
 
 SEEDS = 175
 EDITED = 0.32  # of the candidates; some 70 % are accepted then

@@ -41,17 +41,18 @@ from ways import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af import stopwatch
 from refine_af.engines.generation import Completion
-from refine_af.experiment import read_experiment
-from refine_af.models import encode, load_tokenizer, precision
+from refine_af.files.rows import read_records
+from refine_af.jobs import stopwatch
+from refine_af.models.backbones import encode, load_tokenizer, precision
 from refine_af.ppo import rollouts
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
-from refine_af.ppo.settings import Ppo
 from refine_af.ppo.training import Step, Trainer, step_instructions
-from refine_af.prompts import Prompt
-from refine_af.records import Instruction, read_records
+from refine_af.prompts.templates import Prompt
+from refine_af.records.instructions import Instruction
+from refine_af.settings.ppo import Ppo
+from refine_af.workflow.configuration import read_experiment
 
 RELEASE = "trl==0.11.4"
 BESIDE = (
@@ -213,9 +214,9 @@ def installed(folder: Path) -> Path | None:
 
 def trained(arguments: argparse.Namespace) -> Scene:
     """The backbone, judges and pool of an experiment whose stage 1 has run."""
-    from refine_af.experiment import checkpoint_folder
-    from refine_af.prompts import read_prompt
-    from refine_af.scorers import load_scorer
+    from refine_af.prompts.templates import read_prompt
+    from refine_af.rewards.scorers import load_scorer
+    from refine_af.workflow.paths import checkpoint_folder
 
     place = arguments.experiment
     experiment = read_experiment(yaml.safe_load((place / "config.yaml").read_text()))

@@ -24,12 +24,12 @@ from ways import DEMONSTRATIONS, ROOT, SHAPES, clock, place_name, random_model, 
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af.models import load_tokenizer, precision
-from refine_af.processes import Processes
-from refine_af.settings import SftWatch
+from refine_af.jobs.processes import Processes
+from refine_af.models.backbones import load_tokenizer, precision
+from refine_af.settings.sft import Sft
+from refine_af.settings.watch import SftWatch
 from refine_af.sft import trainer
 from refine_af.sft.rows import IGNORED, Row
-from refine_af.sft.settings import Sft
 from refine_af.sft.training import tuned
 
 PAPER_ROWS, EPOCHS = 15_000, 3

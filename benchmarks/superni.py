@@ -38,17 +38,17 @@ from ways import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af.answers import Answers, greedy
+from refine_af.engines.answers import Answers, greedy
 from refine_af.engines.replies import Group, Reply
-from refine_af.experiment import read_experiment
-from refine_af.models import load_backbone, load_tokenizer, precision
-from refine_af.progress import Progress
-from refine_af.prompts import read_prompt
-from refine_af.records import EvaluationInstance
-from refine_af.scores import read_instances
-from refine_af.settings import Sampling
-from refine_af.superni.settings import Superni
+from refine_af.jobs.progress import Progress
+from refine_af.metrics.scores import read_instances
+from refine_af.models.backbones import load_backbone, load_tokenizer, precision
+from refine_af.prompts.templates import read_prompt
+from refine_af.records.evaluation import EvaluationInstance
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.superni import Superni
 from refine_af.superni.zero_shot import rounds_of, task_prompts
+from refine_af.workflow.configuration import read_experiment
 
 OFFICIAL = 11_810  # instances of the whole test set
 TEXT = "the river runs past a small town where people sell apples and old books all day"

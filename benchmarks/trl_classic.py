@@ -24,7 +24,7 @@ from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
 from trl import AutoModelForCausalLMWithValueHead, PPOConfig, PPOTrainer
 
-from refine_af.models import load_tokenizer
+from refine_af.models.backbones import load_tokenizer
 
 STATS = {
     "objective/kl": "kl",

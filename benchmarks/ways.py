@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines import batch, generation
 from refine_af.engines.replies import Reply
-from refine_af.models import device, encode, precision
-from refine_af.prompts import Prompt
-from refine_af.records import Instruction
-from refine_af.settings import Sampling
+from refine_af.models.backbones import device, encode, precision
+from refine_af.prompts.templates import Prompt
+from refine_af.records.instructions import Instruction
+from refine_af.settings.sampling import Sampling
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {  # layers, hidden size, MLP size, attention heads, vocabulary

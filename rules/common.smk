@@ -6,19 +6,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
-from refine_af.configuration import check_readable
-from refine_af.door import check_files
+from refine_af.workflow.configuration import check_readable
+from refine_af.workflow.door import check_files
 from refine_af.errors import InputError
-from refine_af.experiment import (
-    MOST_SHARDS,
-    canonical,
-    checkpoint_folder,
-    hub_name,
-    local_paths,
-    read_experiment,
-)
-from refine_af.provenance import provenance
-from refine_af.sources import module_file, sources
+from refine_af.jobs.command_line import canonical
+from refine_af.settings.compute import MOST_SHARDS
+from refine_af.workflow.configuration import read_experiment
+from refine_af.workflow.paths import checkpoint_folder, hub_name, local_paths
+from refine_af.exports.provenance import provenance
+from refine_af.jobs.sources import code_digest
+from refine_af.rewards.own_code import own_code
 
 try:
     check_readable(Path("config.yaml"))
@@ -117,9 +114,8 @@ def judge(key):
 
 
 def scorer():
-    """The file of a scorer of the user's own: an input, so that an edit reruns what it scored."""
-    file = module_file(experiment.ppo.reward.scorer, [Path(), ROOT])
-    return str(file) if file else []
+    """The digest of a scorer of the user's own: an edit reruns what it scored."""
+    return own_code(experiment.ppo.reward.scorer, [Path(), ROOT])
 
 
 def origin(wildcards):
@@ -188,10 +184,14 @@ def on_gpus(count):
     return lambda wildcards, threads: starter
 
 
-def code(script):
-    """A script and every module that its results depend on: inputs, so that an edit reruns it."""
-    scripts = Path(workflow.basedir, "scripts")
-    return [str(SCRIPTS / path.relative_to(scripts)) for path in sources(scripts / f"{script}.py")]
+def script(name):
+    """The path of a script; what it computes is told by `code`."""
+    return str(SCRIPTS / f"{name}.py")
+
+
+def code(name):
+    """The digest of a script's code and of all that its results depend on: an edit reruns it."""
+    return code_digest(Path(workflow.basedir, "scripts", f"{name}.py"))
 
 
 def backbone(wildcards):

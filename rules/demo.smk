@@ -5,8 +5,6 @@ localrules:
 
 
 rule demo_data:
-    input:
-        code=code("demo"),
     output:
         seeds="results/demo/seed_tasks.jsonl",
         user_instructions="results/demo/user_oriented_instructions.jsonl",
@@ -16,15 +14,15 @@ rule demo_data:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("demo"),
+        code=code("demo"),
         settings=section("demo"),
     shell:
-        "python {input.code[0]:q} data --settings {params.settings:q} --seeds {output.seeds:q}"
+        "python {params.script:q} data --settings {params.settings:q} --seeds {output.seeds:q}"
         " --user-instructions {output.user_instructions:q} --superni {output.superni:q} > {log:q} 2>&1"
 
 
 rule demo_tokenizer:
-    input:
-        code=code("demo"),
     output:
         tokenizer=directory("results/demo/tokenizer"),
     log:
@@ -32,16 +30,17 @@ rule demo_tokenizer:
     conda:
         "../envs/models.yaml"
     params:
+        script=script("demo"),
+        code=code("demo"),
         settings=section("demo"),
     shell:
-        "python {input.code[0]:q} tokenizer --settings {params.settings:q}"
+        "python {params.script:q} tokenizer --settings {params.settings:q}"
         " --tokenizer {output.tokenizer:q} > {log:q} 2>&1"
 
 
 rule demo_backbone:
     input:
         tokenizer=rules.demo_tokenizer.output.tokenizer,
-        code=code("demo"),
     output:
         backbone=directory("results/demo/backbones/{name}"),
     log:
@@ -56,16 +55,17 @@ rule demo_backbone:
         mem_mb=machine("demo").mem_mb,
         runtime=machine("demo").runtime,
     params:
+        script=script("demo"),
+        code=code("demo"),
         settings=section("demo"),
     shell:
-        "python {input.code[0]:q} backbone --settings {params.settings:q} --name {wildcards.name}"
+        "python {params.script:q} backbone --settings {params.settings:q} --name {wildcards.name}"
         " --tokenizer {input.tokenizer:q} --backbone {output.backbone:q} > {log:q} 2>&1"
 
 
 rule demo_reward_model:
     input:
         tokenizer=rules.demo_tokenizer.output.tokenizer,
-        code=code("demo"),
     output:
         reward_model=directory("results/demo/reward_model"),
     log:
@@ -79,16 +79,17 @@ rule demo_reward_model:
         mem_mb=machine("demo").mem_mb,
         runtime=machine("demo").runtime,
     params:
+        script=script("demo"),
+        code=code("demo"),
         settings=section("demo"),
     shell:
-        "python {input.code[0]:q} reward-model --settings {params.settings:q}"
+        "python {params.script:q} reward-model --settings {params.settings:q}"
         " --tokenizer {input.tokenizer:q} --reward-model {output.reward_model:q} > {log:q} 2>&1"
 
 
 rule demo_evaluator:
     input:
         tokenizer=rules.demo_tokenizer.output.tokenizer,
-        code=code("demo"),
     output:
         evaluator=directory("results/demo/evaluator"),
     log:
@@ -102,16 +103,17 @@ rule demo_evaluator:
         mem_mb=machine("demo").mem_mb,
         runtime=machine("demo").runtime,
     params:
+        script=script("demo"),
+        code=code("demo"),
         settings=section("demo"),
     shell:
-        "python {input.code[0]:q} evaluator --settings {params.settings:q}"
+        "python {params.script:q} evaluator --settings {params.settings:q}"
         " --tokenizer {input.tokenizer:q} --evaluator {output.evaluator:q} > {log:q} 2>&1"
 
 
 rule demo_truth:
     input:
         ppo=rules.ppo.output.ppo,
-        code=code("demo"),
     output:
         truth="results/demo/truth_{model}.json",
     log:
@@ -119,7 +121,9 @@ rule demo_truth:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("demo"),
+        code=code("demo"),
         settings=section("demo"),
     shell:
-        "python {input.code[0]:q} truth --settings {params.settings:q} --ppo {input.ppo:q}"
+        "python {params.script:q} truth --settings {params.settings:q} --ppo {input.ppo:q}"
         " --truth {output.truth:q} > {log:q} 2>&1"

@@ -10,7 +10,6 @@ rule exports:
         segments=expand(
             rules.instances_segment.output.segment, segment=SEGMENTS, allow_missing=True
         ),
-        code=code("exports"),
     output:
         alpaca="results/exports_{model}/{method}/alpaca.json",
         dataset=directory("results/exports_{model}/{method}/dataset"),
@@ -20,8 +19,10 @@ rule exports:
     conda:
         "../envs/models.yaml"
     params:
+        script=script("exports"),
+        code=code("exports"),
         origin=origin,
     shell:
-        "python {input.code[0]:q} --origin {params.origin:q} --method {wildcards.method}"
+        "python {params.script:q} --origin {params.origin:q} --method {wildcards.method}"
         " --instances {input.instances:q} --segments {input.segments:q} --alpaca {output.alpaca:q}"
         " --dataset {output.dataset:q} --card {output.card:q} > {log:q} 2>&1"

@@ -16,7 +16,6 @@ for shard in SHARDS:
             backbone=backbone,
             ppo=writer,
             instructions=rules.instructions_segment.output.segment,
-            code=code("instances_replies"),
         output:
             replies=replies_of(rounds_of(shard)),
         log:
@@ -32,13 +31,15 @@ for shard in SHARDS:
             mem_mb=machine("instances").mem_mb,
             runtime=machine("instances").runtime,
         params:
+            script=script("instances_replies"),
+            code=code("instances_replies"),
             python=on_gpus(1),
             settings=section_of_replies(),
             watch=untracked("watch", "instances"),
             rounds=untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
-            "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+            "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"
             " --method {wildcards.method} --prompt {input.prompt:q} --backbone {input.backbone:q}"
             " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
             " --progress {params.progress:q} --replies {output.replies:q} > {log:q} 2>&1"
@@ -49,10 +50,8 @@ rule instances_segment:
         instructions=rules.instructions_segment.output.segment,
         replies=replies_of(ROUNDS),
         ppo=writer,
-        scorer=scorer(),
         reward_model=judge("model"),
         evaluator=judge("evaluator"),
-        code=code("instances"),
     output:
         segment=directory("results/segments/instances_{model}/{method}/{segment}"),
     log:
@@ -68,13 +67,16 @@ rule instances_segment:
         mem_mb=machine("instances").mem_mb,
         runtime=machine("instances").runtime,
     params:
+        script=script("instances"),
+        code=code("instances"),
+        scorer=scorer(),
         python=on_gpus(1),
         settings=section("instances"),
         reward=reward,
         watch=untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/{method}/{segment}/scores",
     shell:
-        "{params.python} {input.code[0]:q} segment --settings {params.settings:q} --reward {params.reward:q}"
+        "{params.python} {params.script:q} segment --settings {params.settings:q} --reward {params.reward:q}"
         " --watch {params.watch:q} --method {wildcards.method} --instructions {input.instructions:q}"
         " --replies {input.replies:q} --ppo {input.ppo:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --progress {params.progress:q}"
@@ -86,13 +88,15 @@ rule instances:
         segments=expand(
             rules.instances_segment.output.segment, segment=SEGMENTS, allow_missing=True
         ),
-        code=code("instances"),
     output:
         instances="results/instances_{model}/{method}.jsonl",
     log:
         "results/logs/instances_{model}/{method}.log",
     conda:
         "../envs/tables.yaml"
+    params:
+        script=script("instances"),
+        code=code("instances"),
     shell:
-        "python {input.code[0]:q} merge --segments {input.segments:q}"
+        "python {params.script:q} merge --segments {input.segments:q}"
         " --instances {output.instances:q} > {log:q} 2>&1"

@@ -10,7 +10,6 @@ rule instructions_segment:
         prompt=located(experiment.prompts.instructions),
         backbone=backbone_here,
         earlier=earlier_segments,
-        code=code("instructions"),
     output:
         segment=directory("results/segments/instructions_{model}/{segment}"),
     log:
@@ -26,6 +25,8 @@ rule instructions_segment:
         mem_mb=machine("instructions").mem_mb,
         runtime=machine("instructions").runtime,
     params:
+        script=script("instructions"),
+        code=code("instructions"),
         python=on_gpus(gpus_of_instructions()),
         settings=section("instructions"),
         served=served,
@@ -33,7 +34,7 @@ rule instructions_segment:
         server=server,
         progress="results/scratch/instructions_{model}/{segment}",
     shell:
-        "{params.python} {input.code[0]:q} segment --settings {params.settings:q}"
+        "{params.python} {params.script:q} segment --settings {params.settings:q}"
         " --watch {params.watch:q} --server {params.server:q} --progress {params.progress:q}"
         " --seeds {input.seeds:q} --prompt {input.prompt:q} --backbone {input.backbone:q}"
         " --earlier {input.earlier:q} --number {wildcards.segment} --segment {output.segment:q}"
@@ -45,13 +46,15 @@ rule instructions:
         segments=expand(
             rules.instructions_segment.output.segment, segment=SEGMENTS, allow_missing=True
         ),
-        code=code("instructions"),
     output:
         instructions="results/instructions_{model}.jsonl",
     log:
         "results/logs/instructions_{model}/merge.log",
     conda:
         "../envs/tables.yaml"
+    params:
+        script=script("instructions"),
+        code=code("instructions"),
     shell:
-        "python {input.code[0]:q} merge --segments {input.segments:q}"
+        "python {params.script:q} merge --segments {input.segments:q}"
         " --instructions {output.instructions:q} > {log:q} 2>&1"

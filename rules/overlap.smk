@@ -8,7 +8,6 @@ rule overlap:
         segment=rules.instances_segment.output.segment,
         evaluation=rules.superni_instances.output.instances,
         user_instructions=located(experiment.data.user_instructions),
-        code=code("overlap"),
     output:
         overlap="results/segments/overlap_{model}/{method}/{segment}.jsonl",
     log:
@@ -18,8 +17,10 @@ rule overlap:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("overlap"),
+        code=code("overlap"),
         settings=section("overlap"),
     shell:
-        "python {input.code[0]:q} --settings {params.settings:q} --segment {input.segment:q}"
+        "python {params.script:q} --settings {params.settings:q} --segment {input.segment:q}"
         " --evaluation {input.evaluation:q} --user-instructions {input.user_instructions:q}"
         " --overlap {output.overlap:q} > {log:q} 2>&1"

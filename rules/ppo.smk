@@ -5,12 +5,10 @@
 rule ppo:
     input:
         backbone=backbone,
-        scorer=scorer(),
         reward_model=judge("model"),
         evaluator=judge("evaluator"),
         instructions=first_segment,
         prompt=located(experiment.prompts.instances),
-        code=code("ppo"),
     output:
         ppo=directory("results/ppo_{model}"),
     log:
@@ -26,12 +24,15 @@ rule ppo:
         mem_mb=machine("ppo").mem_mb,
         runtime=machine("ppo").runtime,
     params:
+        script=script("ppo"),
+        code=code("ppo"),
+        scorer=scorer(),
         python=on_gpus(1),
         settings=section("ppo"),
         watch=untracked("watch", "ppo"),
         progress="results/scratch/ppo_{model}",
     shell:
-        "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+        "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"
         " --backbone {input.backbone:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --instructions {input.instructions:q}"
         " --prompt {input.prompt:q} --progress {params.progress:q} --ppo {output.ppo:q}"

@@ -11,7 +11,6 @@ rule ratings_page:
         markup=located("resources/ratings/page.html"),
         style=located("resources/ratings/page.css"),
         script=located("resources/ratings/page.js"),
-        code=code("ratings"),
     output:
         page="results/ratings_{model}.html",
         key="results/ratings_{model}_key.json",
@@ -20,10 +19,12 @@ rule ratings_page:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("ratings"),
+        code=code("ratings"),
         settings=ratings("page"),
         cells=rated_cells(),
     shell:
-        "python {input.code[0]:q} page --settings {params.settings:q} --model {wildcards.model}"
+        "python {params.script:q} page --settings {params.settings:q} --model {wildcards.model}"
         " --cells {params.cells:q} --predictions {input.predictions:q}"
         " --instances {input.instances:q} --markup {input.markup:q} --style {input.style:q}"
         " --script {input.script:q} --page {output.page:q} --key {output.key:q} > {log:q} 2>&1"
@@ -33,7 +34,6 @@ rule ratings:
     input:
         key=rules.ratings_page.output.key,
         files=returned_ratings,
-        code=code("ratings"),
     output:
         summary="results/ratings_{model}.csv",
     log:
@@ -41,7 +41,9 @@ rule ratings:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("ratings"),
+        code=code("ratings"),
         settings=ratings("summary"),
     shell:
-        "python {input.code[0]:q} summary --settings {params.settings:q} --key {input.key:q}"
+        "python {params.script:q} summary --settings {params.settings:q} --key {input.key:q}"
         " --files {input.files:q} --summary {output.summary:q} > {log:q} 2>&1"

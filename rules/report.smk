@@ -19,7 +19,6 @@ rule report:
         ratings=expand(rules.ratings.output.summary, model=RATED),
         table_2=located("resources/paper/table_2.csv"),
         table_3=located("resources/paper/table_3.csv"),
-        code=code("report"),
     output:
         report=report("results/report.html", category="Report"),
         figures=report(
@@ -33,6 +32,8 @@ rule report:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("report"),
+        code=code("report"),
         settings=section("report"),
         bounds=section("overlap"),
         rating_settings=ratings("summary"),
@@ -41,7 +42,7 @@ rule report:
         methods=METHODS,
         rated=RATED,
     shell:
-        "python {input.code[0]:q} --settings {params.settings:q} --bounds {params.bounds:q}"
+        "python {params.script:q} --settings {params.settings:q} --bounds {params.bounds:q}"
         " --rating-settings {params.rating_settings:q} --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated} --pools {input.pools:q} --ppo {input.ppo:q}"
         " --instances {input.instances:q} --overlaps {input.overlaps:q} --tables {input.tables:q}"

@@ -8,7 +8,6 @@ rule sft:
         backbone=backbone,
         instances=training_segments,
         overlap=training_overlaps,
-        code=code("sft"),
     output:
         adapter=directory("results/sft_{model}/{method}_{size}"),
     log:
@@ -23,12 +22,14 @@ rule sft:
         mem_mb=machine("sft").mem_mb,
         runtime=machine("sft").runtime,
     params:
+        script=script("sft"),
+        code=code("sft"),
         settings=section("sft"),
         watch=untracked("watch", "sft"),
         python=on_gpus(machine("sft").gpus),
         progress="results/scratch/sft_{model}/{method}_{size}",
     shell:
-        "{params.python} {input.code[0]:q} --settings {params.settings:q} --watch {params.watch:q}"
+        "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"
         " --size {wildcards.size} --encodings {input.encodings:q} --backbone {input.backbone:q}"
         " --instances {input.instances:q} --overlap {input.overlap:q}"
         " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

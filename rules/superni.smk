@@ -10,7 +10,6 @@ localrules:
 rule superni_instances:
     input:
         tasks=located(experiment.data.superni),
-        code=code("superni_replies"),
     output:
         instances="results/superni_instances.jsonl",
     log:
@@ -18,9 +17,11 @@ rule superni_instances:
     conda:
         "../envs/tables.yaml"
     params:
+        script=script("superni_replies"),
+        code=code("superni_replies"),
         settings=section("superni"),
     shell:
-        "python {input.code[0]:q} instances --settings {params.settings:q}"
+        "python {params.script:q} instances --settings {params.settings:q}"
         " --tasks {input.tasks:q} --instances {output.instances:q} > {log:q} 2>&1"
 
 
@@ -34,7 +35,6 @@ for shard in EVALUATION_SHARDS:
             backbone=backbone,
             adapter=tuned_adapter,
             instances=rules.superni_instances.output.instances,
-            code=code("superni_replies"),
         output:
             predictions=predicted(parts_of(shard)),
         log:
@@ -49,13 +49,15 @@ for shard in EVALUATION_SHARDS:
             mem_mb=machine("superni").mem_mb,
             runtime=machine("superni").runtime,
         params:
+            script=script("superni_replies"),
+            code=code("superni_replies"),
             python=on_gpus(1),
             settings=section("superni"),
             parts=untracked_parts(shard),
             of=len(PARTS),
             progress="results/scratch/superni_{model}/{cell}",
         shell:
-            "{params.python} {input.code[0]:q} replies --settings {params.settings:q}"
+            "{params.python} {params.script:q} replies --settings {params.settings:q}"
             " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
             " --adapter {input.adapter:q} --instances {input.instances:q}"
             " --parts {params.parts} --of {params.of} --progress {params.progress:q}"
@@ -66,15 +68,17 @@ rule superni_predictions:
     input:
         instances=rules.superni_instances.output.instances,
         parts=predicted(PARTS),
-        code=code("superni"),
     output:
         predictions="results/superni_{model}/{cell}.jsonl",
     log:
         "results/logs/superni_{model}/{cell}.log",
     conda:
         "../envs/tables.yaml"
+    params:
+        script=script("superni"),
+        code=code("superni"),
     shell:
-        "python {input.code[0]:q} predictions --instances {input.instances:q}"
+        "python {params.script:q} predictions --instances {input.instances:q}"
         " --parts {input.parts:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
@@ -84,7 +88,6 @@ rule superni:
         predictions=expand(
             rules.superni_predictions.output.predictions, cell=CELLS, allow_missing=True
         ),
-        code=code("superni"),
     output:
         table="results/superni_{model}.csv",
         scores="results/superni_{model}/scores.csv",
@@ -92,7 +95,10 @@ rule superni:
         "results/logs/superni_{model}/table.log",
     conda:
         "../envs/tables.yaml"
+    params:
+        script=script("superni"),
+        code=code("superni"),
     shell:
-        "python {input.code[0]:q} table --instances {input.instances:q}"
+        "python {params.script:q} table --instances {input.instances:q}"
         " --predictions {input.predictions:q} --table {output.table:q}"
         " --scores {output.scores:q} > {log:q} 2>&1"

@@ -9,7 +9,6 @@ rule users_predictions:
         backbone=backbone,
         adapter=tuned_adapter,
         instructions=located(experiment.data.user_instructions),
-        code=code("users"),
     output:
         predictions="results/users_{model}/{cell}.jsonl",
     log:
@@ -24,11 +23,13 @@ rule users_predictions:
         mem_mb=machine("users").mem_mb,
         runtime=machine("users").runtime,
     params:
+        script=script("users"),
+        code=code("users"),
         python=on_gpus(1),
         settings=section("users"),
         progress="results/scratch/users_{model}/{cell}",
     shell:
-        "{params.python} {input.code[0]:q} predictions --settings {params.settings:q}"
+        "{params.python} {params.script:q} predictions --settings {params.settings:q}"
         " --model {wildcards.model} --cell {wildcards.cell} --prompts {input.prompts:q}"
         " --backbone {input.backbone:q} --adapter {input.adapter:q}"
         " --instructions {input.instructions:q} --progress {params.progress:q}"
@@ -40,13 +41,15 @@ rule users:
         cells=expand(
             rules.users_predictions.output.predictions, model=MODELS, cell=["base", *TUNED]
         ),
-        code=code("users"),
     output:
         predictions="results/user_predictions.jsonl",
     log:
         "results/logs/user_predictions.log",
     conda:
         "../envs/tables.yaml"
+    params:
+        script=script("users"),
+        code=code("users"),
     shell:
-        "python {input.code[0]:q} join --cells {input.cells:q}"
+        "python {params.script:q} join --cells {input.cells:q}"
         " --predictions {output.predictions:q} > {log:q} 2>&1"

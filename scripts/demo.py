@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.demo import data as demo
-from refine_af.demo.settings import Demo
 from refine_af.demo.truth import Evaluated
 from refine_af.demo.truth import truth as checked
 from refine_af.errors import InputError, shown
-from refine_af.landing import whole_folder
-from refine_af.records import read_records, write_json, write_rows
+from refine_af.files.documents import write_json
+from refine_af.files.landing import whole_folder
+from refine_af.files.rows import read_records, write_rows
+from refine_af.jobs.command_line import run
+from refine_af.settings.demo import Demo
 
 
 def data(*, settings: Demo, seeds: Path, user_instructions: Path, superni: Path) -> None:

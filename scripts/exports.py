@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from refine_af import exports
-from refine_af.cells import check_method
-from refine_af.command_line import run
-from refine_af.data_card import card_of
 from refine_af.errors import InputError
-from refine_af.landing import whole_file, whole_folder
-from refine_af.provenance import Provenance
-from refine_af.records import Instance, read_records, write_json
+from refine_af.exports import formats as exports
+from refine_af.exports.card import card_of
+from refine_af.exports.provenance import Provenance
+from refine_af.files.documents import write_json
+from refine_af.files.landing import whole_file, whole_folder
+from refine_af.files.rows import read_records
+from refine_af.jobs.command_line import run
+from refine_af.records.cells import check_method
+from refine_af.records.instances import Instance
 
 DATA_FILE = "train-00000-of-00001.parquet"  # as the hub names the only file of a split
 

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.errors import InputError
 from refine_af.fetch.checkpoint_files import hub_checkpoint
 from refine_af.fetch.files import (
@@ -28,9 +27,10 @@ from refine_af.fetch.local_checkpoints import (
     mirrored_checkpoint,
 )
 from refine_af.fetch.pinned import Pinned
-from refine_af.fetch.settings import Fetch
 from refine_af.fetch.superni_tasks import read_task_digests, select_tasks
-from refine_af.landing import whole_file, whole_folder
+from refine_af.files.landing import whole_file, whole_folder
+from refine_af.jobs.command_line import run
+from refine_af.settings.fetch import Fetch
 
 
 def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:

@@ -4,21 +4,24 @@ import hashlib
 from contextlib import closing
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
+from refine_af.files.landing import check_free, whole_folder
+from refine_af.files.rows import read_records, write_records
+from refine_af.files.tables import write_table
 from refine_af.instances import parsing
 from refine_af.instances.replies import in_rounds
 from refine_af.instances.rounds import adapter_of, rounds_of
-from refine_af.landing import check_free, whole_folder
-from refine_af.ppo.settings import Reward
-from refine_af.progress import Progress
-from refine_af.records import Instance, read_records, write_records
-from refine_af.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
-from refine_af.segments import read_segment
-from refine_af.settings import Instances, ParsedWatch
-from refine_af.sources import homes, module_file, sources
-from refine_af.tables import write_table
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.sources import code_digest
+from refine_af.records.instances import Instance
+from refine_af.records.segments import read_segment
+from refine_af.rewards.own_code import own_code
+from refine_af.settings.instances import Instances
+from refine_af.settings.reward import Reward
+from refine_af.settings.watch import ParsedWatch
 
 
 def segment(
@@ -50,8 +53,8 @@ def segment(
     judges = {"reward_model": reward_model, "evaluator": evaluator}
     inputs: dict[str, Given] = {"method": method, "adapter": digest, "replies": replies}
     inputs["instructions"] = instructions / "instructions.jsonl"
-    inputs["scorer"] = module_file(reward.scorer, homes())
-    stamp = fingerprint({**sections, **judges, **inputs}, code=sources(Path(__file__)))
+    inputs["scorer"] = own_code(reward.scorer)
+    stamp = fingerprint({**sections, **judges, **inputs}, code=code_digest(Path(__file__)))
     with scratch(progress, stamp) as place:
         if landed_meanwhile(place, stamp, segment):
             return
@@ -80,8 +83,8 @@ def scored(
 ) -> list[Instance]:
     """The instances of a segment's rounds, each round scored in one go, as PPO scores an answer."""
     from refine_af.instances.scores import ScoreLog, judge_of
-    from refine_af.rewards import Triplet, composite
-    from refine_af.scorers import load_scorer
+    from refine_af.rewards.scorer import Triplet, composite
+    from refine_af.rewards.scorers import load_scorer
 
     progress = Progress(sum(len(part.kept) for part in rounds), "instances scored")
     judge = judge_of(lambda: load_scorer(reward, reward_model, evaluator))

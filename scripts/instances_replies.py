@@ -5,19 +5,20 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
+from refine_af.files.rows import write_records
 from refine_af.instances import rounds as instance_rounds
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import adapter_of, engine_of, rounds_of
-from refine_af.prompts import read_prompt
-from refine_af.records import write_records
-from refine_af.scratch import fingerprint, scratch
-from refine_af.segments import read_segment
-from refine_af.settings import Instances, ParsedWatch
-from refine_af.shares import files_of
-from refine_af.sources import sources
+from refine_af.jobs.command_line import run
+from refine_af.jobs.scratch import fingerprint, scratch
+from refine_af.jobs.shares import files_of
+from refine_af.jobs.sources import code_digest
+from refine_af.prompts.templates import read_prompt
+from refine_af.records.segments import read_segment
+from refine_af.settings.instances import Instances
+from refine_af.settings.watch import ParsedWatch
 
 
 def main(
@@ -65,7 +66,7 @@ def main(
 def stamp_of(settings: Instances, inputs: Mapping[str, Path | None]) -> str:
     """The stamp of all that decides a reply; how replies are read, and shared out, does not."""
     given = {"settings": settings.model_dump_json(exclude={"per_instruction"})}
-    return fingerprint({**given, **inputs}, code=sources(Path(instance_rounds.__file__)))
+    return fingerprint({**given, **inputs}, code=code_digest(Path(instance_rounds.__file__)))
 
 
 def check_wanted(path: Path, stamp: str) -> None:

@@ -5,22 +5,27 @@ from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.engines.replies import Engine, LateEngine
 from refine_af.errors import InputError
-from refine_af.human_tasks import checked_seeds, read_seeds
+from refine_af.files.documents import write_json
+from refine_af.files.landing import check_free, whole_folder
+from refine_af.files.rows import read_records, write_records
+from refine_af.files.tables import write_table
 from refine_af.instructions import bootstrapping
 from refine_af.instructions.pool import run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
-from refine_af.landing import check_free, whole_folder
-from refine_af.progress import Progress
-from refine_af.prompts import read_prompt
-from refine_af.records import Instruction, read_records, write_json, write_records
-from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
-from refine_af.settings import Instructions, Sampling, Server, YieldWatch
-from refine_af.sources import sources
-from refine_af.tables import write_table
-from refine_af.task_lists import decoding
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.sources import code_digest
+from refine_af.prompts.task_lists import decoding
+from refine_af.prompts.templates import read_prompt
+from refine_af.records.human_tasks import checked_seeds, read_seeds
+from refine_af.records.instructions import Instruction
+from refine_af.settings.instructions import Instructions
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Server
+from refine_af.settings.watch import YieldWatch
 
 
 def segment(
@@ -50,7 +55,7 @@ def segment(
     inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
     stamp = fingerprint(
         {"settings": settings.model_dump_json(), "served": served, **inputs},
-        code=sources(Path(__file__)),
+        code=code_digest(Path(__file__)),
     )
     with scratch(progress, stamp) as place:
         if landed_meanwhile(place, stamp, segment):

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from refine_af.command_line import run
-from refine_af.human_tasks import read_user_instructions
-from refine_af.overlap import of_superni, of_users, overlaps
-from refine_af.progress import Progress
-from refine_af.records import Instance, read_records, write_records
-from refine_af.scores import read_instances
-from refine_af.settings import OverlapBounds
+from refine_af.files.rows import read_records, write_records
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.metrics.scores import read_instances
+from refine_af.overlap.comparison import of_superni, of_users, overlaps
+from refine_af.records.human_tasks import read_user_instructions
+from refine_af.records.instances import Instance
+from refine_af.settings.overlap import OverlapBounds
 
 
 def main(

@@ -8,28 +8,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from refine_af.command_line import run
-from refine_af.device_faults import device_faults
 from refine_af.errors import InputError
-from refine_af.landing import whole_folder
-from refine_af.models import load_tokenizer
+from refine_af.files.landing import whole_folder
+from refine_af.files.rows import write_rows
+from refine_af.files.tables import write_table
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.sources import code_digest
+from refine_af.models.backbones import load_tokenizer
+from refine_af.models.device_faults import device_faults
 from refine_af.ppo.alarm import COLUMNS, alarms, new_alarms
 from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment, read_answers
-from refine_af.ppo.settings import Ppo
 from refine_af.ppo.step_log import StepLog
 from refine_af.ppo.training import PHASES, Trainer, evaluation_instructions, metric_columns
-from refine_af.progress import Progress
-from refine_af.prompts import read_prompt
+from refine_af.prompts.templates import read_prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, write_rows
-from refine_af.scorers import Judge, load_scorer
-from refine_af.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
-from refine_af.segments import read_segment
-from refine_af.settings import Alarms, PpoWatch
-from refine_af.sources import homes, module_file, sources
-from refine_af.tables import write_table
+from refine_af.records.instructions import Instruction
+from refine_af.records.segments import read_segment
+from refine_af.rewards.own_code import own_code
+from refine_af.rewards.scorers import Judge, load_scorer
+from refine_af.settings.ppo import Ppo
+from refine_af.settings.watch import Alarms, PpoWatch
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -51,13 +53,11 @@ def main(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     asked = read_segment(instructions)
-    judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     pool = instructions / "instructions.jsonl"
+    judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
-    inputs["scorer"] = module_file(settings.reward.scorer, homes())
-    stamp = fingerprint(
-        {"settings": settings.model_dump_json(), **inputs}, code=sources(Path(__file__))
-    )
+    given = {"settings": settings.model_dump_json(), "scorer": own_code(settings.reward.scorer)}
+    stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
     with scratch(progress, stamp) as place, device_faults():
         if landed_meanwhile(place, stamp, ppo):
             return

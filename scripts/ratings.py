@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.landing import whole_file
+from refine_af.files.documents import write_json
+from refine_af.files.landing import whole_file
+from refine_af.files.rows import read_records
+from refine_af.files.tables import write_table
+from refine_af.jobs.command_line import run
 from refine_af.ratings import items
 from refine_af.ratings.page import page as rating_page
 from refine_af.ratings.returned import read_all
-from refine_af.ratings.settings import Page, Summary
-from refine_af.records import Instance, UserPrediction, read_records, write_json
-from refine_af.tables import write_table
+from refine_af.records.evaluation import UserPrediction
+from refine_af.records.instances import Instance
+from refine_af.settings.ratings import Page, Summary
 
 
 def page(

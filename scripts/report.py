@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.landing import whole_file, whole_folder
-from refine_af.ratings.settings import Summary
+from refine_af.files.landing import whole_file, whole_folder
+from refine_af.jobs.command_line import run
 from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
 from refine_af.report.contents import report as report_page
 from refine_af.report.finished_run import (
@@ -23,8 +22,9 @@ from refine_af.report.finished_run import (
 )
 from refine_af.report.paper import Paper, read_paper
 from refine_af.report.rated import read_ratings
-from refine_af.report.settings import Report
-from refine_af.settings import OverlapBounds
+from refine_af.settings.overlap import OverlapBounds
+from refine_af.settings.ratings import Summary
+from refine_af.settings.report import Report
 
 
 def main(

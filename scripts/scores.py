@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from refine_af import scores as official
-from refine_af.command_line import run
-from refine_af.records import read_records, write_json
+from refine_af.files.documents import write_json
+from refine_af.files.rows import read_records
+from refine_af.jobs.command_line import run
+from refine_af.metrics import scores as official
 
 
 def main(*, instances: Path, predictions: Path, scores: Path) -> None:

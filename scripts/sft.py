@@ -8,18 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from refine_af.command_line import run
-from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.landing import whole_folder
-from refine_af.processes import Processes, joined
-from refine_af.records import Instance, read_records, write_json
-from refine_af.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
-from refine_af.settings import SftWatch
+from refine_af.files.documents import read_document, write_json
+from refine_af.files.landing import whole_folder
+from refine_af.files.rows import read_records
+from refine_af.files.tables import write_table
+from refine_af.jobs.command_line import run
+from refine_af.jobs.processes import Processes, joined
+from refine_af.jobs.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.sources import code_digest
+from refine_af.records.instances import Instance
+from refine_af.settings.sft import Sft
+from refine_af.settings.watch import SftWatch
 from refine_af.sft.examples import Example, encodings_of, examples, figures, overlapping, within
-from refine_af.sft.settings import Sft
-from refine_af.sources import sources
-from refine_af.tables import write_table
 
 
 def main(
@@ -43,7 +44,7 @@ def main(
     texts = _texts(settings, size, encodings, files, overlap)
     given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size}
     given |= {"encodings": encodings, "backbone": backbone, "instances": files, "overlap": overlap}
-    stamp = fingerprint(given, code=sources(Path(__file__)))
+    stamp = fingerprint(given, code=code_digest(Path(__file__)))
     with joined() as processes, _place(processes, progress, stamp, adapter) as place:
         if place is not None:
             _tune(settings, watch, backbone, texts, place, processes, adapter)
@@ -96,8 +97,8 @@ def _tune(
     processes: Processes,
     adapter: Path,
 ) -> None:
-    from refine_af.device_faults import device_faults
-    from refine_af.models import load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
+    from refine_af.models.device_faults import device_faults
     from refine_af.sft.output import save_tuned
     from refine_af.sft.rows import figures as tokens
     from refine_af.sft.rows import row

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.records import Prediction, read_records, write_records
-from refine_af.scores import by_id, read_instances
+from refine_af.files.rows import read_records, write_records
+from refine_af.files.tables import write_table
+from refine_af.jobs.command_line import run
+from refine_af.metrics.scores import by_id, read_instances
+from refine_af.records.evaluation import Prediction
 from refine_af.superni.table import (
     COLUMNS,
     check_cells,
@@ -15,7 +17,6 @@ from refine_af.superni.table import (
     with_copies,
 )
 from refine_af.superni.tasks import in_order
-from refine_af.tables import write_table
 
 
 def predictions(*, instances: Path, parts: list[Path], predictions: Path) -> None:

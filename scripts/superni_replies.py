@@ -4,21 +4,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from refine_af import answers
-from refine_af.answers import Answers
-from refine_af.command_line import run
-from refine_af.documents import read_document
+from refine_af.engines import answers
+from refine_af.engines.answers import Answers
 from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError
-from refine_af.progress import Progress
-from refine_af.prompts import Prompt, read_prompt
-from refine_af.records import EvaluationInstance, Prediction, write_records
-from refine_af.scores import read_instances
-from refine_af.scratch import fingerprint, scratch
-from refine_af.shares import files_of
-from refine_af.sources import sources
+from refine_af.files.documents import read_document
+from refine_af.files.rows import write_records
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.scratch import fingerprint, scratch
+from refine_af.jobs.shares import files_of
+from refine_af.jobs.sources import code_digest
+from refine_af.metrics.scores import read_instances
+from refine_af.prompts.templates import Prompt, read_prompt
+from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.settings.superni import Superni
 from refine_af.superni import tasks as of_tasks
-from refine_af.superni.settings import Superni
 
 
 def instances(*, settings: Superni, tasks: Path, instances: Path) -> None:
@@ -81,7 +82,7 @@ def stamp_of(
     """The stamp of all that decides a reply; what other cells are asked does not."""
     own = settings.model_dump_json(exclude={"instances_per_task", "prompt", "baselines"})
     given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
-    return fingerprint({**given, **inputs}, code=sources(Path(__file__)))
+    return fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
 
 
 def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> list[Prediction]:
@@ -110,7 +111,7 @@ def _rounds(
     if not any(shares.values()):
         return {part: [] for part in shares}
 
-    from refine_af.models import load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
     from refine_af.superni.zero_shot import longest_prompt, rounds_of, task_prompts
 
     tokenizer = load_tokenizer(backbone)

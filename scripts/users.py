@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from refine_af import answers
-from refine_af import users as stage
-from refine_af.answers import Answers
-from refine_af.command_line import run
-from refine_af.documents import read_document
+from refine_af.engines import answers
+from refine_af.engines.answers import Answers
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError
-from refine_af.human_tasks import read_user_instructions
-from refine_af.progress import Progress
-from refine_af.records import UserPrediction, read_records, write_records
-from refine_af.scratch import fingerprint, scratch
-from refine_af.settings import Users
-from refine_af.sources import sources
+from refine_af.files.documents import read_document
+from refine_af.files.rows import read_records, write_records
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.scratch import fingerprint, scratch
+from refine_af.jobs.sources import code_digest
+from refine_af.records.evaluation import UserPrediction
+from refine_af.records.human_tasks import read_user_instructions
+from refine_af.settings.users import Users
+from refine_af.users import replies as stage
 
 
 def predictions(
@@ -38,7 +39,7 @@ def predictions(
     texts = [stage.prompt_for(row, encodings) for row in asked]
     inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
     given = {"settings": settings.model_dump_json(), "instructions": instructions, **inputs}
-    stamp = fingerprint(given, code=sources(Path(__file__)))
+    stamp = fingerprint(given, code=code_digest(Path(__file__)))
     writing = Answers(
         answers.model_of(backbone, adapter, settings.quantization),
         answers.greedy(settings.max_new_tokens, settings.stop),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fetch
-from refine_af.command_line import run
+from refine_af.jobs.command_line import run
 
 os.environ["NO_PROXY"] = "127.0.0.1"
 

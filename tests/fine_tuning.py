@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from refine_af.records import Instance, write_records
-from refine_af.settings import SftWatch
-from refine_af.sft.settings import Sft
+from refine_af.files.rows import write_records
+from refine_af.records.instances import Instance
+from refine_af.settings.sft import Sft
+from refine_af.settings.watch import SftWatch
 from tiny import ROOT
 
 PAPER = ROOT / "resources" / "prompts" / "sft.json"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from refine_af.files.tables import write_table
 from refine_af.ratings.items import QUESTIONS, Item, Key
 from refine_af.ratings.returned import Returned
-from refine_af.ratings.settings import Summary
 from refine_af.ratings.summary import COLUMNS, summary
-from refine_af.tables import write_table
+from refine_af.settings.ratings import Summary
 
 METHODS = ("self-instruct", "refine-af")
 SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"keys":"tasks","span":3,"examples":2}'

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from refine_af.scratch import scratch
+from refine_af.jobs.scratch import scratch
 from tiny import ROOT
 
 WAITING = "waiting for process"

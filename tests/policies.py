@@ -12,10 +12,10 @@ import yaml
 from torch import Tensor
 
 from refine_af.engines.generation import generate
-from refine_af.models import load_tokenizer
+from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.policy import Policy, Row, new_policy
-from refine_af.ppo.settings import Ppo
-from refine_af.settings import Lora
+from refine_af.settings.lora import Lora
+from refine_af.settings.ppo import Ppo
 from tiny import ROOT
 
 # Learns from rows, their scores and the number of the step.
@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = {
         "stop": ["Task"],
     },
     "reward": {
-        "scorer": "refine_af.rewards.Scorer",
+        "scorer": "refine_af.rewards.scorer.Scorer",
         "model": "reward_model",
         "evaluator": "evaluator",
         "max_length": 64,

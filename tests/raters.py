@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Script
+from refine_af.files.rows import write_records, write_rows
 from refine_af.ratings.items import ANSWERS, QUESTIONS, Key
 from refine_af.ratings.returned import COLUMNS, FORMAT
-from refine_af.records import Instance, UserPrediction, write_records, write_rows
+from refine_af.records.evaluation import UserPrediction
+from refine_af.records.instances import Instance
 from tiny import ROOT
 
 METHODS = ("self-instruct", "refine-af")

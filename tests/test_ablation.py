@@ -22,11 +22,11 @@ from policies import (
     ppo_settings,
 )
 from refine_af.errors import InputError
-from refine_af.models import load_backbone, load_tokenizer
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.ppo.ablation import KINDS, GroupLearner
 from refine_af.ppo.checkpoint import copied, put_back
 from refine_af.ppo.policy import Policy, Row, new_policy
-from refine_af.stopwatch import Stopwatch
 
 ALGORITHMS = ("rloo", "grpo")
 SCORES = [0.3, -0.2, 0.9, 0.1, -0.6, 0.5, 0.4, -0.1]

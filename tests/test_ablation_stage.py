@@ -12,12 +12,13 @@ import torch
 
 from policies import SETTINGS, WATCH, moved_policy, ppo_settings
 from ppo import main
-from refine_af.models import load_tokenizer
+from refine_af.files.rows import read_rows, write_records
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.ablation import GroupLearner
 from refine_af.ppo.training import metric_columns, step_instructions
-from refine_af.records import Instruction, read_rows, write_records
-from refine_af.settings import PpoWatch
-from refine_af.stopwatch import Stopwatch
+from refine_af.records.instructions import Instruction
+from refine_af.settings.watch import PpoWatch
 from test_ablation import ALGORITHMS, SCORES, answers
 from tiny import sentence
 

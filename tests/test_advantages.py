@@ -18,7 +18,7 @@ from refine_af.ppo.advantages import (
     value_losses,
     whitened,
 )
-from refine_af.ppo.settings import Kl
+from refine_af.settings.ppo import Kl
 
 
 def test_reward_is_the_kl_penalty_and_the_score_on_the_last_token() -> None:

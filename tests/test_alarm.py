@@ -15,15 +15,16 @@ import yaml
 import ppo as stage2
 from policies import SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
+from refine_af.files.rows import write_records
 from refine_af.ppo.alarm import Alarm, alarms, new_alarms, text_figures
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
-from refine_af.ppo.settings import Reward
 from refine_af.ppo.training import Step, Trainer
-from refine_af.prompts import prompt_of
-from refine_af.records import Instruction, write_records
-from refine_af.rewards import COMPONENTS, Triplet
-from refine_af.settings import Alarms, PpoWatch
+from refine_af.prompts.templates import prompt_of
+from refine_af.records.instructions import Instruction
+from refine_af.rewards.scorer import COMPONENTS, Triplet
+from refine_af.settings.reward import Reward
+from refine_af.settings.watch import Alarms, PpoWatch
 from tiny import ROOT, make_taught
 
 Row = dict[str, Any]
@@ -248,7 +249,7 @@ def answering(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def trained(
     backbone: Path, judge: Callable[[Triplet], dict[str, float]], **changes: Any
 ) -> list[Step]:
-    from refine_af.models import load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
 
     weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -1.0}
     settings = ppo_settings(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from refine_af.command_line import run
 from refine_af.errors import InputError
-from refine_af.ppo.settings import Kl
+from refine_af.jobs.command_line import run
+from refine_af.settings.ppo import Kl
 
 KL = '{"coefficient": 0.2, "adaptive": true, "target": 6.0, "horizon": 10000.0}'
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refine_af.completions import REASONS, Pair, judged, parse_completion, refusal, refusals
+from refine_af.prompts.completions import REASONS, Pair, judged, parse_completion, refusal, refusals
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from refine_af.demo.corpus import draw_example, draw_task, examples_document, list_document, spoil
 from refine_af.demo.families import FAMILIES, HELD_OUT, TRAINING, UNANSWERABLE
-from refine_af.settings import InstructionFilter
-from refine_af.task_lists import refusal
+from refine_af.prompts.task_lists import refusal
+from refine_af.settings.instructions import InstructionFilter
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "demo/config.yaml").read_text())
 

@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from refine_af.command_line import run
 from refine_af.demo.corpus import EXAMPLES_HEADER, LIST_HEADER, draw_task
 from refine_af.demo.families import TRAINING
-from refine_af.demo.settings import Demo
-from refine_af.experiment import canonical
-from refine_af.human_tasks import read_seeds
+from refine_af.jobs.command_line import canonical, run
+from refine_af.records.human_tasks import read_seeds
+from refine_af.settings.demo import Demo
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
@@ -154,9 +153,9 @@ def test_the_tokenizer_loses_nothing_and_begins_texts(tokenizer: Path) -> None:
 
 def test_a_prompt_tokenised_in_two_parts_reads_as_one(tokenizer: Path) -> None:
     from refine_af.demo.tokenizer import read_tokenizer
-    from refine_af.models import encode
-    from refine_af.prompts import read_prompt
-    from refine_af.task_lists import task_list
+    from refine_af.models.backbones import encode
+    from refine_af.prompts.task_lists import task_list
+    from refine_af.prompts.templates import read_prompt
 
     loaded, random, prompts = read_tokenizer(tokenizer), Random(4), ROOT / "demo/prompts"
     for _ in range(50):
@@ -212,7 +211,7 @@ def test_orthogonal_matrices_have_singular_values_near_one() -> None:
 def test_a_backbone_is_a_checkpoint_and_the_same_every_time(
     name: str, script: ModuleType, tokenizer: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    from refine_af.models import load_backbone, load_tokenizer
+    from refine_af.models.backbones import load_backbone, load_tokenizer
 
     for run_name in ("first", "second"):
         command(script.backbone, name=name, tokenizer=tokenizer, backbone=tmp_path / run_name)
@@ -226,8 +225,8 @@ def test_a_backbone_is_a_checkpoint_and_the_same_every_time(
 def test_the_judges_are_checkpoints_and_the_same_every_time(
     script: ModuleType, tokenizer: Path, tmp_path: Path
 ) -> None:
-    from refine_af.ppo.settings import Reward
-    from refine_af.rewards import COMPONENTS, Scorer, Triplet
+    from refine_af.rewards.scorer import COMPONENTS, Scorer, Triplet
+    from refine_af.settings.reward import Reward
 
     folders = {}
     for turn in ("first", "second"):

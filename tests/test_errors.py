@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from refine_af.experiment import canonical, read_experiment
+from refine_af.jobs.command_line import canonical
+from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, tiny_config, write_experiment
 from workflow import snakemake
 

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from refine_af.errors import InputError
-from refine_af.experiment import canonical, checkpoint_folder, read_experiment
+from refine_af.jobs.command_line import canonical
+from refine_af.workflow.configuration import read_experiment
+from refine_af.workflow.paths import checkpoint_folder
 from tiny import ROOT
 
 

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 import exports as script
 from conftest import Script
 from made_up_run import write_csv
-from refine_af.data_card import card_of
 from refine_af.errors import InputError
-from refine_af.experiment import canonical, read_experiment
-from refine_af.exports import alpaca, column_kinds, columns, counts_of, whole_characters
-from refine_af.provenance import Provenance, provenance
-from refine_af.records import Instance, write_records
+from refine_af.exports.card import card_of
+from refine_af.exports.formats import alpaca, column_kinds, columns, counts_of, whole_characters
+from refine_af.exports.provenance import Provenance, provenance
+from refine_af.files.rows import write_records
+from refine_af.jobs.command_line import canonical
+from refine_af.records.instances import Instance
+from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT
 
 ODD = 'a\x00b\ud800\u2028\U0001f600 "quoted" | `x` \\ </script>\r\n é'
@@ -139,7 +141,7 @@ def test_the_card_tells_the_runs_own_numbers(origin: Provenance, tmp_path: Path)
         # .25, .5, .75: the standard deviation is that of the population, sqrt(1/24)
         "| `reward` | 0.5000 | 0.2041 | 0.2500 | 0.5000 | 0.7500 |",
         "| `naturalness` | 0.9000 | 0.0000 | 0.9000 | 0.9000 | 0.9000 |",
-        "The components are given by `refine_af.rewards.Scorer`: model `OpenAssistant/oasst-rm-2.1",
+        "The components are given by `refine_af.rewards.scorer.Scorer`: model `OpenAssistant/oasst",
         "1 instances held half a character",
         "| model | `mistralai/Mistral-7B-v0.1@7231864981174d9bee8c7687c24c8344414eae6b` |",
         "| seed of the pairs | 42 |",

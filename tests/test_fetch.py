@@ -30,7 +30,7 @@ from fetching import (
 from refine_af.errors import InputError
 from refine_af.fetch.files import constant_of
 from refine_af.fetch.superni_tasks import read_task_digests
-from refine_af.prompts import read_prompt
+from refine_af.prompts.templates import read_prompt
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from made_up_run import answer, make_run, write_rows
-from refine_af.command_line import run
+from refine_af.jobs.command_line import run
 from report import main
 
 SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"

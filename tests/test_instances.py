@@ -19,12 +19,10 @@ import instances as script
 import instances_replies
 from conftest import Script
 from policies import moved_policy
-from refine_af.completions import Pair
 from refine_af.engines.replies import Finish, Reply
 from refine_af.engines.reply_log import LoggedReply, ReplyLog
 from refine_af.errors import InputError
-from refine_af.experiment import canonical, read_experiment
-from refine_af.fields import Section
+from refine_af.files.rows import read_records, write_records
 from refine_af.instances.parsing import (
     REASONS,
     Kept,
@@ -38,11 +36,18 @@ from refine_af.instances.parsing import (
 from refine_af.instances.replies import Writing, in_rounds
 from refine_af.instances.rounds import requests_of, rounds_of
 from refine_af.instances.scores import ScoreLog
-from refine_af.prompts import prompt_of
-from refine_af.records import Instance, Instruction, Rejected, read_records, write_records
-from refine_af.rewards import COMPONENTS, Scorer, Triplet
-from refine_af.segments import read_segment
-from refine_af.settings import Instances, ParsedWatch, Sampling
+from refine_af.jobs.command_line import canonical
+from refine_af.prompts.completions import Pair
+from refine_af.prompts.templates import prompt_of
+from refine_af.records.instances import Instance, Rejected
+from refine_af.records.instructions import Instruction
+from refine_af.records.segments import read_segment
+from refine_af.rewards.scorer import COMPONENTS, Scorer, Triplet
+from refine_af.settings.fields import Section
+from refine_af.settings.instances import Instances
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.watch import ParsedWatch
+from refine_af.workflow.configuration import read_experiment
 from tiny import tiny_config
 
 PROMPT = prompt_of("Examples:\nTask: {instruction}\n", {"instruction"}, "prompt")

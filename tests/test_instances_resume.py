@@ -169,7 +169,7 @@ def test_only_missing_scores_are_asked_for(
     given = halves(world, pool, tmp_path)[1]
     second_half.segment(**given)
     shutil.rmtree(tmp_path / "segment")
-    import refine_af.rewards as rewards
+    import refine_af.rewards.scorer as rewards
 
     with monkeypatch.context() as patched:
         patched.setattr(rewards, "Scorer", lambda *_: pytest.fail("the judges are loaded"))

@@ -21,16 +21,19 @@ import instructions as script
 from conftest import Script
 from refine_af.engines.replies import Engine, Reply
 from refine_af.errors import InputError
-from refine_af.experiment import canonical, read_experiment
-from refine_af.fields import Section
 from refine_af.instructions.bootstrapping import Carry, Segment, bootstrap, carry_of
 from refine_af.instructions.pool import Pool, run_on
 from refine_af.instructions.rounds import COLUMNS, REASONS, RoundLog
-from refine_af.progress import Progress
-from refine_af.prompts import Prompt, prompt_of
-from refine_af.records import Instruction, Seed
-from refine_af.settings import Instructions, YieldWatch
-from refine_af.task_lists import decoding, items, refusal, task_list
+from refine_af.jobs.command_line import canonical
+from refine_af.jobs.progress import Progress
+from refine_af.prompts.task_lists import decoding, items, refusal, task_list
+from refine_af.prompts.templates import Prompt, prompt_of
+from refine_af.records.human_tasks import Seed
+from refine_af.records.instructions import Instruction
+from refine_af.settings.fields import Section
+from refine_af.settings.instructions import Instructions
+from refine_af.settings.watch import YieldWatch
+from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, tiny_config
 
 PROMPT = prompt_of("Come up with tasks:\n{tasks}", {"tasks"}, "prompt")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from refine_af.intervals import (
+from refine_af.metrics.intervals import (
     bootstrap_difference,
     share,
     share_difference,
     spearman,
     spearman_interval,
 )
-from refine_af.significance import flip_test, mean_over_tasks, wins
+from refine_af.metrics.significance import flip_test, mean_over_tasks, wins
 
 
 def interval(

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from killing import draws, killed, landed_from, writes
 from refine_af.errors import InputError
-from refine_af.journal import Journal
-from refine_af.records import json_line
+from refine_af.files.journal import Journal
+from refine_af.files.rows import json_line
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

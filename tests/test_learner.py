@@ -21,15 +21,11 @@ from policies import (
     ppo_settings,
 )
 from refine_af.errors import InputError
-from refine_af.ppo.advantages import (
-    generalized_advantages,
-    token_rewards,
-    whitened,
-)
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.ppo.advantages import generalized_advantages, token_rewards, whitened
 from refine_af.ppo.checkpoint import copied
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy, Predictions, Row
-from refine_af.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -123,7 +119,7 @@ def test_ratio_is_exactly_1_before_the_first_update(
     tiny_llama: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("refine_af.models.precision", lambda: precision)
+    monkeypatch.setattr("refine_af.models.backbones.precision", lambda: precision)
     policy = moved_policy(tiny_llama)
     assert policy.model.dtype == precision
     rows, scores = many_rows()

@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerFast
 
 from refine_af.engines.generation import generate
 from refine_af.errors import InputError
-from refine_af.lora import with_lora
-from refine_af.models import encode, load_backbone, load_tokenizer
-from refine_af.settings import Lora, Sampling
+from refine_af.models.backbones import encode, load_backbone, load_tokenizer
+from refine_af.models.lora import with_lora
+from refine_af.settings.lora import Lora
+from refine_af.settings.sampling import Sampling
 
 
 @pytest.fixture(scope="module")

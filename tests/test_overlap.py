@@ -13,10 +13,12 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from made_up_run import instance, write_rows
 from overlap import main
-from refine_af.command_line import run
-from refine_af.overlap import Evaluated, overlaps, shared_ngrams
-from refine_af.records import Instance, Overlap, read_records
-from refine_af.settings import OverlapBounds
+from refine_af.files.rows import read_records
+from refine_af.jobs.command_line import run
+from refine_af.overlap.comparison import Evaluated, overlaps, shared_ngrams
+from refine_af.records.instances import Instance
+from refine_af.records.overlap import Overlap
+from refine_af.settings.overlap import OverlapBounds
 
 BOUNDS = OverlapBounds(ngram=13, rouge_l="0.7", words=4)
 THIRTEEN = "a definition of thirteen words that nobody would write twice by chance, I think"

@@ -9,10 +9,10 @@ import torch
 
 from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
 from refine_af.errors import InputError
-from refine_af.models import load_backbone
+from refine_af.models.backbones import load_backbone
 from refine_af.ppo.policy import Policy, new_policy
 from refine_af.ppo.recomputation import recompute_layers
-from refine_af.settings import Lora
+from refine_af.settings.lora import Lora
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_recomputed_layers_give_the_very_gradient(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("refine_af.models.precision", lambda: precision)
+    monkeypatch.setattr("refine_af.models.backbones.precision", lambda: precision)
     policy = moved_policy(request.getfixturevalue(backbone), quantization)
     assert policy.model.dtype == precision
     kept, found = [], []

@@ -18,29 +18,24 @@ from pydantic import ValidationError
 
 from policies import SETTINGS, WATCH, ppo_settings
 from ppo import main
-from refine_af.completions import Pair
 from refine_af.engines.generation import Completion, generate
 from refine_af.errors import InputError
-from refine_af.experiment import read_experiment
+from refine_af.files.rows import write_records
 from refine_af.instances.rounds import requests_of
-from refine_af.judges import RewardModel
-from refine_af.models import load_tokenizer
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment, Rollout
-from refine_af.ppo.settings import Weights
-from refine_af.ppo.training import (
-    PHASES,
-    Trainer,
-    metric_columns,
-    score_figures,
-    step_instructions,
-)
-from refine_af.prompts import prompt_of
+from refine_af.ppo.training import PHASES, Trainer, metric_columns, score_figures, step_instructions
+from refine_af.prompts.completions import Pair
+from refine_af.prompts.templates import prompt_of
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, write_records
-from refine_af.rewards import COMPONENTS, MARKERS, Triplet
-from refine_af.settings import PpoWatch
-from refine_af.stopwatch import Stopwatch
+from refine_af.records.instructions import Instruction
+from refine_af.rewards.judges import RewardModel
+from refine_af.rewards.scorer import COMPONENTS, MARKERS, Triplet
+from refine_af.settings.reward import Weights
+from refine_af.settings.watch import PpoWatch
+from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, make_taught
 
 

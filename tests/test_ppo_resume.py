@@ -19,7 +19,7 @@ from killing import How, draws, killed, landed_from, writes
 from orphans import side_by_side
 from policies import SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
-from refine_af.fixed_prompts import Answer
+from refine_af.files.rows import write_records
 from refine_af.ppo.checkpoint import (
     Checkpoint,
     copied,
@@ -30,11 +30,12 @@ from refine_af.ppo.checkpoint import (
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollouts import read_answers
-from refine_af.ppo.settings import Ppo
 from refine_af.ppo.training import Trainer
-from refine_af.records import Instruction, write_records
-from refine_af.rewards import Scorer
-from refine_af.settings import PpoWatch
+from refine_af.records.fixed_prompts import Answer
+from refine_af.records.instructions import Instruction
+from refine_af.rewards.scorer import Scorer
+from refine_af.settings.ppo import Ppo
+from refine_af.settings.watch import PpoWatch
 from test_journal import largest_file
 from tiny import sentence
 

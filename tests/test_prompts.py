@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
-from refine_af.progress import duration
-from refine_af.prompts import prompt_of, read_prompt
+from refine_af.jobs.progress import duration
+from refine_af.prompts.templates import prompt_of, read_prompt
 from refine_af.randomness import derived_seed
 
 

@@ -22,14 +22,14 @@ import ratings
 from conftest import Script
 from raters import CELLS, METHODS
 from refine_af.errors import InputError
-from refine_af.fields import Section
 from refine_af.randomness import derived_seed
 from refine_af.ratings.agreement import agreement
 from refine_af.ratings.items import QUESTIONS, Key, read_key, reviewed
 from refine_af.ratings.page import embedded
 from refine_af.ratings.returned import read_all, read_returned
-from refine_af.ratings.settings import Page, Ratings, Summary
-from refine_af.report.settings import Report
+from refine_af.settings.fields import Section
+from refine_af.settings.ratings import Page, Ratings, Summary
+from refine_af.settings.report import Report
 from tiny import ROOT
 
 # Fleiss (1971), as Wikipedia's "Fleiss' kappa" works it: 10 subjects, 14 raters, 5 categories.

@@ -11,16 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
-from refine_af.human_tasks import read_seeds
-from refine_af.landing import check_free, whole_file, whole_folder
-from refine_af.records import (
-    Instance,
-    Prediction,
-    json_line,
-    read_records,
-    read_rows,
-    write_records,
-)
+from refine_af.files.landing import check_free, whole_file, whole_folder
+from refine_af.files.rows import json_line, read_records, read_rows, write_records
+from refine_af.records.evaluation import Prediction
+from refine_af.records.human_tasks import read_seeds
+from refine_af.records.instances import Instance
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 

@@ -25,8 +25,8 @@ from made_up_run import (
     write_csv,
     write_rows,
 )
-from refine_af.command_line import run
-from refine_af.intervals import spearman_interval
+from refine_af.jobs.command_line import run
+from refine_af.metrics.intervals import spearman_interval
 from refine_af.report.changes import Change
 from refine_af.report.pages import safe, said
 from refine_af.report.trends import smoothed, trend

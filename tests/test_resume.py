@@ -23,8 +23,8 @@ from fake_completions import Answer, completion, serving
 from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
 from refine_af.errors import InputError
-from refine_af.scratch import Place, landed_meanwhile, mark_landed
-from refine_af.settings import Server
+from refine_af.jobs.scratch import Place, landed_meanwhile, mark_landed
+from refine_af.settings.servers import Server
 from test_instructions import RESULTS, flags, inputs, with_
 from tiny import ROOT, WORDS
 

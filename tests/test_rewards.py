@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from refine_af.errors import InputError
-from refine_af.judges import RewardModel
-from refine_af.ppo.settings import JUDGES, Reward, Weights
-from refine_af.rewards import (
+from refine_af.rewards.judges import RewardModel
+from refine_af.rewards.scorer import (
     COMPONENTS,
     Scorer,
     Triplet,
@@ -23,6 +22,7 @@ from refine_af.rewards import (
     reward_model_ids,
     reward_model_text,
 )
+from refine_af.settings.reward import JUDGES, Reward, Weights
 
 PAPER = Weights(
     reward_model=0.0078,

@@ -14,7 +14,7 @@ from refine_af.engines.replies import Engine, LateEngine, Reply
 from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
 from refine_af.instructions.rounds import Round, RoundLog
-from refine_af.progress import Progress
+from refine_af.jobs.progress import Progress
 
 PROMPTS = ["a", "b", "c", "d"]
 

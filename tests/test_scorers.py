@@ -18,12 +18,15 @@ import ppo as stage2
 from policies import SETTINGS, WATCH, ppo_settings
 from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
-from refine_af.ppo.settings import Reward
-from refine_af.records import Instance, Instruction, read_records, write_records
-from refine_af.rewards import Triplet
-from refine_af.scorers import Judge, load_scorer
-from refine_af.settings import Instances, PpoWatch
-from refine_af.sources import module_file
+from refine_af.files.rows import read_records, write_records
+from refine_af.records.instances import Instance
+from refine_af.records.instructions import Instruction
+from refine_af.rewards.own_code import module_file
+from refine_af.rewards.scorer import Triplet
+from refine_af.rewards.scorers import Judge, load_scorer
+from refine_af.settings.instances import Instances
+from refine_af.settings.reward import Reward
+from refine_af.settings.watch import PpoWatch
 from tiny import ROOT, tiny_config, write_experiment
 from workflow import snakemake
 
@@ -161,10 +164,10 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
     [
         ({"scorer": "no_module"}, "scorer"),
         ({"scorer": "a..b"}, "scorer"),
-        ({"scorer": "refine_af.rewards.Scorer"}, "needs both judges, model and evaluator"),
+        ({"scorer": "refine_af.rewards.scorer.Scorer"}, "needs both judges, model and evaluator"),
         (
-            {"scorer": "refine_af.rewards.Scorer", "model": "m", "evaluator": "e"},
-            "weights are for brief, fits, and refine_af.rewards.Scorer gives coherence, natural",
+            {"scorer": "refine_af.rewards.scorer.Scorer", "model": "m", "evaluator": "e"},
+            "weights are for brief, fits, and refine_af.rewards.scorer.Scorer gives coherence, na",
         ),
         ({"weights": {"constant": 0.0, "unparseable": 0.0}}, "no component is weighed"),
         ({"weights": BRIEF["weights"] | {"reward": 1.0}}, "'reward' is no name for a component"),

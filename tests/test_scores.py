@@ -15,7 +15,7 @@ from rouge_score import rouge_scorer
 
 import scores
 from refine_af.errors import InputError
-from refine_af.scores import exact_match, rouge_l
+from refine_af.metrics.scores import exact_match, rouge_l
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
-from refine_af.scratch import READ_WHOLE, fingerprint, scratch
+from refine_af.jobs.scratch import READ_WHOLE, fingerprint, scratch
+from refine_af.jobs.sources import code_digest
 from tiny import ROOT
 
 MINE, OTHER = "ab" * 32, "cd" * 32
@@ -30,8 +31,8 @@ LIMIT_S = 30.0
 HOLDER = """
 import sys, time
 from pathlib import Path
-from refine_af.command_line import run
-from refine_af.scratch import scratch
+from refine_af.jobs.command_line import run
+from refine_af.jobs.scratch import scratch
 
 def main(*, folder: Path, stamp: str, go: Path) -> None:
     with scratch(folder, stamp) as place:
@@ -157,9 +158,9 @@ def test_of_many_that_start_at_once_one_holds_it_at_a_time(tmp_path: Path) -> No
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "import refine_af.scratch\n"
-        "from refine_af.scratch import scratch\n"
-        "refine_af.scratch.POLL_S = 0.001\n"
+        "import refine_af.jobs.scratch\n"
+        "from refine_af.jobs.scratch import scratch\n"
+        "refine_af.jobs.scratch.POLL_S = 0.001\n"
         "for _ in range(10):\n"
         "    with scratch(Path('deep/cell'), sys.argv[1]) as place:\n"
         "        file = place.folder.parent / 'count'\n"
@@ -249,8 +250,9 @@ def project(place: Path) -> Path:
     (place / "empty").mkdir()
     (place / "seeds.jsonl").write_bytes(b"s" * 2 * READ_WHOLE)
     (place / "prompt.txt").write_text("Task:")
-    (place / "stage.py").write_text("import module")
-    (place / "module.py").write_text("")
+    (place / "refine_af").mkdir()
+    (place / "stage.py").write_text("import refine_af.module")
+    (place / "refine_af" / "module.py").write_text("")
     for path in place.rglob("*"):
         os.utime(path, ns=(0, 1_000_000_007))
     return place
@@ -265,7 +267,7 @@ def stamp(place: Path, **given: object) -> str:
         "adapter": None,
         "earlier": [place / "prompt.txt", place / "empty"],
     }
-    return fingerprint(usual | given, [place / "stage.py", place / "module.py"])  # type: ignore[arg-type]
+    return fingerprint(usual | given, code=code_digest(place / "stage.py"))  # type: ignore[arg-type]
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -283,10 +285,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
         place / "seeds.jsonl", b"s" * (2 * READ_WHOLE - 1) + b"t"
     ),
     "an input that is a folder now": lambda place: turn_into_folder(place / "seeds.jsonl"),
-    "the code": lambda place: (place / "stage.py").write_text("import module "),
-    "a module": lambda place: (place / "module.py").write_text("pass"),
+    "the code": lambda place: (place / "stage.py").write_text("import refine_af.module, sys"),
+    "a module": lambda place: (place / "refine_af" / "module.py").write_text("pass"),
     "two files' contents, exchanged": lambda place: exchange(
-        place / "stage.py", place / "module.py"
+        place / "prompt.txt", place / "model" / "config.json"
     ),
 }
 
@@ -338,8 +340,8 @@ def test_values_of_every_kind_are_told_apart(tmp_path: Path) -> None:
 def test_only_equal_values_have_equal_stamps(
     one: dict[str, str | None], other: dict[str, str | None]
 ) -> None:
-    assert (fingerprint(one, []) == fingerprint(other, [])) == (one == other)
-    assert fingerprint(dict(reversed(one.items())), []) == fingerprint(one, [])
+    assert (fingerprint(one, code="") == fingerprint(other, code="")) == (one == other)
+    assert fingerprint(dict(reversed(one.items())), code="") == fingerprint(one, code="")
 
 
 def test_moving_and_touching_change_nothing(tmp_path: Path) -> None:
@@ -370,4 +372,4 @@ def in_folder(folder: Path) -> Iterator[None]:
 
 def test_an_input_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no-such-file"):
-        fingerprint({"seeds": tmp_path / "no-such-file"}, [])
+        fingerprint({"seeds": tmp_path / "no-such-file"}, code="")

@@ -33,7 +33,8 @@ from refine_af.engines.server import load_server, wait_before
 from refine_af.engines.server_answers import read_answer
 from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
 from refine_af.errors import InputError
-from refine_af.settings import Sampling, Server
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-Tr0ub4dor/3+secret=="

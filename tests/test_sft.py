@@ -18,9 +18,11 @@ import yaml
 
 import sft as script
 from fine_tuning import DEMO, FIXED, LORA, PAPER, WATCH, asked, instance, segment, settings
-from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.records import Instance, Overlap, write_records
+from refine_af.files.documents import read_document
+from refine_af.files.rows import write_records
+from refine_af.records.instances import Instance
+from refine_af.records.overlap import Overlap
 from refine_af.sft.examples import (
     Encodings,
     encoded,
@@ -266,11 +268,11 @@ def test_lora_targets_that_cannot_be_are_named(
 def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations(
     tiny_llama: Path,
 ) -> None:
-    from refine_af.models import encode, load_tokenizer
-    from refine_af.prompts import read_prompt
-    from refine_af.records import EvaluationInstance
+    from refine_af.models.backbones import encode, load_tokenizer
+    from refine_af.prompts.templates import read_prompt
+    from refine_af.records.evaluation import EvaluationInstance
+    from refine_af.settings.superni import Superni
     from refine_af.sft.rows import IGNORED, row
-    from refine_af.superni.settings import Superni
     from refine_af.superni.zero_shot import task_prompts
 
     tokenizer = load_tokenizer(tiny_llama)
@@ -298,8 +300,8 @@ def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations
 
 def test_a_tuned_model_gives_the_answer_and_stops(tmp_path: Path, tiny_llama: Path) -> None:
     from refine_af.engines.generation import generate
-    from refine_af.models import load_backbone, load_tokenizer
-    from refine_af.settings import Sampling
+    from refine_af.models.backbones import load_backbone, load_tokenizer
+    from refine_af.settings.sampling import Sampling
 
     rows = [instance(number, f"Name word {number}", "apple", "Yes") for number in range(60)]
     rows.append(instance(60, "Name " * 300))

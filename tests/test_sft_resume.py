@@ -17,9 +17,9 @@ import sft as stage
 from fine_tuning import LORA, asked, contents, flags, instance
 from killing import How, draws, killed, landed_from, writes
 from refine_af.errors import InputError
-from refine_af.settings import Lora
+from refine_af.models.snapshots import newest_snapshot, save_snapshot
+from refine_af.settings.lora import Lora
 from refine_af.sft.trainer import Trainer
-from refine_af.snapshots import newest_snapshot, save_snapshot
 from test_journal import largest_file
 from tiny import sentence
 

@@ -22,12 +22,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 import sft as stage
 from fine_tuning import asked, flags, instance, settings
 from refine_af.errors import InputError
-from refine_af.experiment import read_experiment
-from refine_af.models import load_backbone
-from refine_af.processes import Processes
+from refine_af.jobs.processes import Processes
+from refine_af.models.backbones import load_backbone
 from refine_af.sft import attention, training
 from refine_af.sft.attention import keeps_rows_apart, without_padding
 from refine_af.sft.trainer import Trainer
+from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, sentence, tiny_config, write_experiment
 from workflow import snakemake
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from refine_af.significance import Wins, flip_test, mean_over_tasks, wins
+from refine_af.metrics.significance import Wins, flip_test, mean_over_tasks, wins
 
 TASKS = ["a", "b", "c", "b", "a", "d"]
 DIFFERENCES = [1.0, 0.5, -2.0, -0.5, 2.0, 0.25]  # a +3, b 0, c −2, d +0.25

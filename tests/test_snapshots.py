@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from refine_af.snapshots import newest_snapshot, save_snapshot
+from refine_af.models.snapshots import newest_snapshot, save_snapshot
 
 
 def state_of(folder: Path, text: str) -> None:

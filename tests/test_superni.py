@@ -19,13 +19,14 @@ import yaml
 
 import superni
 import superni_replies
-from refine_af.cells import method_and_size
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError
-from refine_af.models import encode, load_tokenizer
-from refine_af.prompts import prompt_of, read_prompt
-from refine_af.records import EvaluationInstance, Prediction, read_records, write_records
-from refine_af.superni.settings import COPIES, Superni
+from refine_af.files.rows import read_records, write_records
+from refine_af.models.backbones import encode, load_tokenizer
+from refine_af.prompts.templates import prompt_of, read_prompt
+from refine_af.records.cells import method_and_size
+from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.settings.superni import COPIES, Superni
 from refine_af.superni.tasks import in_order, part_of, task_instances, task_names
 from refine_af.superni.zero_shot import (
     TaskPrompts,
@@ -209,7 +210,7 @@ def instance(id: str, task: str, definition: str, text: str) -> EvaluationInstan
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_llama: Path) -> Any:
-    from refine_af.models import load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
 
     return load_tokenizer(tiny_llama)
 
@@ -230,7 +231,7 @@ def test_prompts_are_the_official_encoding(tokenizer: Any) -> None:
 
 
 def test_prefix_and_tail_tokenised_apart_are_the_tokens_of_the_whole(tokenizer: Any) -> None:
-    from refine_af.models import encode
+    from refine_af.models.backbones import encode
 
     for name in ("resources/prompts/superni.txt", "demo/prompts/superni.txt"):
         prompt = read_prompt(ROOT / name, {"definition", "input"})
@@ -243,7 +244,7 @@ def test_prefix_and_tail_tokenised_apart_are_the_tokens_of_the_whole(tokenizer: 
 
 
 def test_a_long_input_is_cut_to_the_last_character_that_fits(tokenizer: Any) -> None:
-    from refine_af.models import encode
+    from refine_af.models.backbones import encode
 
     prompt = prompt_of("Do: {definition}\nIn: {input}\nOut:", {"definition", "input"}, "p")
     long = " ".join(f"é{number}" for number in range(500))

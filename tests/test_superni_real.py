@@ -24,10 +24,11 @@ from rouge_score import rouge_scorer
 import scores
 import superni
 import superni_replies
-from refine_af.prompts import read_prompt
-from refine_af.records import EvaluationInstance, Prediction, read_records, write_records
-from refine_af.scores import Reply, summary
-from refine_af.superni.settings import COPIES, Superni
+from refine_af.files.rows import read_records, write_records
+from refine_af.metrics.scores import Reply, summary
+from refine_af.prompts.templates import read_prompt
+from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.settings.superni import COPIES, Superni
 from refine_af.superni.table import copies
 from refine_af.superni.zero_shot import task_prompts
 from tiny import ROOT
@@ -143,7 +144,7 @@ def chosen(**changes: object) -> Superni:
 
 def test_prompts_are_the_official_ones(data: tuple[Rows, dict[str, str]], tiny_llama: Path) -> None:
     """But for the space at the end, without which a model begins a word with its own."""
-    from refine_af.models import load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
 
     rows, shown = data
     prompt = read_prompt(ROOT / "resources/prompts/superni.txt", {"definition", "input"})

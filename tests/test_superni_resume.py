@@ -14,12 +14,13 @@ import superni
 import superni_replies
 from killing import draws, killed, writes
 from orphans import side_by_side
-from refine_af.answers import Answers, greedy, model_of
 from refine_af.engines import generation
+from refine_af.engines.answers import Answers, greedy, model_of
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError
-from refine_af.progress import Progress
-from refine_af.records import EvaluationInstance, Prediction, read_records, write_records
+from refine_af.files.rows import read_records, write_records
+from refine_af.jobs.progress import Progress
+from refine_af.records.evaluation import EvaluationInstance, Prediction
 from test_instances import flags
 from test_superni import asking
 from tiny import sentence
@@ -127,7 +128,9 @@ def test_only_missing_replies_are_asked_for(
     shutil.copytree(root / "kept", tmp_path / "kept")
     given = asked(world, instances, tmp_path, range(PARTS))
     with monkeypatch.context() as patched:
-        patched.setattr("refine_af.models.load_backbone", lambda *_, **__: pytest.fail("loaded"))
+        patched.setattr(
+            "refine_af.models.backbones.load_backbone", lambda *_, **__: pytest.fail("loaded")
+        )
         superni_replies.replies(**given)
         assert parts_in(tmp_path) == parts_in(root)
         # The other cells' prompts decide no reply of this one.

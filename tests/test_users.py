@@ -14,12 +14,13 @@ import yaml
 
 import users
 from killing import killed, writes
-from refine_af.documents import read_document
 from refine_af.errors import InputError
-from refine_af.human_tasks import UserInstruction, read_user_instructions
-from refine_af.records import UserPrediction, read_records
-from refine_af.settings import Users
-from refine_af.users import encodings_of, prompt_for
+from refine_af.files.documents import read_document
+from refine_af.files.rows import read_records
+from refine_af.records.evaluation import UserPrediction
+from refine_af.records.human_tasks import UserInstruction, read_user_instructions
+from refine_af.settings.users import Users
+from refine_af.users.replies import encodings_of, prompt_for
 from test_instances import flags
 from tiny import ROOT
 

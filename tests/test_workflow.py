@@ -215,6 +215,28 @@ def edit_text(name: str) -> Callable[[Run], None]:
     return edit
 
 
+def edit_code(name: str) -> Callable[[Run], None]:
+    """Append a statement to a module of the project."""
+
+    def edit(run: Run) -> None:
+        with open(run.project / name, "a") as file:
+            file.write("EDITED = True\n")
+
+    return edit
+
+
+def replace_in(name: str, old: str, new: str) -> Callable[[Run], None]:
+    """Put other words in a file of the project."""
+
+    def edit(run: Run) -> None:
+        path = run.project / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return edit
+
+
 def edit_config(change: Callable[[dict[str, Any]], None]) -> Callable[[Run], None]:
     def edit(run: Run) -> None:
         path = run.folder / "config.yaml"
@@ -264,22 +286,40 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a touched script": (touch("scripts/ppo.py"), {}),
     "a touched rule file": (touch("rules/ppo.smk"), {}),
     "a touched shared module": (touch("scripts/refine_af/engines/generation.py"), {}),
-    "an edited script, instructions": (edit_text("scripts/instructions.py"), POOLED),
-    "an edited script, ppo": (edit_text("scripts/ppo.py"), {"ppo": 1} | REFINED),
-    "an edited script, instances_replies": (edit_text("scripts/instances_replies.py"), WRITTEN),
-    "an edited script, instances": (edit_text("scripts/instances.py"), SCORED),
-    "an edited script, exports": (edit_text("scripts/exports.py"), {"exports": 2}),
-    "an edited script, sft": (edit_text("scripts/sft.py"), TUNED),
-    "an edited script, report": (edit_text("scripts/report.py"), {"report": 1}),
-    "an edited script, fetch": (edit_text("scripts/fetch.py"), {}),
-    "an edited shared module, novelty": (edit_text("scripts/refine_af/novelty.py"), POOLED),
+    "an edited script, instructions": (edit_code("scripts/instructions.py"), POOLED),
+    "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
+    "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
+    "an edited script, instances": (edit_code("scripts/instances.py"), SCORED),
+    "an edited script, exports": (edit_code("scripts/exports.py"), {"exports": 2}),
+    "an edited script, sft": (edit_code("scripts/sft.py"), TUNED),
+    "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
+    "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
+    "an edited shared module, novelty": (edit_code("scripts/refine_af/metrics/novelty.py"), POOLED),
     "an edited shared module, rewards": (
-        edit_text("scripts/refine_af/rewards.py"),
+        edit_code("scripts/refine_af/rewards/scorer.py"),
         {"ppo": 1, "instances_replies_0": 2} | SCORED,
     ),
     "an edited module of the command line": (
-        edit_text("scripts/refine_af/command_line.py"),
+        edit_code("scripts/refine_af/jobs/command_line.py"),
         {},
+    ),
+    "a comment in a script": (edit_text("scripts/ppo.py"), {}),
+    "a comment in a shared module": (edit_text("scripts/refine_af/files/rows.py"), {}),
+    "a docstring in a record": (
+        replace_in("scripts/refine_af/records/instructions.py", '    """A ', '    """One '),
+        {},
+    ),
+    "a reformatted line": (
+        replace_in(
+            "scripts/refine_af/prompts/templates.py",
+            "from __future__ import",
+            "from  __future__ import",
+        ),
+        {},
+    ),
+    "a property that computes": (
+        replace_in("scripts/refine_af/sft/batches.py", "-(-self.rows //", "-(- 1 * self.rows //"),
+        TUNED,
     ),
     "an edited prompt": (edit_text("demo/prompts/instructions.txt"), POOLED),
     "section instructions": (
@@ -328,16 +368,16 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {},
     ),
     "an edited script, superni": (
-        edit_text("scripts/superni.py"),
+        edit_code("scripts/superni.py"),
         {"superni_predictions": 6} | TABLES,
     ),
     "an edited script, superni_replies": (
-        edit_text("scripts/superni_replies.py"),
+        edit_code("scripts/superni_replies.py"),
         {"superni_instances": 1, "overlap": 4, "superni_replies_0": 6, "superni_predictions": 6}
         | TABLES,
     ),
     "an edited script, users": (
-        edit_text("scripts/users.py"),
+        edit_code("scripts/users.py"),
         {"users_predictions": 5, "users": 1, "ratings_page": 1},
     ),
     "section overlap": (
@@ -345,7 +385,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {"overlap": 4, "report": 1},
     ),
     "an edited script, overlap": (
-        edit_text("scripts/overlap.py"),
+        edit_code("scripts/overlap.py"),
         {"overlap": 4, "report": 1},
     ),
     "section ratings": (

@@ -132,7 +132,7 @@ def make_judges(reward_model: Path, evaluator: Path, tokenizer_folder: Path) -> 
     import torch
     from transformers import AutoTokenizer, GPTNeoXConfig, T5Config, T5ForConditionalGeneration
 
-    from refine_af.rewards import RewardModel
+    from refine_af.rewards.scorer import RewardModel
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ from logging import WARNING, LogRecord
 from pathlib import Path
 from typing import Any
 
-from refine_af.progress import duration
+from refine_af.jobs.progress import duration
 from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain
 from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
 

@@ -19,9 +19,9 @@ from refine_af.demo.corpus import (
     list_document,
 )
 from refine_af.demo.families import FAMILIES, HELD_OUT
-from refine_af.demo.settings import TinyBackbone
 from refine_af.demo.training import train
 from refine_af.randomness import derived_seed
+from refine_af.settings.demo import TinyBackbone
 
 LISTS = 0.12  # share of documents that are lists of tasks
 LIST_ITEMS = 12

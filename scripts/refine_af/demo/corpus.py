@@ -10,7 +10,7 @@ from refine_af.demo import words
 from refine_af.demo.families import TRAINING, UNANSWERABLE
 from refine_af.demo.phrasings import phrase
 from refine_af.demo.solvable import Family, Values, comma, draw_numbers, draw_sentence
-from refine_af.task_lists import task_list
+from refine_af.prompts.task_lists import task_list
 
 NUMBERING = "Task {number}:"
 LIST_HEADER = "Come up with a series of tasks:\n"

@@ -7,8 +7,8 @@ from typing import Any
 
 from refine_af.demo.corpus import Example, Task, draw_example, draw_task
 from refine_af.demo.families import CLASSIFYING, FAMILIES, HELD_OUT, TRAINING
-from refine_af.demo.settings import Demo
 from refine_af.randomness import derived_seed
+from refine_af.settings.demo import Demo
 
 Row = dict[str, Any]
 

@@ -6,13 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from refine_af.demo import words
-from refine_af.demo.solvable import (
-    SOLVABLE,
-    Family,
-    Values,
-    comma,
-    draw_event,
-)
+from refine_af.demo.solvable import SOLVABLE, Family, Values, comma, draw_event
 
 _GROUPS = {
     "animals": words.ANIMALS,

@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from refine_af.demo.corpus import Example, draw_example, draw_task, spoil
 from refine_af.demo.families import FAMILIES, HELD_OUT
-from refine_af.demo.settings import TinyJudge
 from refine_af.demo.solvable import Family
 from refine_af.demo.training import train
-from refine_af.judges import RewardModel, evaluator_logits
 from refine_af.randomness import derived_seed
-from refine_af.rewards import Triplet, answer_ids, evaluator_ids, padded, reward_model_ids
+from refine_af.rewards.judges import RewardModel, evaluator_logits
+from refine_af.rewards.scorer import Triplet, answer_ids, evaluator_ids, padded, reward_model_ids
+from refine_af.settings.demo import TinyJudge
 
 MAX_LENGTH = 256
 HEADS = 4

@@ -19,7 +19,7 @@ from refine_af.demo.corpus import (
 )
 from refine_af.errors import InputError
 from refine_af.randomness import derived_seed
-from refine_af.rewards import MARKERS, Triplet, evaluator_questions
+from refine_af.rewards.scorer import MARKERS, Triplet, evaluator_questions
 
 PAD, START, END = "<pad>", "<s>", "</s>"
 DOCUMENTS = 3000

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from refine_af.progress import Progress
+from refine_af.jobs.progress import Progress
 
 # Newton–Schulz coefficients of Muon (K. Jordan, 2024), which take all singular values near 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)

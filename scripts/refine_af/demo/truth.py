@@ -13,7 +13,7 @@ from refine_af.demo.corpus import LAZY, draw_task
 from refine_af.demo.families import FAMILIES
 from refine_af.demo.phrasings import core
 from refine_af.demo.solvable import Family
-from refine_af.novelty import NoveltyPool
+from refine_af.metrics.novelty import NoveltyPool
 
 SAMPLES = 50  # phrasings of each family that an instruction is compared with
 LONGEST_LOOP = 3  # words that a loop repeats at most

@@ -13,7 +13,7 @@ from refine_af.engines.decoding import Stops, next_tokens, uniforms
 from refine_af.engines.replies import Finish
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
-from refine_af.settings import Sampling
+from refine_af.settings.sampling import Sampling
 
 MARGIN = 128  # columns beyond the longest text: how seldom all texts are moved to the left
 ADMITTED = 8  # new prompts wait until an eighth of the places is free, and are read together

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refine_af.engines.replies import Finish
 from refine_af.errors import InputError
-from refine_af.settings import Sampling
+from refine_af.settings.sampling import Sampling
 
 
 def next_tokens(

@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 
-from refine_af.device_faults import free_cached, gpu_faults, out_of_memory
 from refine_af.engines.batch import Batch, Prefix, Prompts, Row
 from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Finish, Group
 from refine_af.errors import InputError
-from refine_af.models import encode
-from refine_af.progress import Progress
-from refine_af.settings import Sampling
+from refine_af.jobs.progress import Progress
+from refine_af.models.backbones import encode
+from refine_af.models.device_faults import free_cached, gpu_faults, out_of_memory
+from refine_af.settings.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from refine_af.engines.replies import Engine, Finish, LateEngine, Reply
 from refine_af.errors import InputError, shown
-from refine_af.journal import Journal
-from refine_af.records import as_records
+from refine_af.files.journal import Journal
+from refine_af.files.rows import as_records
 
 MOST = 2**63  # what counts anything here is below
 

@@ -16,7 +16,8 @@ from refine_af.engines.server_answers import read_answer
 from refine_af.engines.server_connection import client, completions_url, key_in
 from refine_af.engines.server_words import fit_to_show
 from refine_af.errors import InputError
-from refine_af.settings import Sampling, Server
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Server
 
 # What a server says when it may say otherwise a little later, as it may after any 5xx.
 TRANSIENT = frozenset({408, 409, 425, 429})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from refine_af.engines.replies import Finish, Reply
-from refine_af.settings import Sampling
+from refine_af.settings.sampling import Sampling
 
 # What a count may have beyond `max_new_tokens`. Some servers count one or two more (the end-of-text
 # token, one that was begun), some as many as they draft at a time, and a server may have a least

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from refine_af.engines.generation import completions
 from refine_af.engines.replies import Engine, Reply
-from refine_af.models import load_backbone, load_tokenizer
-from refine_af.settings import Sampling
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.settings.sampling import Sampling
 
 
 def load_writer(

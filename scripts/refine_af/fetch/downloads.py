@@ -12,7 +12,7 @@ import httpx2
 
 from refine_af.errors import InputError, shown
 from refine_af.fetch.pinned import Pinned, listed
-from refine_af.progress import Progress
+from refine_af.jobs.progress import Progress
 
 CONNECTIONS = 4
 LONGEST_WAIT_S = 30.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from refine_af.errors import InputError, shown
 from refine_af.fetch.pinned import Pinned, in_mirror, mirror_folder, mirrored, names_in_mirror
-from refine_af.fetch.settings import Fetch, RemoteFile
 from refine_af.fetch.superni_tasks import TaskDigest, references_digest
+from refine_af.settings.fetch import Fetch, RemoteFile
 
 FILES = ("seed_tasks", "user_oriented_instructions")
 

@@ -28,7 +28,7 @@ from refine_af.fetch.checkpoint_files import (
 from refine_af.fetch.downloads import TRANSIENT, client, download, wait_before
 from refine_af.fetch.local_checkpoints import how_to_mirror
 from refine_af.fetch.pinned import Pinned
-from refine_af.fetch.settings import Fetch
+from refine_af.settings.fetch import Fetch
 
 Answer = TypeVar("Answer")
 

@@ -13,9 +13,9 @@ from refine_af.fetch.checkpoint_files import (
     needed_files,
 )
 from refine_af.fetch.pinned import check_digest, mirror_folder
-from refine_af.fetch.settings import Fetch
-from refine_af.landing import whole_folder
-from refine_af.progress import Progress
+from refine_af.files.landing import whole_folder
+from refine_af.jobs.progress import Progress
+from refine_af.settings.fetch import Fetch
 
 
 def mirrored_checkpoint(checkpoint: HubCheckpoint, settings: Fetch, mirror: str) -> Path:

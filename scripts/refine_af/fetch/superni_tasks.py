@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
-from refine_af.records import read_records
+from refine_af.files.rows import read_records
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
 OFFICIAL_INSTANCES = 100

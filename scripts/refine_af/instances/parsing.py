@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from refine_af import completions
 from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
+from refine_af.prompts import completions
 from refine_af.randomness import derived_seed
-from refine_af.records import Instance, Instruction, Rejected
-from refine_af.settings import Instances, ParsedWatch
+from refine_af.records.instances import Instance, Rejected
+from refine_af.records.instructions import Instruction
+from refine_af.settings.instances import Instances
+from refine_af.settings.watch import ParsedWatch
 
 REASONS = ("no output", *completions.REASONS, "surplus")
 

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from refine_af.completions import parse_completion
 from refine_af.engines.replies import Reply
 from refine_af.engines.reply_log import LoggedReply, ReplyLog
 from refine_af.errors import InputError, shown
 from refine_af.instances.rounds import requests_of
-from refine_af.progress import Progress
-from refine_af.prompts import Prompt
-from refine_af.records import Instruction
-from refine_af.settings import Instances, ParsedWatch
+from refine_af.jobs.progress import Progress
+from refine_af.prompts.completions import parse_completion
+from refine_af.prompts.templates import Prompt
+from refine_af.records.instructions import Instruction
+from refine_af.settings.instances import Instances
+from refine_af.settings.watch import ParsedWatch
 
 
 class Writing:

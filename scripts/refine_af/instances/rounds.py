@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from refine_af.cells import check_method
 from refine_af.engines.replies import Engine, LateEngine
 from refine_af.errors import InputError
-from refine_af.prompts import Prompt
+from refine_af.prompts.templates import Prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction
-from refine_af.settings import Instances
+from refine_af.records.cells import check_method
+from refine_af.records.instructions import Instruction
+from refine_af.settings.instances import Instances
 
 
 def adapter_of(method: str, ppo: Path | None) -> Path | None:

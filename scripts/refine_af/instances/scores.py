@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from refine_af.device_faults import device_faults
 from refine_af.errors import InputError, shown
-from refine_af.journal import Journal
-from refine_af.rewards import Triplet
-from refine_af.scorers import Judge, Scores, is_score
+from refine_af.files.journal import Journal
+from refine_af.models.device_faults import device_faults
+from refine_af.rewards.scorer import Triplet
+from refine_af.rewards.scorers import Judge, Scores, is_score
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 from refine_af.errors import InputError, shown
 from refine_af.instructions.pool import Pool
 from refine_af.instructions.rounds import Round, RoundLog
-from refine_af.prompts import Prompt
+from refine_af.prompts.task_lists import items, refusal
+from refine_af.prompts.templates import Prompt
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, RejectedInstruction, Seed
-from refine_af.segments import instruction_id
-from refine_af.settings import Instructions, YieldWatch
-from refine_af.task_lists import items, refusal
+from refine_af.records.human_tasks import Seed
+from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.segments import instruction_id
+from refine_af.settings.instructions import Instructions
+from refine_af.settings.watch import YieldWatch
 
 ADVICE = {
     "no room": "the prompts fill the model's context: shorten the prompt file or the seeds, or "

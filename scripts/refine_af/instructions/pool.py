@@ -9,12 +9,13 @@ from pathlib import Path
 
 from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
-from refine_af.novelty import NoveltyPool
+from refine_af.metrics.novelty import NoveltyPool
+from refine_af.prompts.task_lists import task_list
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction, RejectedInstruction, Seed
-from refine_af.segments import instruction_id
-from refine_af.settings import Instructions
-from refine_af.task_lists import task_list
+from refine_af.records.human_tasks import Seed
+from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.segments import instruction_id
+from refine_af.settings.instructions import Instructions
 
 
 @dataclass(frozen=True)

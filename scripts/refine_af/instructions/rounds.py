@@ -12,10 +12,10 @@ from types import TracebackType
 from refine_af.engines.replies import Engine, Reply
 from refine_af.engines.reply_log import ReplyLog
 from refine_af.errors import InputError
-from refine_af.journal import Journal
-from refine_af.progress import Progress, duration
-from refine_af.records import as_records
-from refine_af.task_lists import ITEM_REASONS
+from refine_af.files.journal import Journal
+from refine_af.files.rows import as_records
+from refine_af.jobs.progress import Progress, duration
+from refine_af.prompts.task_lists import ITEM_REASONS
 
 REASONS = (*ITEM_REASONS, "no tokens", "similar")
 RECENT = 10  # rounds that an estimate looks back on

@@ -40,8 +40,8 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from refine_af.errors import InputError
 from refine_af.ppo.learner import Experience, Learner
 from refine_af.ppo.policy import Policy, Row
-from refine_af.ppo.settings import Ppo
 from refine_af.randomness import derived_seed
+from refine_af.settings.ppo import Ppo
 
 
 @dataclass(frozen=True)

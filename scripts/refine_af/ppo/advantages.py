@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from refine_af.ppo.settings import Kl
+from refine_af.settings.ppo import Kl
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from refine_af.errors import InputError
-from refine_af.settings import Alarms
+from refine_af.settings.watch import Alarms
 
 NOTHING = 1e-9  # a smaller difference of means is one of rounding
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from refine_af import snapshots
+from refine_af.models import snapshots
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from refine_af.device_faults import first_line, free_cached, out_of_memory
 from refine_af.errors import InputError
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.ppo.advantages import (
     clipped_tokens,
     explained_variance,
@@ -24,9 +25,8 @@ from refine_af.ppo.advantages import (
 )
 from refine_af.ppo.checkpoint import copied, put_back
 from refine_af.ppo.policy import Policy, Predictions, Row
-from refine_af.ppo.settings import Ppo
 from refine_af.randomness import derived_seed
-from refine_af.stopwatch import Stopwatch
+from refine_af.settings.ppo import Ppo
 
 
 @dataclass(frozen=True)

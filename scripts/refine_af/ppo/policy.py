@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from refine_af.device_faults import disk_faults
 from refine_af.errors import InputError
-from refine_af.lora import save_lora, with_lora
-from refine_af.models import load_backbone
+from refine_af.models.backbones import load_backbone
+from refine_af.models.device_faults import disk_faults
+from refine_af.models.lora import save_lora, with_lora
 from refine_af.ppo.recomputation import recompute_layers
-from refine_af.settings import Lora
+from refine_af.settings.lora import Lora
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refine_af.completions import Pair, parse_completion, refusal
 from refine_af.engines.generation import Completion, generate
 from refine_af.errors import InputError
-from refine_af.fixed_prompts import Answer
-from refine_af.ppo.settings import Weights
-from refine_af.progress import Progress
-from refine_af.prompts import Prompt
-from refine_af.records import Instruction, read_records
-from refine_af.rewards import Triplet, composite
-from refine_af.scorers import Judge
-from refine_af.settings import Sampling
-from refine_af.stopwatch import Stopwatch
+from refine_af.files.rows import read_records
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.prompts.completions import Pair, parse_completion, refusal
+from refine_af.prompts.templates import Prompt
+from refine_af.records.fixed_prompts import Answer
+from refine_af.records.instructions import Instruction
+from refine_af.rewards.scorer import Triplet, composite
+from refine_af.rewards.scorers import Judge
+from refine_af.settings.reward import Weights
+from refine_af.settings.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
-from refine_af.journal import Journal
+from refine_af.files.journal import Journal
 from refine_af.ppo.training import PHASES, Step
 
 KEYS = ("step", "metrics", "seconds", "samples")

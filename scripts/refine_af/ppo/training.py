@@ -8,18 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from refine_af.models import encode
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.models.backbones import encode
 from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
 from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy, Row
 from refine_af.ppo.rollouts import Environment, Rollout
-from refine_af.ppo.settings import Ppo, Weights
-from refine_af.progress import Progress
 from refine_af.randomness import derived_seed
-from refine_af.records import Instruction
-from refine_af.stopwatch import Stopwatch
+from refine_af.records.instructions import Instruction
+from refine_af.settings.ppo import Ppo
+from refine_af.settings.reward import Weights
 
 FIGURES = (
     "kl",

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from refine_af.documents import read_document
 from refine_af.errors import InputError, shown
+from refine_af.files.documents import read_document
 from refine_af.randomness import derived_seed
-from refine_af.records import Instance, UserPrediction
+from refine_af.records.evaluation import UserPrediction
+from refine_af.records.instances import Instance
 
 # The paper's questions by the key of their answers: figure 6, and table IV.
 RATINGS, REVIEW = "ratings", "review"

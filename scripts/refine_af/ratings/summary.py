@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from refine_af.intervals import bootstrap_difference, share, share_difference
+from refine_af.metrics.intervals import bootstrap_difference, share, share_difference
 from refine_af.randomness import derived_seed
 from refine_af.ratings.agreement import agreement
 from refine_af.ratings.items import ANSWERS, QUESTIONS, RATINGS, REVIEW, Key
 from refine_af.ratings.returned import Returned
-from refine_af.ratings.settings import Summary
+from refine_af.settings.ratings import Summary
 
 COLUMNS = ("measure", "rater", "method", "value", "low", "high")
 ITEMS = {RATINGS: "ratings", REVIEW: "reviews"}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from refine_af.fixed_prompts import Answer
-from refine_af.intervals import Mark, bootstrap_difference, share_difference
+from refine_af.metrics.intervals import Mark, bootstrap_difference, share_difference
 from refine_af.randomness import derived_seed
+from refine_af.records.fixed_prompts import Answer
 from refine_af.report.finished_run import MARKS, ModelRun
-from refine_af.report.settings import Report
 from refine_af.report.summaries import parses
+from refine_af.settings.report import Report
 
 
 @dataclass(frozen=True)

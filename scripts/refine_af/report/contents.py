@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from refine_af.ratings.settings import Summary
 from refine_af.report.changes import Change, changes
 from refine_af.report.claims import claims_section
 from refine_af.report.figures import (
@@ -26,12 +25,13 @@ from refine_af.report.paper import Paper
 from refine_af.report.paper_tables import paper_section, table_2_numbers, table_3_numbers
 from refine_af.report.ratings import ratings_section
 from refine_af.report.scores import largest_cells, scores_section, scores_sentence
-from refine_af.report.settings import Report
 from refine_af.report.stages import instances_section, pool_section
 from refine_af.report.summaries import cell_means, parsed_counts
 from refine_af.report.training import ppo_section, reward_sentence
 from refine_af.report.wording import counted, number, share
-from refine_af.settings import OverlapBounds
+from refine_af.settings.overlap import OverlapBounds
+from refine_af.settings.ratings import Summary
+from refine_af.settings.report import Report
 
 TITLE = "What this run of REFINE-AF made"
 LEAD = (

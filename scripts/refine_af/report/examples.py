@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import TypeVar
 
-from refine_af.fixed_prompts import Answer
-from refine_af.records import RejectedInstruction
+from refine_af.records.fixed_prompts import Answer
+from refine_af.records.instructions import RejectedInstruction
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, card, safe
 from refine_af.report.wording import number, words

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError, shown
-from refine_af.records import read_records
+from refine_af.files.rows import read_records
 
 
 def read_table(

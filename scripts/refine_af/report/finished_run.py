@@ -13,9 +13,11 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError, shown
-from refine_af.fixed_prompts import Answer
-from refine_af.intervals import Mark
-from refine_af.records import Instance, Instruction, Overlap, RejectedInstruction
+from refine_af.metrics.intervals import Mark
+from refine_af.records.fixed_prompts import Answer
+from refine_af.records.instances import Instance
+from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.overlap import Overlap
 from refine_af.report.files import count, existing, read_rows, read_table, read_tables, real
 from refine_af.report.rated import Ratings
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from refine_af.metrics.significance import Wins, flip_test, mean_over_tasks, wins
 from refine_af.randomness import derived_seed
-from refine_af.records import Instance
+from refine_af.records.instances import Instance
 from refine_af.report.changes import Change, difference_of
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.settings import Report
 from refine_af.report.summaries import sizes
-from refine_af.significance import Wins, flip_test, mean_over_tasks, wins
+from refine_af.settings.report import Report
 
 METHODS = ("self-instruct", "refine-af")
 

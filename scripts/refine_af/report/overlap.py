@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from refine_af.novelty import rouge_tokens
-from refine_af.records import Instance, Overlap
+from refine_af.metrics.novelty import rouge_tokens
+from refine_af.records.instances import Instance
+from refine_af.records.overlap import Overlap
 from refine_af.report.examples import spread
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, card, details, paragraph, section, table
-from refine_af.report.settings import Report
 from refine_af.report.wording import counted, number, share
-from refine_af.settings import OverlapBounds
+from refine_af.settings.overlap import OverlapBounds
+from refine_af.settings.report import Report
 
 QUANTILES = {"median": 0.5, "9 in 10 at most": 0.9, "99 in 100 at most": 0.99, "highest": 1.0}
 

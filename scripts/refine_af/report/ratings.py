@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from refine_af.ratings.settings import Summary
 from refine_af.report.changes import Change
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
 from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
 from refine_af.report.wording import change_sentence, counted, number, share
+from refine_af.settings.ratings import Summary
 
 MEANING = {
     "A": "valid and satisfactory",

@@ -6,19 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from refine_af.metrics.significance import Wins
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.methods import METHODS, Compared
 from refine_af.report.pages import Html, figure, join, paragraph, section, table
-from refine_af.report.settings import Report
-from refine_af.report.summaries import (
-    Cell,
-    category_means,
-    cell_means,
-    cell_name,
-    cells,
-    sizes,
-)
+from refine_af.report.summaries import Cell, category_means, cell_means, cell_name, cells, sizes
 from refine_af.report.wording import (
     change_sentence,
     counted,
@@ -28,8 +21,8 @@ from refine_af.report.wording import (
     span,
     words,
 )
-from refine_af.significance import Wins
-from refine_af.superni.settings import COPIES
+from refine_af.settings.report import Report
+from refine_af.settings.superni import COPIES
 
 COPIED = {
     "copy-demonstration": "the output of the task's first demonstration",

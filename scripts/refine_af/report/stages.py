@@ -9,13 +9,7 @@ from refine_af.report.changes import Change
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, details, figure, join, paragraph, section, table
-from refine_af.report.settings import Report
-from refine_af.report.summaries import (
-    INSTANCE_COUNTS,
-    POOL_COUNTS,
-    dataset_figures,
-    reasons,
-)
+from refine_af.report.summaries import INSTANCE_COUNTS, POOL_COUNTS, dataset_figures, reasons
 from refine_af.report.wording import (
     change_sentence,
     counted,
@@ -25,6 +19,7 @@ from refine_af.report.wording import (
     share,
     words,
 )
+from refine_af.settings.report import Report
 
 
 def pool_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from refine_af.fixed_prompts import Answer
-from refine_af.records import Instance
+from refine_af.records.fixed_prompts import Answer
+from refine_af.records.instances import Instance
 from refine_af.report.finished_run import ModelRun
 
 Cell = tuple[str, str]  # method and size; a baseline's size is empty

@@ -9,18 +9,7 @@ from refine_af.report import examples
 from refine_af.report.changes import Change
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import MARKS, ModelRun, Truth
-from refine_af.report.pages import (
-    Html,
-    details,
-    figure,
-    join,
-    paragraph,
-    said,
-    section,
-    table,
-    tag,
-)
-from refine_af.report.settings import Report
+from refine_af.report.pages import Html, details, figure, join, paragraph, said, section, table, tag
 from refine_af.report.summaries import parsed_counts
 from refine_af.report.trends import Trend, trend
 from refine_af.report.wording import (
@@ -33,6 +22,7 @@ from refine_af.report.wording import (
     verdict,
     words,
 )
+from refine_af.settings.report import Report
 
 CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
 PAPER = ("Llama-2-7B 0.553", "Llama-2-13B 0.649", "Mistral-7B 0.558")  # figure 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from refine_af.intervals import spearman, spearman_interval
+from refine_af.metrics.intervals import spearman, spearman_interval
 
 
 @dataclass(frozen=True)

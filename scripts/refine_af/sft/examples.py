@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
-from refine_af.prompts import Prompt, prompt_of
+from refine_af.files.documents import SURROGATE
+from refine_af.files.rows import read_records
+from refine_af.prompts.templates import Prompt, prompt_of
 from refine_af.randomness import derived_seed
-from refine_af.records import SURROGATE, Instance, Overlap, read_records
-from refine_af.sft.settings import Sft
+from refine_af.records.instances import Instance
+from refine_af.records.overlap import Overlap
+from refine_af.settings.sft import Sft
 
 NO_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and half a character: no tokenizer reads it
 INSTRUCTION_ID = re.compile(r"i([0-9]{1,18})")

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from refine_af.device_faults import disk_faults
-from refine_af.lora import save_lora
-from refine_af.models import load_backbone, stored_dtype
-from refine_af.sft.settings import Sft
+from refine_af.models.backbones import load_backbone, stored_dtype
+from refine_af.models.device_faults import disk_faults
+from refine_af.models.lora import save_lora
+from refine_af.settings.sft import Sft
 
 # The checkpoint's files beside its weights and config.json.
 TEXT_FILES = (

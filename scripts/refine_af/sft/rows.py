@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from refine_af.models import encode
+from refine_af.models.backbones import encode
 
 IGNORED = -100  # the label that the loss leaves out
 

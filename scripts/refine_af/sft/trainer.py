@@ -15,11 +15,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTTrainer
 
 from refine_af.errors import InputError
-from refine_af.progress import Progress
+from refine_af.jobs.progress import Progress
+from refine_af.models.snapshots import Snapshot, put_back, save_snapshot, training_tensors
 from refine_af.randomness import derived_seed
+from refine_af.settings.sft import Sft
 from refine_af.sft.batches import Batches
-from refine_af.sft.settings import Sft
-from refine_af.snapshots import Snapshot, put_back, save_snapshot, training_tensors
 
 
 class Updates(TrainerCallback):  # type: ignore[misc]

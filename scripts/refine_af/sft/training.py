@@ -13,18 +13,18 @@ from datasets import Dataset, disable_progress_bars
 from transformers import PrinterCallback
 from trl import SFTConfig, pack_dataset
 
-from refine_af.device_faults import first_line, free_cached, out_of_memory
 from refine_af.errors import InputError
-from refine_af.lora import with_lora
-from refine_af.models import load_backbone
-from refine_af.processes import Processes
-from refine_af.settings import SftWatch
+from refine_af.jobs.processes import Processes
+from refine_af.models.backbones import load_backbone
+from refine_af.models.device_faults import first_line, free_cached, out_of_memory
+from refine_af.models.lora import with_lora
+from refine_af.models.snapshots import Snapshot, newest_snapshot
+from refine_af.settings.sft import Sft
+from refine_af.settings.watch import SftWatch
 from refine_af.sft.attention import without_padding
 from refine_af.sft.batches import Batches, fitting
 from refine_af.sft.rows import IGNORED, Row
-from refine_af.sft.settings import Sft
 from refine_af.sft.trainer import Trainer, Updates
-from refine_af.snapshots import Snapshot, newest_snapshot
 
 HISTORY = ("step", "epoch", "loss", "learning_rate")
 TIMING = ("step", "seconds", "tokens", "tokens_per_s")

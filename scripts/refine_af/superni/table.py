@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from refine_af.cells import method_and_size
 from refine_af.errors import InputError
-from refine_af.records import EvaluationInstance, Prediction
-from refine_af.scores import Score, mean, score
-from refine_af.superni.settings import COPIES
+from refine_af.metrics.scores import Score, mean, score
+from refine_af.records.cells import method_and_size
+from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.settings.superni import COPIES
 
 COLUMNS = (
     "method",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
-from refine_af.records import EvaluationInstance, Prediction
+from refine_af.records.evaluation import EvaluationInstance, Prediction
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
 

@@ -10,10 +10,10 @@ from itertools import groupby
 from typing import Any
 
 from refine_af.engines.replies import Group
-from refine_af.models import encode
-from refine_af.prompts import Prompt
-from refine_af.records import EvaluationInstance
-from refine_af.superni.settings import Superni
+from refine_af.models.backbones import encode
+from refine_af.prompts.templates import Prompt
+from refine_af.records.evaluation import EvaluationInstance
+from refine_af.settings.superni import Superni
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,219 @@
+"""A data set's card, a README for the hub: what is in it, how it came about, how to load it."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+
+from refine_af.exports.provenance import Provenance
+from refine_af.records.instances import Instance
+from refine_af.settings.reward import JUDGES, Reward
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+WHY = {
+    "no output": "the reply names neither an example nor an output",
+    "truncated": "the length limit cut the pair",
+    "input equals output": "the output repeats the input",
+    "empty output": "nothing follows `Output:`",
+    "ends with colon": "input or output is unfinished",
+    "contradictory": "one reply gives the same input different outputs",
+    "duplicate": "one reply holds the pair twice",
+    "surplus": "sound, beyond the pairs that are kept of an instruction",
+}
+FIELDS = """\
+| column | what it is |
+|---|---|
+| `id` | `instruction_id`, a dash and the number of the pair among those of its instruction |
+| `instruction_id` | the line of the pool of instructions, `i000000` its first |
+| `method` | `self-instruct`: the base model wrote the pair; `refine-af`: with a trained adapter |
+| `instruction`, `input`, `output` | the triplet; `input` is empty where none is needed |
+| `adapter_sha256` | of the weights of the adapter that wrote the pair, empty for none |
+| `reward` | the weighted sum of the components, which REFINE-AF's training maximises |
+| `components` | the triplet's scores by name, those of the table above |
+
+Rewards did not decide which pairs are here: both methods are scored alike, after the fact.
+"""
+LOADING = """\
+```python
+from datasets import load_dataset
+
+data = load_dataset("path/to/this/folder", split="train")
+```
+
+`alpaca.json` holds the same triplets in Alpaca's format, a list of objects with `instruction`,
+`input` and `output`.
+"""
+
+
+def card_of(
+    origin: Provenance,
+    method: str,
+    instances: Sequence[Instance],
+    counts: Mapping[str, int],
+    *,
+    data_file: str,
+    mended: int,
+) -> str:
+    """The card's text. `counts` are the segments' sums, `mended` texts held half a character."""
+    parts = [
+        _head(origin, method, len(instances), data_file),
+        f"# {origin.model}, {method}\n",
+        f"{len(instances):,} triplets of instruction, input and output, all written by a language "
+        f"model, {_writer(origin, method)}. No person has checked them: expect errors.\n",
+        f"## How to load it\n\n{LOADING}",
+        f"## Counts\n\n{_yields(counts, instances)}",
+        f"## Why pairs were refused\n\n{_refusals(counts)}",
+        f"## Words\n\n{_lengths(instances)}",
+        f"## Rewards\n\n{_rewards(instances, origin.ppo.reward)}",
+        f"## Columns\n\n{FIELDS}",
+        f"## Characters\n\n{_characters(mended)}",
+        f"## How it came about\n\n{_origin(origin, method, instances)}",
+        f"## Licence\n\n{_licence(origin)}",
+    ]
+    return "\n".join(parts)
+
+
+def _head(origin: Provenance, method: str, count: int, data_file: str) -> str:
+    """The metadata that the hub reads: YAML, of which JSON's strings are a part."""
+    size = next((name for limit, name in SIZES if count < limit), "1M<n<10M")
+    return (
+        "---\n"
+        f"pretty_name: {json.dumps(f'{origin.model}, {method}')}\n"
+        "license: other\n"
+        "task_categories:\n- text-generation\n"
+        "tags:\n- synthetic\n- instruction-tuning\n"
+        f"size_categories:\n- {size}\n"
+        "configs:\n- config_name: default\n  data_files:\n  - split: train\n"
+        f"    path: {json.dumps(data_file)}\n"
+        "---\n"
+    )
+
+
+def _writer(origin: Provenance, method: str) -> str:
+    algorithm = origin.ppo.algorithm.upper()
+    with_adapter = f", with an adapter trained by {algorithm} on automated feedback (REFINE-AF)"
+    return _code(origin.checkpoint) + (
+        with_adapter if method == "refine-af" else " (Self-Instruct)"
+    )
+
+
+def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
+    asked = counts["instructions"]
+    answered = len({row.instruction_id for row in instances})
+    empty = sum(not row.input for row in instances)
+    return _table(
+        ["", "", "share"],
+        [
+            ["instructions asked for", f"{asked:,}", ""],
+            ["replies that held a pair", f"{counts['parsed']:,}", _share(counts["parsed"], asked)],
+            ["instructions with an instance", f"{answered:,}", _share(answered, asked)],
+            ["instances", f"{len(instances):,}", ""],
+            ["of these without input", f"{empty:,}", _share(empty, len(instances))],
+        ],
+    )
+
+
+def _refusals(counts: Mapping[str, int]) -> str:
+    reasons = [name for name in counts if name not in ("instructions", "parsed", "kept")]
+    rows = [[name, WHY.get(name, ""), f"{counts[name]:,}"] for name in reasons]
+    return _table(["reason", "what it means", "how often"], rows)
+
+
+def _lengths(instances: Sequence[Instance]) -> str:
+    texts = {
+        "instruction": list({row.instruction_id: row.instruction for row in instances}.values()),
+        "input, where there is one": [row.input for row in instances if row.input],
+        "output": [row.output for row in instances],
+    }
+    rows = []
+    for name, found in texts.items():
+        words = [len(text.split()) for text in found]
+        rows.append([name, f"{len(words):,}", *_spread(words, 1)])
+    return _table(["", "texts", "mean", "sd", "least", "median", "most"], rows)
+
+
+def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
+    columns = {"reward": [row.reward for row in instances]}
+    for name in instances[0].components:
+        columns[name] = [row.components[name] for row in instances]
+    rows = [[f"`{name}`", *_spread(values, 4)] for name, values in columns.items()]
+    return f"{_table(['', 'mean', 'sd', 'least', 'median', 'most'], rows)}\n{_scorer(reward)}"
+
+
+def _scorer(reward: Reward) -> str:
+    given = ", ".join(f"{key} {_code(name)}" for key, name in reward.judges.items())
+    said = f"The components are given by {_code(reward.scorer)}{f': {given}' if given else ''}."
+    if reward.scorer == JUDGES:
+        said += " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1."
+    return f"{said}\n"
+
+
+def _characters(mended: int) -> str:
+    held = f"{mended:,} instances held" if mended else "No instance held"
+    return (
+        f"{held} half a character (a lone surrogate), for which U+FFFD stands here: UTF-8 has no "
+        "place for one. Every other character is as the model wrote it.\n"
+    )
+
+
+def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> str:
+    whole = origin.model_dump(mode="json")
+    stages = {"instructions": whole["instructions"], "instances": whole["instances"]}
+    stages["ppo"] = whole["ppo"] if method == "refine-af" else {"reward": whole["ppo"]["reward"]}
+    text = json.dumps(stages, indent=2, ensure_ascii=True)
+    fence = "`" * max(3, _longest_run(text) + 1)
+    rows = [
+        ["model", _code(origin.checkpoint)],
+        ["seed tasks", _code(origin.seeds)],
+        ["prompt for the pairs", _code(origin.prompt)],
+        ["seed of the instructions", f"{origin.instructions.seed}"],
+        ["seed of the pairs", f"{origin.instances.seed}"],
+    ]
+    if method == "refine-af":
+        rows.append([f"seed of {origin.ppo.algorithm.upper()}", f"{origin.ppo.seed}"])
+        digests = sorted({row.adapter_sha256 for row in instances})
+        rows.append(["sha256 of the adapter's weights", ", ".join(map(_code, digests))])
+    return f"{_table(['', ''], rows)}\nAll settings:\n\n{fence}json\n{text}\n{fence}\n"
+
+
+def _licence(origin: Provenance) -> str:
+    return (
+        f"What a model writes comes under the terms of that model, {_code(origin.checkpoint)}. "
+        "This card was written by a program that has not read them, and says `license: other` for "
+        "that reason: read them, and state them here, before you hand this data on. The seed tasks "
+        f"({_code(origin.seeds)}) and the prompt ({_code(origin.prompt)}), which a model may "
+        "repeat, have licences of their own.\n"
+    )
+
+
+def _spread(values: Sequence[float], digits: int) -> list[str]:
+    """Mean, standard deviation, least, median and most."""
+    if not values:
+        return ["–"] * 5
+    found = [statistics.fmean(values), statistics.pstdev(values)]
+    found += [min(values), statistics.median(values), max(values)]
+    return [f"{value:.{digits}f}" for value in found]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _code(text: str) -> str:
+    """`text`, which may hold anything, as code on one line."""
+    plain = " ".join(text.split())
+    mark = "`" * (_longest_run(plain) + 1)
+    return f"{mark} {plain} {mark}" if "`" in plain else f"`{plain}`"
+
+
+def _longest_run(text: str) -> int:
+    """Of backticks in a row."""
+    return max(map(len, re.findall("`+", text)), default=0)

@@ -1,0 +1,110 @@
+"""A method's instances in the formats that others read: Alpaca's JSON, and columns for Parquet."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from refine_af.errors import InputError, shown
+from refine_af.files.documents import SURROGATE
+from refine_af.records.instances import Instance
+
+TEXTS = ("instruction", "input", "output")
+NUMBER = "float64"
+TYPES = {"str": "string", "float": NUMBER}
+FIELDS = fields(Instance)
+MOST = sys.float_info.max
+
+Kind = str | dict[str, str]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Instances that any reader takes, and how many of them held half a character."""
+
+    instances: list[Instance]
+    mended: int
+
+
+def whole_characters(instances: Sequence[Instance]) -> Texts:
+    """The instances with U+FFFD for every lone surrogate.
+
+    UTF-8 cannot hold one, and readers of JSON refuse its escape. All other characters stay.
+    """
+    found = [
+        replace(
+            row,
+            instruction=SURROGATE.sub("\ufffd", row.instruction),
+            input=SURROGATE.sub("\ufffd", row.input),
+            output=SURROGATE.sub("\ufffd", row.output),
+        )
+        for row in instances
+    ]
+    mended = sum(before != after for before, after in zip(instances, found, strict=True))
+    return Texts(found, mended)
+
+
+def alpaca(instances: Sequence[Instance]) -> list[dict[str, str]]:
+    """The rows of Alpaca's format (stanford_alpaca@761dc5bf, alpaca_data.json)."""
+    return [{name: getattr(row, name) for name in TEXTS} for row in instances]
+
+
+def column_kinds(instances: Sequence[Instance]) -> dict[str, Kind]:
+    """Each column of the data set with its type there; the components are one, by their names.
+
+    InputError naming an instance that has others than the first, or a score that is no number.
+    """
+    names = list(instances[0].components)
+    for row in instances:
+        scores = {"reward": row.reward, **row.components}
+        if odd := {name: score for name, score in scores.items() if not abs(score) <= MOST}:
+            raise InputError(f"{row.id} has the scores {shown(odd)}")
+        if row.components.keys() != set(names):
+            raise InputError(
+                f"{row.id} has the components {', '.join(row.components)}, and {instances[0].id} "
+                f"has {', '.join(names)}"
+            )
+    kinds = dict.fromkeys(names, NUMBER)
+    return {entry.name: TYPES.get(str(entry.type), kinds) for entry in FIELDS}
+
+
+def columns(instances: Sequence[Instance]) -> dict[str, list[Any]]:
+    """The instances by column."""
+    return {entry.name: [getattr(row, entry.name) for row in instances] for entry in FIELDS}
+
+
+def counts_of(files: Sequence[Path], instances: int) -> Counter[str]:
+    """The sums of the segments' counts, in the files' order of columns.
+
+    InputError naming file and value at the first that is no count, and where the segments hold
+    another number of instances than `instances`.
+    """
+    if not files:
+        raise InputError("--segments: none is named")
+    total: Counter[str] = Counter()
+    for path in files:
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            try:
+                rows = list(csv.DictReader(file))
+            except csv.Error as error:
+                raise InputError(f"{path}: no table of counts: {error}") from None
+        if len(rows) != 1:
+            raise InputError(f"{path}: {len(rows)} rows of counts, where a segment has one")
+        for name, value in rows[0].items():
+            if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}", value):
+                raise InputError(f"{path}: {shown(name)} is no count: {shown(value)}")
+            total[name] += int(value)
+    for name in ("instructions", "parsed", "kept"):
+        if name not in total:
+            raise InputError(f"{files[0]}: no column {name!r}")
+    if total["kept"] != instances:
+        raise InputError(
+            f"{files[0]} and the others count {total['kept']} instances, not {instances}"
+        )
+    return total

@@ -1,0 +1,45 @@
+"""Where a data set comes from, as far as the world may know: what its card tells."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from refine_af.settings.checkpoints import HUB
+from refine_af.settings.experiment import Experiment
+from refine_af.settings.fields import Name, Section, Text
+from refine_af.settings.instances import Instances
+from refine_af.settings.instructions import Instructions
+from refine_af.settings.ppo import Ppo
+
+
+class Provenance(Section):
+    """Where a data set comes from, as config.yaml states it: what its card tells."""
+
+    model: Name
+    checkpoint: Text
+    seeds: Text
+    prompt: Text
+    instructions: Instructions
+    ppo: Ppo
+    instances: Instances
+
+
+def provenance(experiment: Experiment, model: str) -> Provenance:
+    """What the data sets of one of the models come from."""
+    reward = experiment.ppo.reward
+    judges = {key: _public(name) for key, name in reward.judges.items()}
+    scored = experiment.ppo.model_copy(update={"reward": reward.model_copy(update=judges)})
+    return Provenance(
+        model=model,
+        checkpoint=_public(experiment.models[model].checkpoint),
+        seeds=_public(experiment.data.seeds),
+        prompt=_public(experiment.prompts.instances),
+        instructions=experiment.instructions,
+        ppo=scored,
+        instances=experiment.instances,
+    )
+
+
+def _public(name: str) -> str:
+    """A checkpoint's name on the hub, or the last part of a path, which may tell of a person."""
+    return name if HUB.fullmatch(name) else PurePath(name).name or name

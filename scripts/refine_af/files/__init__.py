@@ -1,0 +1,1 @@
+"""Files that stand on disk whole, read with every fault named."""

@@ -1,0 +1,1 @@
+"""How a command runs: its flags, its progress, and where it goes on after a kill."""

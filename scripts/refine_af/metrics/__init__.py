@@ -1,0 +1,1 @@
+"""Similarity, the official scores, and what their differences are worth."""

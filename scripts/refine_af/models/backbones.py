@@ -1,0 +1,175 @@
+"""Language models and tokenizers, loaded from checkpoint folders without the hub."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+
+from refine_af.errors import InputError, shown
+from refine_af.models.checkpoints import check_checkpoint, check_weights
+from refine_af.models.lora import load_lora
+
+# What the libraries raise at a file that is not what it should be.
+LOAD_FAULTS = (
+    *(ValueError, TypeError, AttributeError, LookupError),
+    *(OSError, RuntimeError, ArithmeticError),
+    UnpicklingError,  # a .bin that holds a program is not run
+    StrictDataclassError,  # what a config.json says does not go together
+)
+
+
+def device() -> torch.device:
+    """This process's GPU where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def precision() -> torch.dtype:
+    """bfloat16 on a GPU, float32 on a CPU."""
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """The precision that a checkpoint's config.json states for its weights, float32 by default."""
+    config = check_checkpoint(folder)
+    name = config.get("dtype", config.get("torch_dtype", "float32"))
+    found = getattr(torch, name, None) if isinstance(name, str) else None
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"{folder / 'config.json'}: 'dtype' is no precision: {shown(name)}")
+    return found
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The checkpoint's tokenizer; where it has no padding token, its end of text pads."""
+    from transformers import AutoTokenizer
+
+    config = check_checkpoint(folder)
+    quiet()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except LOAD_FAULTS as error:
+        raise InputError(f"{folder}: no tokenizer can be read: {shown(str(error), 300)}") from None
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"{folder}: the tokenizer names no end-of-text token (eos_token)")
+    known = config.get("vocab_size")
+    if isinstance(known, int) and len(tokenizer) > known:
+        raise InputError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {known} (vocab_size)"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_backbone(
+    folder: Path,
+    *,
+    quantization: str,
+    adapter: Path | None = None,
+    dtype: torch.dtype | None = None,
+    place: torch.device | None = None,
+) -> Any:
+    """The causal language model in `folder`, for inference, or what tuning has made of it.
+
+    `adapter` is the folder of a LoRA adapter on it, or of a whole model that takes its place.
+    `quantization` is "none" or "nf4" (4-bit NormalFloat with double quantisation, QLoRA,
+    arXiv 2305.14314); `dtype` is `precision()`, and `place` `device()`, unless they are given.
+    InputError where the folder holds no such model.
+    """
+    if adapter is not None and is_whole_model(adapter):
+        folder, adapter = adapter, None
+    check_checkpoint(folder)
+    quiet()
+    options: dict[str, Any] = {"dtype": dtype or precision(), "device_map": {"": place or device()}}
+    if quantization == "nf4":
+        options["quantization_config"] = _nf4()
+    model = _loaded(folder, options)
+    if quantization == "nf4" and device().type == "cpu":
+        _keep_weights_unpacked(model)
+    if adapter is not None:
+        model = load_lora(model, adapter)
+    return model.eval()
+
+
+def _loaded(folder: Path, options: Mapping[str, Any]) -> Any:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+        )
+    except (*LOAD_FAULTS, SafetensorError) as error:
+        wrong = shown(str(error), 300)
+        raise InputError(f"{folder}: no language model can be loaded: {wrong}") from None
+    check_weights(folder, report)
+    return model
+
+
+def is_whole_model(adapter: Path) -> bool:
+    """Whether a folder of tuned weights is a model by itself, rather than an adapter."""
+    return (adapter / "config.json").is_file() and not (adapter / "adapter_config.json").exists()
+
+
+def quiet() -> None:
+    """Keep the libraries' bars and hints out of the log, where they would bury the job's words."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
+    """Token ids of plain `text`: from a text's start, with its begin token, or from its middle.
+
+    A special token's name inside `text` is text: what a model or a user wrote cannot end or
+    begin anything. In the middle of a text no space is put before the first word, as
+    SentencePiece's tokenizers do at its start.
+    """
+
+    def plain(piece: str) -> list[int]:
+        whole = piece.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
+        return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
+
+    if start:
+        begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        return begin + plain(text)
+    # After a line break nothing is put before a word; where both make a token together, the
+    # tokenizer is byte-level and puts nothing before a word anyway.
+    before, both = plain("\n"), plain("\n" + text)
+    return both[len(before) :] if both[: len(before)] == before else plain(text)
+
+
+def _nf4() -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=precision(),
+    )
+
+
+def _keep_weights_unpacked(model: Any) -> None:
+    # On CPUs with AVX512-BF16 bitsandbytes repacks a layer for good at its first forward in
+    # eval mode, and gradients through it are silently wrong from then on.
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False

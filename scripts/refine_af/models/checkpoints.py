@@ -1,0 +1,45 @@
+"""Checkpoint folders: what can be said of one before any weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from refine_af.errors import InputError
+from refine_af.files.documents import read_document
+
+# Buffers of older checkpoints, which today's classes compute by themselves.
+COMPUTED = ("rotary_emb.inv_freq", "attention.bias", "attention.masked_bias")
+
+
+def check_checkpoint(folder: Path) -> dict[str, Any]:
+    """The config.json of a checkpoint folder. InputError where there is none, or no object."""
+    if not folder.exists():
+        raise InputError(f"{folder}: no such checkpoint folder")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: a checkpoint is a folder, and this is a file")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json, so this is no checkpoint folder")
+    return read_document(folder / "config.json")
+
+
+def check_weights(
+    folder: Path, report: Mapping[str, Collection[Any]], config: str = "config.json"
+) -> None:
+    """InputError unless every weight was loaded, and no other.
+
+    `report` is transformers' account of a load, and `config` the file that says which weights
+    there are. Without this check a weight that the files lack is drawn at random, and one that
+    does not fit is left out, with a warning at most.
+    """
+    for fault, key in (
+        ("lack", "missing_keys"),
+        ("hold the unknown", "unexpected_keys"),
+        ("hold in another shape", "mismatched_keys"),
+    ):
+        names = [name if isinstance(name, str) else name[0] for name in report.get(key, ())]
+        odd = sorted(name for name in names if not name.endswith(COMPUTED))
+        if odd:
+            listed = ", ".join(odd[:5]) + (" …" if len(odd) > 5 else "")
+            raise InputError(f"{folder}: the weights do not fit {config}: they {fault} {listed}")

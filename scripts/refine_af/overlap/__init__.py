@@ -1,0 +1,1 @@
+"""What instances share with the evaluation sets."""

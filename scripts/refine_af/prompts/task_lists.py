@@ -1,0 +1,97 @@
+"""Numbered lists of tasks: the one that a prompt begins, and the items with which a reply goes on.
+
+Source: yizhongw/self-instruct@0b26ccaa, self_instruct/bootstrap_instructions.py, with the
+numbering "Task 1:" of the paper's appendix IX-C.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from functools import lru_cache
+
+from refine_af.settings.instructions import InstructionFilter, Instructions
+from refine_af.settings.sampling import Sampling
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+ITEM_REASONS = (
+    "no room",
+    "truncated",
+    "empty",
+    "not unicode",
+    "too short",
+    "too long",
+    "keyword",
+    "prefix",
+    "punctuation",
+    "not ascii",
+)
+
+
+def task_list(instructions: Sequence[str], numbering: str) -> str:
+    """The demonstrations as a numbered list that the model is to continue (appendix IX-C)."""
+    texts = [" ".join(text.split()).rstrip(":") for text in instructions]
+    numbers = [numbering.replace("{number}", str(place + 1)) for place in range(len(texts) + 1)]
+    lines = [f"{number} {text}\n" for number, text in zip(numbers, texts, strict=False)]
+    return "".join(lines) + numbers[-1]
+
+
+def decoding(settings: Instructions) -> Sampling:
+    """The sampling, with the end of the list among its stop strings: `Task 16`, for one."""
+    before, _, after = settings.numbering.partition("{number}")
+    number = f"{before}{settings.last_item + 1}"
+    end = number if before.strip() else f"\n{number}{after}"
+    return settings.sampling.model_copy(update={"stop": (*settings.sampling.stop, end)})
+
+
+def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[str, bool]]:
+    """The items of a reply, on one line each, and whether each is whole.
+
+    Items count by place, whatever number the model gave them; those past `last_item` are left
+    out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
+    all, as `filter.truncated` says.
+    """
+    parts = _beginning(settings.numbering).split(text)
+    whole = len(parts)
+    if truncated:
+        whole = len(parts) - 1 if settings.filter.truncated == "drop item" else 0
+    lines = [" ".join(part.split()) for part in parts]
+    if settings.filter.capitalize:
+        lines = [line.capitalize() for line in lines]
+    found = [(line, place < whole) for place, line in enumerate(lines)]
+    return found[: settings.last_item - settings.demonstrations]
+
+
+def refusal(text: str, rules: InstructionFilter) -> str | None:
+    """Which of Self-Instruct's rules refuses an item, the first of them, or None."""
+    words = len(text.split())
+    checks = {
+        "empty": not text,
+        "not unicode": SURROGATE.search(text),
+        "too short": words < rules.min_words,
+        "too long": words > rules.max_words,
+        "keyword": _keywords(rules.keywords).search(text),
+        "prefix": text.casefold().startswith(tuple(map(str.casefold, rules.prefixes))),
+        "punctuation": not rules.punctuation and text[:1] in string.punctuation,
+        "not ascii": not rules.non_ascii and not text[:1].isascii(),
+    }
+    return next((reason for reason, holds in checks.items() if holds), None)
+
+
+@lru_cache
+def _beginning(numbering: str) -> re.Pattern[str]:
+    """What an item begins with, spaces as they come; a bare number must begin a line."""
+    before, after = (
+        r"\s*".join(map(re.escape, part.split())) for part in numbering.split("{number}")
+    )
+    spaced = rf"\d+\s*{after}"
+    return re.compile(rf"\n?{before}\s*{spaced}" if before else rf"\n[^\S\n]*{spaced}(?!\d)")
+
+
+@lru_cache
+def _keywords(keywords: tuple[str, ...]) -> re.Pattern[str]:
+    if not keywords:
+        return re.compile(r"(?!)")
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, keywords))})(?!\w)", re.IGNORECASE)

@@ -1,0 +1,105 @@
+"""Files of tasks that people wrote: the seeds, and the user-oriented instructions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from refine_af.errors import InputError, shown
+from refine_af.files.documents import SURROGATE
+from refine_af.files.rows import as_records, read_records, read_rows
+from refine_af.settings.instructions import Instructions
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A human-written task; further keys of the seed file are left alone."""
+
+    id: str
+    instruction: str
+
+
+# What segments.instruction_id gives.
+MACHINE_MADE = re.compile(r"i\d{6,}")
+
+
+def read_seeds(path: Path) -> list[Seed]:
+    """The seed tasks; ids must differ and instructions must hold text."""
+    seeds = read_records(path, Seed, extra=True)
+    if not seeds:
+        raise InputError(f"{path}: holds no seed task")
+    first: dict[str, int] = {}
+    for number, seed in enumerate(seeds, 1):
+        if SURROGATE.search(seed.id + seed.instruction):
+            raise InputError(f"{path}, line {number}: half a character in {shown(seed)}")
+        if not seed.instruction.strip():
+            raise InputError(f"{path}, line {number}: empty instruction in {shown(seed.id)}")
+        if not seed.id:
+            raise InputError(f"{path}, line {number}: an empty id")
+        if MACHINE_MADE.fullmatch(seed.id):
+            raise InputError(
+                f"{path}, line {number}: id {seed.id!r} is of the form that generated "
+                "instructions have"
+            )
+        if seed.id in first:
+            earlier = first[seed.id]
+            raise InputError(f"{path}, line {number}: id {seed.id!r} stands on line {earlier} too")
+        first[seed.id] = number
+    return seeds
+
+
+def checked_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> Sequence[Seed]:
+    """The seeds. InputError where a prompt asks for more demonstrations than there are."""
+    if len(seeds) < settings.demonstrations:
+        raise InputError(
+            f"{source}: {len(seeds)} seed tasks; instructions.human_demonstrations and "
+            f"machine_demonstrations ask for {settings.demonstrations} in the first prompts"
+        )
+    return seeds
+
+
+@dataclass(frozen=True)
+class UserInstruction:
+    """A user-oriented instruction, with an input or "", and what an expert answered."""
+
+    id: str
+    instruction: str
+    input: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class _UserRow:
+    id: str
+    instruction: str
+    instances: list[dict[str, str]]
+
+
+def read_user_instructions(path: Path) -> list[UserInstruction]:
+    """The instructions of a file in the form of self-instruct@0b26ccaa, human_eval/.
+
+    Each has one instance. InputError names file, line and value.
+    """
+    rows = as_records(read_rows(path), _UserRow, extra=True)
+    if not rows:
+        raise InputError(f"{path}: holds no instruction")
+    lines: dict[str, int] = {}
+    asked = []
+    for line, row in enumerate(rows, 1):
+        where = f"{path}, line {line}"
+        if not row.instruction.strip():
+            raise InputError(f"{where}: empty instruction in {shown(row.id)}")
+        if row.id in lines:
+            raise InputError(f"{where}: id {row.id!r} stands on line {lines[row.id]} too")
+        lines[row.id] = line
+        if len(row.instances) != 1:
+            raise InputError(f"{where}: not one instance: {shown(row.instances)}")
+        (instance,) = row.instances
+        if not {"input", "output"} <= instance.keys():
+            raise InputError(f"{where}: no 'input' and 'output' in {shown(instance)}")
+        asked.append(
+            UserInstruction(row.id, row.instruction, instance["input"], instance["output"])
+        )
+    return asked

@@ -1,0 +1,1 @@
+"""What scores an instance, and Eq. 1."""

@@ -1,0 +1,1 @@
+"""The sections of config.yaml: fields and validators, nothing that computes."""

@@ -1,0 +1,22 @@
+"""A checkpoint as config.yaml names it: a local folder, or a commit of the hub."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import field_validator
+
+from refine_af.settings.fields import Section, Text
+
+HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
+
+
+class Model(Section):
+    checkpoint: Text
+
+    @field_validator("checkpoint")
+    @classmethod
+    def is_pinned(cls, value: str) -> str:
+        if "@" in value and not HUB.fullmatch(value):
+            raise ValueError("a hub checkpoint is organisation/name@revision, a commit of 7-40 hex")
+        return value

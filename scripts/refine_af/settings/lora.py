@@ -1,0 +1,24 @@
+"""Which layers of a model an adapter changes, and how much."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from refine_af.settings.fields import Count, Real, Section, Text, Texts
+
+
+class Lora(Section):
+    r: Count
+    alpha: Count
+    dropout: Annotated[Real, Field(ge=0, lt=1)]
+    targets: Text | Texts
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def are_names(cls, value: object) -> object:
+        names = value if isinstance(value, list | tuple) else [value]
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValueError("neither a name of layers nor a list of names")
+        return value

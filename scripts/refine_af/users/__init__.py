@@ -1,0 +1,1 @@
+"""The user-oriented instructions, answered by every model."""

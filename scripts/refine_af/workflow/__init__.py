@@ -1,0 +1,1 @@
+"""What the Snakefile asks: the checked experiment, and which file is whose."""

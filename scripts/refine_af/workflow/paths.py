@@ -1,0 +1,43 @@
+"""The files and folders that config.yaml names."""
+
+from __future__ import annotations
+
+from refine_af.settings.checkpoints import HUB
+from refine_af.settings.experiment import Experiment
+
+
+def checkpoint_folder(checkpoint: str) -> str:
+    """Where a checkpoint's files stand: a local folder as given, a hub one where fetch lands it."""
+    hub = HUB.fullmatch(checkpoint)
+    if hub is None:
+        return checkpoint
+    name = hub["repository"].replace("/", "--")
+    return f"results/checkpoints/{name}--{hub['revision']}"
+
+
+def hub_name(folder: str, experiment: Experiment) -> str:
+    """The organisation/name@revision whose files belong in a folder of results/checkpoints/."""
+    reward = experiment.ppo.reward
+    named = [*(model.checkpoint for model in experiment.models.values()), *reward.judges.values()]
+    return next(name for name in named if checkpoint_folder(name) == folder)
+
+
+def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
+    """Each file and folder that config.yaml names, with its key."""
+    paths = [("data.seeds", experiment.data.seeds), ("data.superni", experiment.data.superni)]
+    paths.append(("data.user_instructions", experiment.data.user_instructions))
+    paths += [(f"prompts.{key}", path) for key, path in experiment.prompts.model_dump().items()]
+    paths += [("superni.prompt", experiment.superni.prompt), *experiment.ratings.named_files()]
+    for name, baseline in experiment.superni.baselines.items():
+        paths.append((f"superni.baselines.{name}.prompt", baseline.prompt))
+    if experiment.fetch:
+        paths.append(("fetch.superni_digests", experiment.fetch.superni_digests))
+        if experiment.fetch.mirror:
+            paths.append(("fetch.mirror", experiment.fetch.mirror))
+    checkpoints = {
+        f"models.{name}.checkpoint": m.checkpoint for name, m in experiment.models.items()
+    }
+    judges = experiment.ppo.reward.judges
+    checkpoints |= {f"ppo.reward.{key}": checkpoint for key, checkpoint in judges.items()}
+    paths += [(key, checkpoint_folder(name)) for key, name in checkpoints.items()]
+    return paths
