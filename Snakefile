@@ -36,17 +36,18 @@ localrules:
 
 
 rule all:
+    """The whole experiment: data, models, scores, rating pages and the report."""
     default_target: True
     input:
-        located(experiment.data.user_instructions),
-        expand(rules.instructions.output.instructions, model=MODELS),
-        expand(rules.ppo.output.ppo, model=MODELS),
-        expand(rules.instances.output.instances, model=MODELS, method=METHODS),
-        expand(rules.exports.output.card, model=MODELS, method=METHODS),
-        expand(rules.sft.output.adapter, model=MODELS, method=METHODS, size=SIZES),
-        expand(rules.superni_predictions.output.predictions, model=MODELS, cell=CELLS),
-        expand(rules.superni.output.table, model=MODELS),
+        plan.located(experiment.data.user_instructions),
+        expand(rules.instructions.output.instructions, model=plan.models),
+        expand(rules.ppo.output.ppo, model=plan.models),
+        expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
+        expand(rules.exports.output.card, model=plan.models, method=plan.methods),
+        expand(rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes),
+        expand(rules.superni_predictions.output.predictions, model=plan.models, cell=plan.cells),
+        expand(rules.superni.output.table, model=plan.models),
         rules.users.output.predictions,
-        expand(rules.ratings_page.output.page, model=MODELS),
-        expand(rules.ratings.output.summary, model=RATED),
+        expand(rules.ratings_page.output.page, model=plan.models),
+        expand(rules.ratings.output.summary, model=plan.rated),
         rules.report.output.report,

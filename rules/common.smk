@@ -1,56 +1,23 @@
-# The checked experiment, and functions from names to files, for every file of rules.
+# The checked experiment as `plan`, and what of it needs other rules, for every file of rules.
 import os
-import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
-from refine_af.workflow.configuration import check_readable
-from refine_af.workflow.door import check_files
 from refine_af.errors import InputError
-from refine_af.jobs.command_line import canonical
-from refine_af.settings.compute import MOST_SHARDS
-from refine_af.workflow.configuration import read_experiment
-from refine_af.workflow.paths import checkpoint_folder, hub_name, local_paths
-from refine_af.exports.provenance import provenance
-from refine_af.jobs.sources import code_digest
-from refine_af.rewards.own_code import own_code
+from refine_af.workflow.configuration import read_configuration, read_experiment, resolved
+from refine_af.workflow.door import check_files
+from refine_af.workflow.plan import Plan
 
 try:
-    check_readable(Path("config.yaml"))
-except InputError as error:
-    sys.exit(f"error: {error}")
-
-
-configfile: "config.yaml"
-
-
-try:
-    experiment = read_experiment(config)
+    experiment = read_experiment(read_configuration(Path("config.yaml"), config))
+    plan = Plan(experiment, Path(os.path.relpath(workflow.basedir)))
 except InputError as error:
     sys.exit(f"error: {error}")
 
 # Jobs run with the interpreter that runs Snakemake, unless an environment of --sdm replaces it.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
-
-# The Snakefile's folder as seen from the experiment's: relative, so that both may move together.
-ROOT = Path(os.path.relpath(workflow.basedir))
-SCRIPTS = ROOT / "scripts"
-
-MODELS = list(experiment.models)
-METHODS = list(experiment.methods)
-SIZES = list(experiment.sizes)
-SEGMENTS = list(range(experiment.segments))
-ROUNDS = list(range(experiment.instance_rounds))
-SHARDS = list(range(min(experiment.compute.instances.shards, len(ROUNDS))))
-BASELINES = list(experiment.superni.baselines)
-PARTS = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
-EVALUATION_SHARDS = list(range(experiment.compute.superni.shards))
-SERVED = experiment.instructions.engine == "server"
-TUNED = [f"{method}_{size}" for method in METHODS for size in SIZES]
-CELLS = BASELINES + TUNED
-RATED = list(experiment.ratings.files)
 
 
 wildcard_constraints:
@@ -61,76 +28,9 @@ wildcard_constraints:
     cell="[a-z0-9._-]+",
 
 
-def located(path):
-    """Where a path of config.yaml stands: results/ is the experiment's, others the project's."""
-    return path if path.startswith("results/") else str(ROOT / os.path.expanduser(path))
-
-
-def section(name):
-    """A section of config.yaml as one canonical string: the whole of what a stage's jobs read."""
-    text = canonical(getattr(experiment, name))
-    # Handed out by a function: in a plain string Snakemake would take {braces} for wildcards.
-    return lambda wildcards: text
-
-
-def section_of_replies():
-    """Stage 3's section for its replies, of which how many pairs are kept decides none."""
-    text = canonical(experiment.instances.model_copy(update={"per_instruction": 1}))
-    return lambda wildcards: text
-
-
-def untracked_fetch():
-    """Fetch's section, which reruns nothing: what depends on `threads` is not compared."""
-    mirror = experiment.fetch.mirror and located(experiment.fetch.mirror)
-    text = canonical(experiment.fetch.model_copy(update={"mirror": mirror}))
-    return lambda wildcards, threads: text
-
-
-def pins(*keys):
-    """What decides which bytes are fetched, as one string."""
-    text = repr([getattr(experiment.fetch, key) for key in keys])
-    return lambda wildcards: text
-
-
-def pinned_file(wildcards):
-    return pins(wildcards.name)(wildcards)
-
-
-def untracked(name, part):
-    """A part of a section that decides no result, as one string; a change of it reruns nothing."""
-    text = canonical(getattr(getattr(experiment, name), part))
-    return lambda wildcards, threads: text
-
-
-def reward(wildcards):
-    """How PPO's judges score an instance, as one string."""
-    return canonical(experiment.ppo.reward)
-
-
-def judge(key):
-    """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
-    named = experiment.ppo.reward.judges.get(key)
-    return located(checkpoint_folder(named)) if named else []
-
-
-def scorer():
-    """The digest of a scorer of the user's own: an edit reruns what it scored."""
-    return own_code(experiment.ppo.reward.scorer, [Path(), ROOT])
-
-
-def origin(wildcards):
-    """What a data set's card tells of where it comes from, as one string."""
-    return canonical(provenance(experiment, wildcards.model))
-
-
-def rounds_of(shard):
-    """Which rounds of a segment a job of stage 3 takes."""
-    return ROUNDS[shard :: len(SHARDS)]
-
-
-def untracked_rounds(shard):
-    """The same for a rule: how many jobs share the rounds decides no reply, and reruns nothing."""
-    return lambda wildcards, threads: rounds_of(shard)
+onstart:
+    Path("results").mkdir(exist_ok=True)
+    Path("results/config.yaml").write_text(resolved(experiment), encoding="utf-8")
 
 
 def replies_of(rounds):
@@ -139,72 +39,10 @@ def replies_of(rounds):
     return expand(pattern, round=rounds, allow_missing=True)
 
 
-def parts_of(shard):
-    """Which parts of a cell's predictions a job of the evaluation takes."""
-    return PARTS[shard :: len(EVALUATION_SHARDS)]
-
-
-def untracked_parts(shard):
-    """The same for a rule: how many jobs share the parts decides no prediction."""
-    return lambda wildcards, threads: parts_of(shard)
-
-
 def predicted(parts):
     """The files of some parts of a cell's predictions."""
     pattern = "results/segments/superni_{model}/{cell}/{part}.jsonl"
     return expand(pattern, part=parts, allow_missing=True)
-
-
-def server(wildcards, threads):
-    """Where stage 1 asks another process for the model's replies: its address reruns nothing."""
-    return canonical(experiment.servers[wildcards.model]) if SERVED else []
-
-
-def served(wildcards):
-    """What that process calls the model, which decides the replies."""
-    return experiment.servers[wildcards.model].model if SERVED else ""
-
-
-def gpus_of_instructions():
-    """Stage 1 needs a GPU of its own unless another process serves the backbone."""
-    return 0 if SERVED else 1
-
-
-def machine(stage):
-    """What a job of a stage asks of the machine."""
-    return getattr(experiment.compute, stage)
-
-
-def on_gpus(count):
-    """What starts a script on GPUs of its own: which, and how many, reruns nothing."""
-    several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {count}"
-    several += " --mixed_precision no --dynamo_backend no --main_process_port 0"
-    place = shlex.quote(str(SCRIPTS / "on_gpus.py"))
-    starter = f"python {place} {count} {several if count > 1 else 'python'}"
-    return lambda wildcards, threads: starter
-
-
-def script(name):
-    """The path of a script; what it computes is told by `code`."""
-    return str(SCRIPTS / f"{name}.py")
-
-
-def code(name):
-    """The digest of a script's code and of all that its results depend on: an edit reruns it."""
-    return code_digest(Path(workflow.basedir, "scripts", f"{name}.py"))
-
-
-def backbone(wildcards):
-    return located(checkpoint_folder(experiment.models[wildcards.model].checkpoint))
-
-
-def backbone_here(wildcards):
-    """The backbone of stage 1, unless another process serves it."""
-    return [] if SERVED else backbone(wildcards)
-
-
-def fetched_checkpoint(wildcards):
-    return hub_name(f"results/checkpoints/{wildcards.checkpoint}", experiment)
 
 
 def earlier_segments(wildcards):
@@ -214,6 +52,7 @@ def earlier_segments(wildcards):
 
 
 def first_segment(wildcards):
+    """The segment of the pool that PPO reads."""
     return expand(rules.instructions_segment.output.segment, model=wildcards.model, segment=0)
 
 
@@ -225,12 +64,11 @@ def writer(wildcards):
 
 def training_segments(wildcards):
     """The instances of the first {size} instructions, in whole segments."""
-    needed = range(experiment.segments_of(int(wildcards.size)))
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,
         method=wildcards.method,
-        segment=needed,
+        segment=plan.segments_of(wildcards.size),
     )
 
 
@@ -242,72 +80,39 @@ def training_overlaps(wildcards):
         rules.overlap.output.overlap,
         model=wildcards.model,
         method=wildcards.method,
-        segment=range(experiment.segments_of(int(wildcards.size))),
+        segment=plan.segments_of(wildcards.size),
     )
-
-
-def evaluated_prompt(wildcards):
-    """A baseline's own prompt, or the one that every tuned cell is given."""
-    baseline = experiment.superni.baselines.get(wildcards.cell, experiment.superni)
-    return located(baseline.prompt)
 
 
 def tuned_adapter(wildcards):
     """The cell's adapter; a baseline has none."""
-    if wildcards.cell in BASELINES:
+    if wildcards.cell in plan.baselines:
         return []
     method, _, size = wildcards.cell.rpartition("_")
     return expand(rules.sft.output.adapter, model=wildcards.model, method=method, size=size)
 
 
-def ratings(part):
-    """A part of the ratings' section as one string: files that come back change no page."""
-    text = canonical(getattr(experiment.ratings, part))
-    return lambda wildcards: text
-
-
-def rated_cells():
-    """The cells whose replies people rate, in the order of ratings.page.methods."""
-    return list(experiment.ratings.cells(SIZES).values())
-
-
 def reviewed_segments(wildcards):
     """The instances that people review: of the first instructions, in whole segments."""
     page = experiment.ratings.page
-    segments = range(experiment.segments_of(page.size or max(SIZES)))
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,
-        method=[name for name in page.methods if name in METHODS] if page.instances else [],
-        segment=segments,
+        method=[name for name in page.methods if name in plan.methods] if page.instances else [],
+        segment=plan.segments_of(page.size or max(plan.sizes)),
     )
-
-
-def returned_ratings(wildcards):
-    """The files of ratings of a model that came back."""
-    return [located(path) for path in experiment.ratings.files.get(wildcards.model, [])]
 
 
 def truths(wildcards):
     """The demo's check of outputs against exact solvers; no other experiment has one."""
-    return expand(rules.demo_truth.output.truth, model=MODELS) if experiment.demo else []
+    return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []
 
 
 def check_inputs():
     """Before any job: every file that config.yaml names stands there, or can be made."""
-    results = Path("results")
-    if results.exists() and not (results.is_dir() and os.access(results, os.W_OK)):
-        sys.exit(f"error: {results.resolve()}: not a folder that can be written to")
-    for key, path in local_paths(experiment):
-        if set("{}") & set(path):
-            sys.exit(f"error: config.yaml, {key}: {path}: Snakemake takes braces for wildcards")
-        place = Path(located(path))
-        if not place.exists() and not any(made.is_producer(path) for made in workflow.rules):
-            sys.exit(
-                f"error: config.yaml, {key}: {path}: there is nothing at {place.resolve()}, "
-                "and no rule makes it"
-            )
     try:
-        check_files(experiment, located)
+        check_files(
+            experiment, plan.located, lambda path: any(r.is_producer(path) for r in workflow.rules)
+        )
     except InputError as error:
         sys.exit(f"error: {error}")

@@ -5,6 +5,7 @@ localrules:
 
 
 rule demo_data:
+    """The demo's seeds, user-oriented instructions and held-out tasks."""
     output:
         seeds="results/demo/seed_tasks.jsonl",
         user_instructions="results/demo/user_oriented_instructions.jsonl",
@@ -14,15 +15,17 @@ rule demo_data:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("demo"),
-        code=code("demo"),
-        settings=section("demo"),
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
     shell:
         "python {params.script:q} data --settings {params.settings:q} --seeds {output.seeds:q}"
-        " --user-instructions {output.user_instructions:q} --superni {output.superni:q} > {log:q} 2>&1"
+        " --user-instructions {output.user_instructions:q} --superni {output.superni:q}"
+        " > {log:q} 2>&1"
 
 
 rule demo_tokenizer:
+    """The demo's tokenizer, trained on its corpus."""
     output:
         tokenizer=directory("results/demo/tokenizer"),
     log:
@@ -30,15 +33,16 @@ rule demo_tokenizer:
     conda:
         "../envs/models.yaml"
     params:
-        script=script("demo"),
-        code=code("demo"),
-        settings=section("demo"),
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
     shell:
         "python {params.script:q} tokenizer --settings {params.settings:q}"
         " --tokenizer {output.tokenizer:q} > {log:q} 2>&1"
 
 
 rule demo_backbone:
+    """A tiny language model, trained on the demo's corpus."""
     input:
         tokenizer=rules.demo_tokenizer.output.tokenizer,
     output:
@@ -50,20 +54,21 @@ rule demo_backbone:
     priority: 1
     conda:
         "../envs/models.yaml"
-    threads: machine("demo").threads
+    threads: plan.machine("demo").threads
     resources:
-        mem_mb=machine("demo").mem_mb,
-        runtime=machine("demo").runtime,
+        mem_mb=plan.machine("demo").mem_mb,
+        runtime=plan.machine("demo").runtime,
     params:
-        script=script("demo"),
-        code=code("demo"),
-        settings=section("demo"),
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
     shell:
         "python {params.script:q} backbone --settings {params.settings:q} --name {wildcards.name}"
         " --tokenizer {input.tokenizer:q} --backbone {output.backbone:q} > {log:q} 2>&1"
 
 
 rule demo_reward_model:
+    """A tiny reward model, trained to prefer the corpus's true outputs."""
     input:
         tokenizer=rules.demo_tokenizer.output.tokenizer,
     output:
@@ -74,20 +79,21 @@ rule demo_reward_model:
         "results/benchmarks/demo/reward_model.tsv"
     conda:
         "../envs/models.yaml"
-    threads: machine("demo").threads
+    threads: plan.machine("demo").threads
     resources:
-        mem_mb=machine("demo").mem_mb,
-        runtime=machine("demo").runtime,
+        mem_mb=plan.machine("demo").mem_mb,
+        runtime=plan.machine("demo").runtime,
     params:
-        script=script("demo"),
-        code=code("demo"),
-        settings=section("demo"),
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
     shell:
         "python {params.script:q} reward-model --settings {params.settings:q}"
         " --tokenizer {input.tokenizer:q} --reward-model {output.reward_model:q} > {log:q} 2>&1"
 
 
 rule demo_evaluator:
+    """A tiny evaluator, trained on the questions that UniEval asks."""
     input:
         tokenizer=rules.demo_tokenizer.output.tokenizer,
     output:
@@ -98,20 +104,21 @@ rule demo_evaluator:
         "results/benchmarks/demo/evaluator.tsv"
     conda:
         "../envs/models.yaml"
-    threads: machine("demo").threads
+    threads: plan.machine("demo").threads
     resources:
-        mem_mb=machine("demo").mem_mb,
-        runtime=machine("demo").runtime,
+        mem_mb=plan.machine("demo").mem_mb,
+        runtime=plan.machine("demo").runtime,
     params:
-        script=script("demo"),
-        code=code("demo"),
-        settings=section("demo"),
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
     shell:
         "python {params.script:q} evaluator --settings {params.settings:q}"
         " --tokenizer {input.tokenizer:q} --evaluator {output.evaluator:q} > {log:q} 2>&1"
 
 
 rule demo_truth:
+    """How many of PPO's fixed answers exact solvers find true, before and after."""
     input:
         ppo=rules.ppo.output.ppo,
     output:
@@ -121,9 +128,9 @@ rule demo_truth:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("demo"),
-        code=code("demo"),
-        settings=section("demo"),
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
     shell:
         "python {params.script:q} truth --settings {params.settings:q} --ppo {input.ppo:q}"
         " --truth {output.truth:q} > {log:q} 2>&1"

@@ -5,10 +5,11 @@ localrules:
 
 
 rule exports:
+    """A method's data set for others: Alpaca's JSON, Parquet, a data card."""
     input:
         instances=rules.instances.output.instances,
         segments=expand(
-            rules.instances_segment.output.segment, segment=SEGMENTS, allow_missing=True
+            rules.instances_segment.output.segment, segment=plan.segments, allow_missing=True
         ),
     output:
         alpaca="results/exports_{model}/{method}/alpaca.json",
@@ -19,9 +20,9 @@ rule exports:
     conda:
         "../envs/models.yaml"
     params:
-        script=script("exports"),
-        code=code("exports"),
-        origin=origin,
+        script=plan.script("exports"),
+        code=plan.code("exports"),
+        origin=plan.origin,
     shell:
         "python {params.script:q} --origin {params.origin:q} --method {wildcards.method}"
         " --instances {input.instances:q} --segments {input.segments:q} --alpaca {output.alpaca:q}"

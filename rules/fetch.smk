@@ -9,8 +9,9 @@ localrules:
 
 
 rule fetch_file:
+    """The seeds or the user-oriented instructions, from their pinned address."""
     input:
-        script=ancient(SCRIPTS / "fetch.py"),
+        script=ancient(plan.script("fetch")),
     output:
         file="results/fetch/{name}.jsonl",
     log:
@@ -20,16 +21,17 @@ rule fetch_file:
     conda:
         "../envs/tables.yaml"
     params:
-        pins=pinned_file,
-        settings=untracked_fetch(),
+        pins=plan.pinned_file,
+        settings=plan.untracked_fetch(),
     shell:
         "python {input.script:q} file --settings {params.settings:q} --name {wildcards.name}"
         " --downloads results/scratch/fetch --file {output.file:q} > {log:q} 2>&1"
 
 
 rule fetch_instance_prompt:
+    """Self-Instruct's prompt for instances, read out of its module and never run."""
     input:
-        script=ancient(SCRIPTS / "fetch.py"),
+        script=ancient(plan.script("fetch")),
     output:
         prompt="results/fetch/instance_prompt.txt",
     log:
@@ -37,17 +39,18 @@ rule fetch_instance_prompt:
     conda:
         "../envs/tables.yaml"
     params:
-        pins=pins("instance_prompt", "instance_prompt_constant", "instance_prompt_sha256"),
-        settings=untracked_fetch(),
+        pins=plan.pins("instance_prompt", "instance_prompt_constant", "instance_prompt_sha256"),
+        settings=plan.untracked_fetch(),
     shell:
         "python {input.script:q} instance-prompt --settings {params.settings:q}"
         " --downloads results/scratch/fetch --prompt {output.prompt:q} > {log:q} 2>&1"
 
 
 rule fetch_superni:
+    """The Super-NI test tasks, each checked by the digests of its instances."""
     input:
-        script=ancient(SCRIPTS / "fetch.py"),
-        digests=located(experiment.fetch.superni_digests),
+        script=ancient(plan.script("fetch")),
+        digests=plan.located(experiment.fetch.superni_digests),
     output:
         tasks=directory("results/fetch/superni"),
     log:
@@ -55,16 +58,17 @@ rule fetch_superni:
     conda:
         "../envs/tables.yaml"
     params:
-        pins=pins("superni_task_url", "superni_tasks"),
-        settings=untracked_fetch(),
+        pins=plan.pins("superni_task_url", "superni_tasks"),
+        settings=plan.untracked_fetch(),
     shell:
         "python {input.script:q} superni --settings {params.settings:q} --digests {input.digests:q}"
         " --downloads results/scratch/fetch --tasks {output.tasks:q} > {log:q} 2>&1"
 
 
 rule fetch_checkpoint:
+    """A checkpoint of the hub at its pinned commit, every file checked."""
     input:
-        script=ancient(SCRIPTS / "fetch.py"),
+        script=ancient(plan.script("fetch")),
     output:
         folder=directory("results/checkpoints/{checkpoint}"),
     log:
@@ -72,8 +76,8 @@ rule fetch_checkpoint:
     conda:
         "../envs/tables.yaml"
     params:
-        settings=untracked_fetch(),
-        checkpoint=fetched_checkpoint,
+        settings=plan.untracked_fetch(),
+        checkpoint=plan.fetched_checkpoint,
     shell:
         "python {input.script:q} checkpoint --settings {params.settings:q}"
         " --checkpoint {params.checkpoint:q} --downloads results/scratch/fetch"

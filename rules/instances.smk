@@ -1,23 +1,24 @@
 # Stage 3: input and output for every instruction, by the untouched backbone (self-instruct) and by
-# the one that PPO trained (refine-af), segment by segment as the pool grows. Replies first, a file a
-# round, then what they hold, scored. compute.instances.shards says how many jobs share a segment's
-# rounds: a rule each, so that a segment's files are the same ones whatever their number.
+# the one that PPO trained (refine-af), segment by segment as the pool grows. Replies first, a file
+# a round, then what they hold, scored. compute.instances.shards says how many jobs share a
+# segment's rounds: a rule each, so that a segment's files are the same ones whatever their number.
 localrules:
     instances,
 
 
-for shard in SHARDS:
+for shard in plan.shards:
 
     rule:
+        """Stage 3: a job's share of the replies to a segment's instructions."""
         name:
             f"instances_replies_{shard}"
         input:
-            prompt=located(experiment.prompts.instances),
-            backbone=backbone,
+            prompt=plan.located(experiment.prompts.instances),
+            backbone=plan.backbone,
             ppo=writer,
             instructions=rules.instructions_segment.output.segment,
         output:
-            replies=replies_of(rounds_of(shard)),
+            replies=replies_of(plan.rounds_of(shard)),
         log:
             f"results/logs/instances_{{model}}/{{method}}_{{segment}}_replies_{shard}.log",
         benchmark:
@@ -25,33 +26,35 @@ for shard in SHARDS:
         priority: 1
         conda:
             "../envs/models.yaml"
-        threads: machine("instances").threads
+        threads: plan.machine("instances").threads
         resources:
             gpu=1,
-            mem_mb=machine("instances").mem_mb,
-            runtime=machine("instances").runtime,
+            mem_mb=plan.machine("instances").mem_mb,
+            runtime=plan.machine("instances").runtime,
         params:
-            script=script("instances_replies"),
-            code=code("instances_replies"),
-            python=on_gpus(1),
-            settings=section_of_replies(),
-            watch=untracked("watch", "instances"),
-            rounds=untracked_rounds(shard),
+            script=plan.script("instances_replies"),
+            code=plan.code("instances_replies"),
+            python=plan.on_gpus(1),
+            settings=plan.section_of_replies(),
+            watch=plan.untracked("watch", "instances"),
+            rounds=plan.untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
-            "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"
-            " --method {wildcards.method} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+            "{params.python} {params.script:q} --settings {params.settings:q}"
+            " --watch {params.watch:q} --method {wildcards.method} --prompt {input.prompt:q}"
+            " --backbone {input.backbone:q}"
             " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
             " --progress {params.progress:q} --replies {output.replies:q} > {log:q} 2>&1"
 
 
 rule instances_segment:
+    """Stage 3: the instances in a segment's replies, scored, with what was refused and why."""
     input:
         instructions=rules.instructions_segment.output.segment,
-        replies=replies_of(ROUNDS),
+        replies=replies_of(plan.rounds),
         ppo=writer,
-        reward_model=judge("model"),
-        evaluator=judge("evaluator"),
+        reward_model=plan.judge("model"),
+        evaluator=plan.judge("evaluator"),
     output:
         segment=directory("results/segments/instances_{model}/{method}/{segment}"),
     log:
@@ -61,32 +64,34 @@ rule instances_segment:
     priority: 1
     conda:
         "../envs/models.yaml"
-    threads: machine("instances").threads
+    threads: plan.machine("instances").threads
     resources:
         gpu=1,
-        mem_mb=machine("instances").mem_mb,
-        runtime=machine("instances").runtime,
+        mem_mb=plan.machine("instances").mem_mb,
+        runtime=plan.machine("instances").runtime,
     params:
-        script=script("instances"),
-        code=code("instances"),
-        scorer=scorer(),
-        python=on_gpus(1),
-        settings=section("instances"),
-        reward=reward,
-        watch=untracked("watch", "instances"),
+        script=plan.script("instances"),
+        code=plan.code("instances"),
+        scorer=plan.scorer,
+        python=plan.on_gpus(1),
+        settings=plan.section("instances"),
+        reward=plan.section("ppo", "reward"),
+        watch=plan.untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/{method}/{segment}/scores",
     shell:
-        "{params.python} {params.script:q} segment --settings {params.settings:q} --reward {params.reward:q}"
-        " --watch {params.watch:q} --method {wildcards.method} --instructions {input.instructions:q}"
+        "{params.python} {params.script:q} segment --settings {params.settings:q}"
+        " --reward {params.reward:q} --watch {params.watch:q} --method {wildcards.method}"
+        " --instructions {input.instructions:q}"
         " --replies {input.replies:q} --ppo {input.ppo:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --progress {params.progress:q}"
         " --segment {output.segment:q} > {log:q} 2>&1"
 
 
 rule instances:
+    """A method's instances in one file."""
     input:
         segments=expand(
-            rules.instances_segment.output.segment, segment=SEGMENTS, allow_missing=True
+            rules.instances_segment.output.segment, segment=plan.segments, allow_missing=True
         ),
     output:
         instances="results/instances_{model}/{method}.jsonl",
@@ -95,8 +100,8 @@ rule instances:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("instances"),
-        code=code("instances"),
+        script=plan.script("instances"),
+        code=plan.code("instances"),
     shell:
         "python {params.script:q} merge --segments {input.segments:q}"
         " --instances {output.instances:q} > {log:q} 2>&1"

@@ -5,10 +5,11 @@ localrules:
 
 
 rule instructions_segment:
+    """Stage 1: the next instructions of a model's pool, with what was rejected and why."""
     input:
-        seeds=located(experiment.data.seeds),
-        prompt=located(experiment.prompts.instructions),
-        backbone=backbone_here,
+        seeds=plan.located(experiment.data.seeds),
+        prompt=plan.located(experiment.prompts.instructions),
+        backbone=plan.backbone_here,
         earlier=earlier_segments,
     output:
         segment=directory("results/segments/instructions_{model}/{segment}"),
@@ -19,19 +20,19 @@ rule instructions_segment:
     priority: 2
     conda:
         "../envs/models.yaml"
-    threads: machine("instructions").threads
+    threads: plan.machine("instructions").threads
     resources:
-        gpu=gpus_of_instructions(),
-        mem_mb=machine("instructions").mem_mb,
-        runtime=machine("instructions").runtime,
+        gpu=plan.gpus_of_instructions,
+        mem_mb=plan.machine("instructions").mem_mb,
+        runtime=plan.machine("instructions").runtime,
     params:
-        script=script("instructions"),
-        code=code("instructions"),
-        python=on_gpus(gpus_of_instructions()),
-        settings=section("instructions"),
-        served=served,
-        watch=untracked("watch", "instructions"),
-        server=server,
+        script=plan.script("instructions"),
+        code=plan.code("instructions"),
+        python=plan.on_gpus(plan.gpus_of_instructions),
+        settings=plan.section("instructions"),
+        served=plan.served_model,
+        watch=plan.untracked("watch", "instructions"),
+        server=plan.server,
         progress="results/scratch/instructions_{model}/{segment}",
     shell:
         "{params.python} {params.script:q} segment --settings {params.settings:q}"
@@ -42,9 +43,10 @@ rule instructions_segment:
 
 
 rule instructions:
+    """A model's instructions in one file."""
     input:
         segments=expand(
-            rules.instructions_segment.output.segment, segment=SEGMENTS, allow_missing=True
+            rules.instructions_segment.output.segment, segment=plan.segments, allow_missing=True
         ),
     output:
         instructions="results/instructions_{model}.jsonl",
@@ -53,8 +55,8 @@ rule instructions:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("instructions"),
-        code=code("instructions"),
+        script=plan.script("instructions"),
+        code=plan.code("instructions"),
     shell:
         "python {params.script:q} merge --segments {input.segments:q}"
         " --instructions {output.instructions:q} > {log:q} 2>&1"

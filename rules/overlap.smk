@@ -4,10 +4,11 @@ localrules:
 
 
 rule overlap:
+    """What a segment's instances share with the evaluation sets."""
     input:
         segment=rules.instances_segment.output.segment,
         evaluation=rules.superni_instances.output.instances,
-        user_instructions=located(experiment.data.user_instructions),
+        user_instructions=plan.located(experiment.data.user_instructions),
     output:
         overlap="results/segments/overlap_{model}/{method}/{segment}.jsonl",
     log:
@@ -17,9 +18,9 @@ rule overlap:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("overlap"),
-        code=code("overlap"),
-        settings=section("overlap"),
+        script=plan.script("overlap"),
+        code=plan.code("overlap"),
+        settings=plan.section("overlap"),
     shell:
         "python {params.script:q} --settings {params.settings:q} --segment {input.segment:q}"
         " --evaluation {input.evaluation:q} --user-instructions {input.user_instructions:q}"

@@ -3,12 +3,13 @@
 
 
 rule ppo:
+    """Stage 2: a LoRA adapter that PPO trained to write good instances, with its metrics."""
     input:
-        backbone=backbone,
-        reward_model=judge("model"),
-        evaluator=judge("evaluator"),
+        backbone=plan.backbone,
+        reward_model=plan.judge("model"),
+        evaluator=plan.judge("evaluator"),
         instructions=first_segment,
-        prompt=located(experiment.prompts.instances),
+        prompt=plan.located(experiment.prompts.instances),
     output:
         ppo=directory("results/ppo_{model}"),
     log:
@@ -18,18 +19,18 @@ rule ppo:
     priority: 3
     conda:
         "../envs/models.yaml"
-    threads: machine("ppo").threads
+    threads: plan.machine("ppo").threads
     resources:
         gpu=1,
-        mem_mb=machine("ppo").mem_mb,
-        runtime=machine("ppo").runtime,
+        mem_mb=plan.machine("ppo").mem_mb,
+        runtime=plan.machine("ppo").runtime,
     params:
-        script=script("ppo"),
-        code=code("ppo"),
-        scorer=scorer(),
-        python=on_gpus(1),
-        settings=section("ppo"),
-        watch=untracked("watch", "ppo"),
+        script=plan.script("ppo"),
+        code=plan.code("ppo"),
+        scorer=plan.scorer,
+        python=plan.on_gpus(1),
+        settings=plan.section("ppo"),
+        watch=plan.untracked("watch", "ppo"),
         progress="results/scratch/ppo_{model}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"

@@ -5,12 +5,13 @@ localrules:
 
 
 rule ratings_page:
+    """The page on which people rate a model's replies, blind, and the key to it."""
     input:
         predictions=rules.users.output.predictions,
         instances=reviewed_segments,
-        markup=located("resources/ratings/page.html"),
-        style=located("resources/ratings/page.css"),
-        script=located("resources/ratings/page.js"),
+        markup=plan.located("resources/ratings/page.html"),
+        style=plan.located("resources/ratings/page.css"),
+        script=plan.located("resources/ratings/page.js"),
     output:
         page="results/ratings_{model}.html",
         key="results/ratings_{model}_key.json",
@@ -19,10 +20,10 @@ rule ratings_page:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("ratings"),
-        code=code("ratings"),
-        settings=ratings("page"),
-        cells=rated_cells(),
+        script=plan.script("ratings"),
+        code=plan.code("ratings"),
+        settings=plan.section("ratings", "page"),
+        cells=plan.rated_cells(),
     shell:
         "python {params.script:q} page --settings {params.settings:q} --model {wildcards.model}"
         " --cells {params.cells:q} --predictions {input.predictions:q}"
@@ -31,9 +32,10 @@ rule ratings_page:
 
 
 rule ratings:
+    """What the returned ratings of a model say."""
     input:
         key=rules.ratings_page.output.key,
-        files=returned_ratings,
+        files=plan.returned_ratings,
     output:
         summary="results/ratings_{model}.csv",
     log:
@@ -41,9 +43,9 @@ rule ratings:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("ratings"),
-        code=code("ratings"),
-        settings=ratings("summary"),
+        script=plan.script("ratings"),
+        code=plan.code("ratings"),
+        settings=plan.section("ratings", "summary"),
     shell:
         "python {params.script:q} summary --settings {params.settings:q} --key {input.key:q}"
         " --files {input.files:q} --summary {output.summary:q} > {log:q} 2>&1"

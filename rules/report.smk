@@ -4,21 +4,30 @@ localrules:
 
 
 rule report:
+    """One page on what the run made, with its figures."""
     input:
-        pools=expand(rules.instructions_segment.output.segment, model=MODELS, segment=SEGMENTS),
-        ppo=expand(rules.ppo.output.ppo, model=MODELS),
+        pools=expand(
+            rules.instructions_segment.output.segment, model=plan.models, segment=plan.segments
+        ),
+        ppo=expand(rules.ppo.output.ppo, model=plan.models),
         instances=expand(
-            rules.instances_segment.output.segment, model=MODELS, method=METHODS, segment=SEGMENTS
+            rules.instances_segment.output.segment,
+            model=plan.models,
+            method=plan.methods,
+            segment=plan.segments,
         ),
         overlaps=expand(
-            rules.overlap.output.overlap, model=MODELS, method=METHODS, segment=SEGMENTS
+            rules.overlap.output.overlap,
+            model=plan.models,
+            method=plan.methods,
+            segment=plan.segments,
         ),
-        tables=expand(rules.superni.output.table, model=MODELS),
-        scores=expand(rules.superni.output.scores, model=MODELS),
+        tables=expand(rules.superni.output.table, model=plan.models),
+        scores=expand(rules.superni.output.scores, model=plan.models),
         truths=truths,
-        ratings=expand(rules.ratings.output.summary, model=RATED),
-        table_2=located("resources/paper/table_2.csv"),
-        table_3=located("resources/paper/table_3.csv"),
+        ratings=expand(rules.ratings.output.summary, model=plan.rated),
+        table_2=plan.located("resources/paper/table_2.csv"),
+        table_3=plan.located("resources/paper/table_3.csv"),
     output:
         report=report("results/report.html", category="Report"),
         figures=report(
@@ -32,20 +41,22 @@ rule report:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("report"),
-        code=code("report"),
-        settings=section("report"),
-        bounds=section("overlap"),
-        rating_settings=ratings("summary"),
+        script=plan.script("report"),
+        code=plan.code("report"),
+        settings=plan.section("report"),
+        bounds=plan.section("overlap"),
+        rating_settings=plan.section("ratings", "summary"),
         algorithm=experiment.ppo.algorithm,
-        models=MODELS,
-        methods=METHODS,
-        rated=RATED,
+        models=plan.models,
+        methods=plan.methods,
+        rated=plan.rated,
     shell:
         "python {params.script:q} --settings {params.settings:q} --bounds {params.bounds:q}"
         " --rating-settings {params.rating_settings:q} --algorithm {params.algorithm}"
-        " --models {params.models} --methods {params.methods} --rated {params.rated} --pools {input.pools:q} --ppo {input.ppo:q}"
-        " --instances {input.instances:q} --overlaps {input.overlaps:q} --tables {input.tables:q}"
-        " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q} --table-2 {input.table_2:q}"
-        " --table-3 {input.table_3:q} --report {output.report:q} --figures {output.figures:q}"
+        " --models {params.models} --methods {params.methods} --rated {params.rated}"
+        " --pools {input.pools:q} --ppo {input.ppo:q} --instances {input.instances:q}"
+        " --overlaps {input.overlaps:q} --tables {input.tables:q}"
+        " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q}"
+        " --table-2 {input.table_2:q} --table-3 {input.table_3:q}"
+        " --report {output.report:q} --figures {output.figures:q}"
         " > {log:q} 2>&1"

@@ -3,9 +3,10 @@
 
 
 rule sft:
+    """A model fine-tuned on the instances of the first instructions."""
     input:
-        encodings=located(experiment.prompts.sft),
-        backbone=backbone,
+        encodings=plan.located(experiment.prompts.sft),
+        backbone=plan.backbone,
         instances=training_segments,
         overlap=training_overlaps,
     output:
@@ -16,17 +17,17 @@ rule sft:
         "results/benchmarks/sft_{model}/{method}_{size}.tsv"
     conda:
         "../envs/models.yaml"
-    threads: machine("sft").threads
+    threads: plan.machine("sft").threads
     resources:
-        gpu=machine("sft").gpus,
-        mem_mb=machine("sft").mem_mb,
-        runtime=machine("sft").runtime,
+        gpu=plan.machine("sft").gpus,
+        mem_mb=plan.machine("sft").mem_mb,
+        runtime=plan.machine("sft").runtime,
     params:
-        script=script("sft"),
-        code=code("sft"),
-        settings=section("sft"),
-        watch=untracked("watch", "sft"),
-        python=on_gpus(machine("sft").gpus),
+        script=plan.script("sft"),
+        code=plan.code("sft"),
+        settings=plan.section("sft"),
+        watch=plan.untracked("watch", "sft"),
+        python=plan.on_gpus(plan.machine("sft").gpus),
         progress="results/scratch/sft_{model}/{method}_{size}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"

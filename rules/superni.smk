@@ -1,6 +1,6 @@
 # Zero-shot evaluation on Super-NaturalInstructions: every tuned cell, and the untuned backbone.
-# A cell's predictions are made in parts, of every so many tasks one; compute.superni.shards says how
-# many jobs share the parts: a rule each, so that the parts are the same ones whatever their number.
+# A cell's predictions are made in parts, of every so many tasks one; compute.superni.shards says
+# how many jobs share the parts: a rule each, so that the parts are the same whatever their number.
 localrules:
     superni_instances,
     superni_predictions,
@@ -8,8 +8,9 @@ localrules:
 
 
 rule superni_instances:
+    """The test instances of Super-NI, in one file."""
     input:
-        tasks=located(experiment.data.superni),
+        tasks=plan.located(experiment.data.superni),
     output:
         instances="results/superni_instances.jsonl",
     log:
@@ -17,44 +18,45 @@ rule superni_instances:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("superni_replies"),
-        code=code("superni_replies"),
-        settings=section("superni"),
+        script=plan.script("superni_replies"),
+        code=plan.code("superni_replies"),
+        settings=plan.section("superni"),
     shell:
         "python {params.script:q} instances --settings {params.settings:q}"
         " --tasks {input.tasks:q} --instances {output.instances:q} > {log:q} 2>&1"
 
 
-for shard in EVALUATION_SHARDS:
+for shard in plan.evaluation_shards:
 
     rule:
+        """Super-NI: a job's share of a cell's replies."""
         name:
             f"superni_replies_{shard}"
         input:
-            prompt=evaluated_prompt,
-            backbone=backbone,
+            prompt=plan.evaluated_prompt,
+            backbone=plan.backbone,
             adapter=tuned_adapter,
             instances=rules.superni_instances.output.instances,
         output:
-            predictions=predicted(parts_of(shard)),
+            predictions=predicted(plan.parts_of(shard)),
         log:
             f"results/logs/superni_{{model}}/{{cell}}_{shard}.log",
         benchmark:
             f"results/benchmarks/superni_{{model}}/{{cell}}_{shard}.tsv"
         conda:
             "../envs/models.yaml"
-        threads: machine("superni").threads
+        threads: plan.machine("superni").threads
         resources:
             gpu=1,
-            mem_mb=machine("superni").mem_mb,
-            runtime=machine("superni").runtime,
+            mem_mb=plan.machine("superni").mem_mb,
+            runtime=plan.machine("superni").runtime,
         params:
-            script=script("superni_replies"),
-            code=code("superni_replies"),
-            python=on_gpus(1),
-            settings=section("superni"),
-            parts=untracked_parts(shard),
-            of=len(PARTS),
+            script=plan.script("superni_replies"),
+            code=plan.code("superni_replies"),
+            python=plan.on_gpus(1),
+            settings=plan.section("superni"),
+            parts=plan.untracked_parts(shard),
+            of=len(plan.parts),
             progress="results/scratch/superni_{model}/{cell}",
         shell:
             "{params.python} {params.script:q} replies --settings {params.settings:q}"
@@ -65,9 +67,10 @@ for shard in EVALUATION_SHARDS:
 
 
 rule superni_predictions:
+    """A cell's predictions on Super-NI in one file."""
     input:
         instances=rules.superni_instances.output.instances,
-        parts=predicted(PARTS),
+        parts=predicted(plan.parts),
     output:
         predictions="results/superni_{model}/{cell}.jsonl",
     log:
@@ -75,18 +78,19 @@ rule superni_predictions:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("superni"),
-        code=code("superni"),
+        script=plan.script("superni"),
+        code=plan.code("superni"),
     shell:
         "python {params.script:q} predictions --instances {input.instances:q}"
         " --parts {input.parts:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
 rule superni:
+    """A model's scores on Super-NI: a row a method, size and task."""
     input:
         instances=rules.superni_instances.output.instances,
         predictions=expand(
-            rules.superni_predictions.output.predictions, cell=CELLS, allow_missing=True
+            rules.superni_predictions.output.predictions, cell=plan.cells, allow_missing=True
         ),
     output:
         table="results/superni_{model}.csv",
@@ -96,8 +100,8 @@ rule superni:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("superni"),
-        code=code("superni"),
+        script=plan.script("superni"),
+        code=plan.code("superni"),
     shell:
         "python {params.script:q} table --instances {input.instances:q}"
         " --predictions {input.predictions:q} --table {output.table:q}"

@@ -1,14 +1,15 @@
-# The user-oriented instructions, answered by the untuned backbones and every tuned cell, in one file.
+# The user-oriented instructions, answered by the untuned backbones and every tuned cell.
 localrules:
     users,
 
 
 rule users_predictions:
+    """A cell's replies to the user-oriented instructions."""
     input:
-        prompts=located(experiment.prompts.users),
-        backbone=backbone,
+        prompts=plan.located(experiment.prompts.users),
+        backbone=plan.backbone,
         adapter=tuned_adapter,
-        instructions=located(experiment.data.user_instructions),
+        instructions=plan.located(experiment.data.user_instructions),
     output:
         predictions="results/users_{model}/{cell}.jsonl",
     log:
@@ -17,16 +18,16 @@ rule users_predictions:
         "results/benchmarks/users_{model}/{cell}.tsv"
     conda:
         "../envs/models.yaml"
-    threads: machine("users").threads
+    threads: plan.machine("users").threads
     resources:
         gpu=1,
-        mem_mb=machine("users").mem_mb,
-        runtime=machine("users").runtime,
+        mem_mb=plan.machine("users").mem_mb,
+        runtime=plan.machine("users").runtime,
     params:
-        script=script("users"),
-        code=code("users"),
-        python=on_gpus(1),
-        settings=section("users"),
+        script=plan.script("users"),
+        code=plan.code("users"),
+        python=plan.on_gpus(1),
+        settings=plan.section("users"),
         progress="results/scratch/users_{model}/{cell}",
     shell:
         "{params.python} {params.script:q} predictions --settings {params.settings:q}"
@@ -37,9 +38,12 @@ rule users_predictions:
 
 
 rule users:
+    """The replies of all cells of all models to the user-oriented instructions."""
     input:
         cells=expand(
-            rules.users_predictions.output.predictions, model=MODELS, cell=["base", *TUNED]
+            rules.users_predictions.output.predictions,
+            model=plan.models,
+            cell=["base", *plan.tuned],
         ),
     output:
         predictions="results/user_predictions.jsonl",
@@ -48,8 +52,8 @@ rule users:
     conda:
         "../envs/tables.yaml"
     params:
-        script=script("users"),
-        code=code("users"),
+        script=plan.script("users"),
+        code=plan.code("users"),
     shell:
         "python {params.script:q} join --cells {input.cells:q}"
         " --predictions {output.predictions:q} > {log:q} 2>&1"

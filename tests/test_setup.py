@@ -42,8 +42,8 @@ def rules() -> dict[str, str]:
     """Every rule's text by its name."""
     found = {}
     for file in RULE_FILES:
-        numbered = r' {4}rule:\n +name:\n +f"(\w+)_\{shard\}"\n'  # a rule for every shard
-        text = re.sub(rf"^for .*:\n\n{numbered}", r"rule \1:\n", file.read_text(), flags=re.M)
+        numbered = r' {4}rule:\n( +""".*"""\n) +name:\n +f"(\w+)_\{shard\}"\n'  # one a shard
+        text = re.sub(rf"^for .*:\n\n{numbered}", r"rule \2:\n\1", file.read_text(), flags=re.M)
         parts = re.split(r"^rule (\w+):\n", text, flags=re.MULTILINE)[1:]
         found.update(zip(parts[::2], parts[1::2], strict=True))
     return found
@@ -116,6 +116,17 @@ def test_a_script_shadows_no_importable_module(name: str) -> None:
     installed = [place for place in sys.path if place.startswith(prefixes)]
     installed = [place for place in installed if not Path(place).is_relative_to(SCRIPTS)]
     assert PathFinder.find_spec(name, installed) is None
+
+
+@pytest.mark.parametrize("name", rules())
+def test_every_rule_says_what_it_makes(name: str) -> None:
+    """`snakemake --list` is the manual's table of contents."""
+    assert re.match(r'\s+"""[A-Z][^"]+\."""\n', rules()[name])
+
+
+@pytest.mark.parametrize("file", [ROOT / "Snakefile", *RULE_FILES], ids=lambda file: file.name)
+def test_lines_of_rules_stay_within_100_columns(file: Path) -> None:
+    assert [line for line in file.read_text().splitlines() if len(line) > 100] == []
 
 
 def test_rule_files_import_only_what_loads_fast() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,17 +15,38 @@ from refine_af.records.human_tasks import checked_seeds, read_seeds, read_user_i
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
-from refine_af.workflow.paths import checkpoint_folder
+from refine_af.workflow.paths import checkpoint_folder, local_paths
 
 EVALUATED = {"definition", "input"}
 
 
-def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
-    """InputError, with the key, at the first file that stands there and is not what it must be.
+def check_files(
+    experiment: Experiment, located: Callable[[str], str], is_made: Callable[[str], bool]
+) -> None:
+    """InputError, with the key, at the first file that cannot be what it must be.
 
-    `located` tells where a path of config.yaml stands. A file that is still to be made is the
-    affair of the job that reads it.
+    `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: such
+    a file, as long as it is not there, is left to the job that reads it.
     """
+    _check_results(Path("results"))
+    for key, path in local_paths(experiment):
+        if set("{}") & set(path):
+            raise InputError(f"config.yaml, {key}: {path}: Snakemake takes braces for wildcards")
+        place = Path(located(path))
+        if not place.exists() and not is_made(path):
+            raise InputError(
+                f"config.yaml, {key}: {path}: there is nothing at {place.resolve()}, "
+                "and no rule makes it"
+            )
+    _check_contents(experiment, located)
+
+
+def _check_results(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(f"{folder.resolve()}: not a folder that can be written to")
+
+
+def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> None:
     prompts, superni = experiment.prompts, experiment.superni
     _check("prompts.instructions", located(prompts.instructions), _prompt({"tasks"}))
     _check("prompts.instances", located(prompts.instances), _prompt({"instruction"}))

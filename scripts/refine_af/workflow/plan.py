@@ -1,0 +1,202 @@
+"""An experiment as the rules ask for it: its axes, where files stand, and what jobs are handed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from refine_af.exports.provenance import provenance
+from refine_af.jobs.command_line import canonical
+from refine_af.jobs.sources import code_digest
+from refine_af.rewards.own_code import own_code
+from refine_af.settings.compute import MOST_SHARDS, Machine
+from refine_af.settings.experiment import Experiment
+from refine_af.workflow.paths import checkpoint_folder, hub_name
+
+# A param that Snakemake compares with that of the finished job: a difference reruns it.
+Tracked = Callable[[Any], str]
+# One that it does not compare, since it also depends on the threads that a job is given.
+Untracked = Callable[[Any, int], Any]
+
+
+class Plan:
+    """What the rules ask of an experiment. Whatever needs another rule stands in common.smk.
+
+    `root` is the Snakefile's folder as seen from the experiment's: relative, so that both may move
+    together.
+    """
+
+    def __init__(self, experiment: Experiment, root: Path) -> None:
+        self.experiment, self.root = experiment, root
+        self.models = list(experiment.models)
+        self.methods = list(experiment.methods)
+        self.sizes = list(experiment.sizes)
+        self.baselines = list(experiment.superni.baselines)
+        self.tuned = [f"{method}_{size}" for method in self.methods for size in self.sizes]
+        self.cells = self.baselines + self.tuned
+        self.rated = list(experiment.ratings.files)
+        self.served = experiment.instructions.engine == "server"
+        # Of a scorer of the user's own: an edit reruns what it scored.
+        self.scorer = own_code(experiment.ppo.reward.scorer, [Path(), root])
+        self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
+        self.evaluation_shards = list(range(experiment.compute.superni.shards))
+
+    @cached_property
+    def segments(self) -> list[int]:
+        """The numbers of the pool's segments, as many as the largest size needs."""
+        return self.segments_of(max(self.sizes))
+
+    def segments_of(self, size: int | str) -> list[int]:
+        """The segments that hold the first `size` instructions."""
+        return list(range(-(-int(size) // self.experiment.instructions.segment)))
+
+    @cached_property
+    def rounds(self) -> list[int]:
+        """The rounds in which stage 3 asks for the replies of a segment."""
+        segment, asked = self.experiment.instructions.segment, self.experiment.instances.requests
+        return list(range(-(-segment // asked)))
+
+    @cached_property
+    def shards(self) -> list[int]:
+        """The jobs that share a segment's rounds."""
+        return list(range(min(self.experiment.compute.instances.shards, len(self.rounds))))
+
+    def rounds_of(self, shard: int) -> list[int]:
+        """Which rounds of a segment a job of stage 3 takes."""
+        return self.rounds[shard :: len(self.shards)]
+
+    def parts_of(self, shard: int) -> list[int]:
+        """Which parts of a cell's predictions a job of the evaluation takes."""
+        return self.parts[shard :: len(self.evaluation_shards)]
+
+    def rated_cells(self) -> list[str]:
+        """The cells whose replies people rate, in the order of ratings.page.methods."""
+        return list(self.experiment.ratings.cells(self.sizes).values())
+
+    # Where files stand.
+
+    def located(self, path: str) -> str:
+        """A path of config.yaml: results/ is the experiment's, any other the project's."""
+        return path if path.startswith("results/") else str(self.root / Path(path).expanduser())
+
+    def checkpoint(self, named: str) -> str:
+        """The folder of a checkpoint that config.yaml names."""
+        return self.located(checkpoint_folder(named))
+
+    def backbone(self, wildcards: Any) -> str:
+        """The folder of a model's backbone."""
+        return self.checkpoint(self.experiment.models[wildcards.model].checkpoint)
+
+    def backbone_here(self, wildcards: Any) -> str | list[str]:
+        """The backbone of stage 1, unless another process serves it."""
+        return [] if self.served else self.backbone(wildcards)
+
+    def judge(self, key: str) -> str | list[str]:
+        """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
+        named = self.experiment.ppo.reward.judges.get(key)
+        return self.checkpoint(named) if named else []
+
+    def evaluated_prompt(self, wildcards: Any) -> str:
+        """A baseline's own prompt, or the one that every tuned cell is given."""
+        superni = self.experiment.superni
+        return self.located(superni.baselines.get(wildcards.cell, superni).prompt)
+
+    def returned_ratings(self, wildcards: Any) -> list[str]:
+        """The files of ratings of a model that came back."""
+        return [self.located(path) for path in self.experiment.ratings.files[wildcards.model]]
+
+    def fetched_checkpoint(self, wildcards: Any) -> str:
+        """The organisation/name@revision of a folder in results/checkpoints/."""
+        return hub_name(f"results/checkpoints/{wildcards.checkpoint}", self.experiment)
+
+    # What jobs are handed, and what of it counts. Each is given by a function: in a plain string
+    # Snakemake would take {braces} for wildcards.
+
+    def section(self, *names: str) -> Tracked:
+        """A section of config.yaml, or one of a section, as one canonical string."""
+        text = canonical(self._section(names))
+        return lambda wildcards: text
+
+    def untracked(self, *names: str) -> Untracked:
+        """The same of what decides no result: a change of it reruns nothing."""
+        text = canonical(self._section(names))
+        return lambda wildcards, threads: text
+
+    def section_of_replies(self) -> Tracked:
+        """Stage 3's section for its replies, of which how many pairs are kept decides none."""
+        text = canonical(self.experiment.instances.model_copy(update={"per_instruction": 1}))
+        return lambda wildcards: text
+
+    def untracked_fetch(self) -> Untracked:
+        """Fetch's section: the pins alone decide what lands."""
+        fetch = self.experiment.fetch
+        assert fetch is not None, "the rules of fetching stand only where there is such a section"
+        mirror = fetch.mirror and self.located(fetch.mirror)
+        text = canonical(fetch.model_copy(update={"mirror": mirror}))
+        return lambda wildcards, threads: text
+
+    def pins(self, *keys: str) -> Tracked:
+        """What decides which bytes are fetched."""
+        text = repr([getattr(self.experiment.fetch, key) for key in keys])
+        return lambda wildcards: text
+
+    def pinned_file(self, wildcards: Any) -> str:
+        """The same of the file that a rule's `name` says."""
+        return self.pins(wildcards.name)(wildcards)
+
+    def untracked_rounds(self, shard: int) -> Untracked:
+        """A job's rounds: how many jobs share them decides no reply."""
+        return lambda wildcards, threads: self.rounds_of(shard)
+
+    def untracked_parts(self, shard: int) -> Untracked:
+        """A job's parts: how many jobs share them decides no prediction."""
+        return lambda wildcards, threads: self.parts_of(shard)
+
+    def server(self, wildcards: Any, threads: int) -> str | list[str]:
+        """Where stage 1 asks another process for replies: its address does not count."""
+        return canonical(self.experiment.servers[wildcards.model]) if self.served else []
+
+    def served_model(self, wildcards: Any) -> str:
+        """What that process calls the model, which decides the replies."""
+        return self.experiment.servers[wildcards.model].model if self.served else ""
+
+    def origin(self, wildcards: Any) -> str:
+        """What a data set's card tells of where it comes from."""
+        return canonical(provenance(self.experiment, wildcards.model))
+
+    def script(self, name: str) -> str:
+        """The path of a script; what it computes is told by `code`."""
+        return str(self.root / "scripts" / f"{name}.py")
+
+    def code(self, name: str) -> str:
+        """The digest of a script's code and of all that its results depend on."""
+        return code_digest(Path(self.script(name)).resolve())
+
+    def _section(self, names: Sequence[str]) -> Any:
+        section: Any = self.experiment
+        for name in names:
+            section = getattr(section, name)
+        return section
+
+    # What a job asks of the machine.
+
+    def machine(self, stage: str) -> Machine:
+        """CPU threads, memory and minutes of a job of a stage."""
+        asked: Machine = getattr(self.experiment.compute, stage)
+        return asked
+
+    @property
+    def gpus_of_instructions(self) -> int:
+        """Stage 1 needs a GPU of its own unless another process serves the backbone."""
+        return 0 if self.served else 1
+
+    def on_gpus(self, count: int) -> Untracked:
+        """What starts a script on GPUs of its own: which, and how many, reruns nothing."""
+        several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {count}"
+        several += " --mixed_precision no --dynamo_backend no --main_process_port 0"
+        place = shlex.quote(self.script("on_gpus"))
+        starter = f"python {place} {count} {several if count > 1 else 'python'}"
+        return lambda wildcards, threads: starter
