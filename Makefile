@@ -8,6 +8,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 INSTALLED := .venv/installed
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.in)
 
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -20,7 +22,7 @@ WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
 	'  superni_*.csv     scores, a row a method, size and task' \
 	'  instances_*/      the instruction data of each method'
 
-.PHONY: help setup demo demo-grid test kill clean-demo
+.PHONY: help setup demo demo-grid test kill clean-demo lock
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -46,10 +48,18 @@ test: $(INSTALLED) ## the gate: format, lint, types, tests
 kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
 	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill
 
+lock: $(INSTALLED) ## renew requirements.txt from requirements.in (newest of all: make lock UPGRADE=--upgrade)
+	$(IN_VENV) uv pip compile requirements.in --output-file requirements.txt --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
+	@# What only torch's CUDA build brings comes with torch, which make setup installs by its version.
+	@awk '/^[^ ]/ { keep = !/^(torch|triton|nvidia-[a-z0-9-]*|cuda-[a-z-]*)==/ } keep' requirements.txt > .lock
+	@{ echo '# The lock, made from requirements.in by `make lock`.'; cat .lock; } > requirements.txt
+	@rm .lock
+
 clean-demo: ## delete the demo's results
 	rm -rf demo/results demo/.snakemake
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt requirements.in
 	@command -v $(PYTHON) > /dev/null || { \
 		echo 'error: no $(PYTHON) here; on Debian or Ubuntu: apt-get install python3 python3-venv' >&2; \
 		exit 1; }
@@ -63,5 +73,6 @@ $(INSTALLED): requirements.txt
 		exit 1; }
 	@echo 'Making the environment .venv (a few minutes, once) ...'
 	@.venv/bin/python -m pip --version &> /dev/null || $(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PIP) --no-deps --require-hashes -r requirements.txt
+	@$(PIP) $(TORCH)
 	@touch $@

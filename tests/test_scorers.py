@@ -31,10 +31,10 @@ from tiny import ROOT, tiny_config, write_experiment
 from workflow import snakemake
 
 TWO = [Triplet("Say it.", "", "It is."), Triplet("Sort.", "b a", "a b c d")]
-README = (ROOT / "README.md").read_text()
-EXAMPLE = re.search(r"```python\n(class .*?)```", README, re.S)[1]  # type: ignore[index]
-SECTION = re.search(r"```yaml\n(ppo:\n  reward:.*?)```", README, re.S)[1]  # type: ignore[index]
-BRIEF: dict[str, Any] = yaml.safe_load(SECTION)["ppo"]["reward"]
+HOW_TO = (ROOT / "docs" / "how-to.md").read_text()
+EXAMPLE = re.search(r"```python\n(class .*?)```", HOW_TO, re.S)[1]  # type: ignore[index]
+SECTION = re.search(r"```yaml\n(reward:.*?)```", HOW_TO, re.S)[1]  # type: ignore[index]
+BRIEF: dict[str, Any] = yaml.safe_load(SECTION)["reward"]
 
 
 @pytest.fixture

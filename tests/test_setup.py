@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from test_house import imports
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
@@ -35,7 +37,19 @@ def stated(file: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-LOCK = pins(stated(ROOT / "requirements.txt"))
+ASKED = pins(stated(ROOT / "requirements.in"))
+HASHED = re.compile(r"((?:--hash=sha256:[0-9a-f]{64} ?)+)$")
+
+
+def locked() -> dict[str, str]:
+    """The lock's versions by name; every pin has a digest at least."""
+    text = "\n".join(stated(ROOT / "requirements.txt")).replace(" \\\n", " ")
+    lines = [HASHED.sub("", line) for line in text.splitlines()]
+    assert all(line.endswith(" ") for line in lines), "a pin without digests"
+    return pins([line.strip() for line in lines])
+
+
+LOCK = locked() | {"torch": ASKED["torch"]}
 
 
 def rules() -> dict[str, str]:
@@ -49,15 +63,30 @@ def rules() -> dict[str, str]:
     return found
 
 
-def test_torch_is_pinned_plainly() -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    assert "torch==2.13.0" in lines
-    assert not [name for name in LOCK if name.startswith("nvidia")]
+def test_torch_is_pinned_plainly_and_alone() -> None:
+    """Its build, and what a CUDA build brings, are the machine's own."""
+    assert ASKED["torch"] == "2.13.0"
+    odd = re.compile("torch|triton|nvidia-.*|cuda-.*")
+    assert [name for name in locked() if odd.fullmatch(name)] == []
 
 
 def test_the_lock_covers_what_is_asked_for() -> None:
-    asked = pins(stated(ROOT / "requirements.in"))
-    assert {name: LOCK.get(name) for name in asked} == asked
+    assert {name: LOCK.get(name) for name in ASKED} == ASKED
+
+
+def test_all_that_is_imported_is_asked_for() -> None:
+    folders = [ROOT / name for name in ("scripts", "tests", "benchmarks")]
+    own = {path.stem for folder in folders for path in folder.iterdir()}
+    found = {
+        name.split(".")[0]
+        for folder in folders
+        for file in folder.rglob("*.py")
+        for name in imports(file)
+    }
+    distributions = importlib.metadata.packages_distributions()
+    for name in found - own - sys.stdlib_module_names:
+        given = {re.sub(r"[-_.]+", "-", entry).lower() for entry in distributions[name]}
+        assert given & ASKED.keys(), f"{name} is imported, and none of {given} is asked for"
 
 
 def test_the_environment_is_the_lock() -> None:
@@ -142,7 +171,7 @@ def test_rule_files_import_only_what_loads_fast() -> None:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    for name in ("Makefile", "requirements.txt"):
+    for name in ("Makefile", "requirements.txt", "requirements.in"):
         (folder / name).write_text((ROOT / name).read_text())
     command = ["make", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -1,0 +1,89 @@
+"""An experiment's axes, and what a change of it turns into for the jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from refine_af.errors import InputError
+from refine_af.workflow.configuration import read_configuration, read_experiment
+from refine_af.workflow.plan import Plan
+from tiny import ROOT
+
+
+def plan_of(**changes: Any) -> Plan:
+    values = read_configuration(ROOT / "config.yaml", changes).values
+    return Plan(read_experiment(values), ROOT)
+
+
+def test_the_papers_axes() -> None:
+    plan = plan_of()
+    assert plan.models == ["llama-2-7b", "llama-2-13b", "mistral-7b"]
+    assert plan.cells == ["base", *plan.tuned]
+    assert plan.tuned[:2] == ["self-instruct_5000", "self-instruct_10000"]
+    assert len(plan.tuned) == 6
+    assert (plan.segments, plan.segments_of(5001), plan.segments_of("5000")) == (
+        [0, 1, 2],
+        [0, 1],
+        [0],
+    )
+    assert len(plan.rounds) == 20  # 5,000 instructions, 256 a round
+
+
+def test_shards_take_every_round_once() -> None:
+    plan = plan_of(compute={"instances": {"shards": 3}, "superni": {"shards": 8}})
+    taken = [number for shard in plan.shards for number in plan.rounds_of(shard)]
+    assert len(plan.shards) == 3 and sorted(taken) == plan.rounds
+    parts = [number for shard in plan.evaluation_shards for number in plan.parts_of(shard)]
+    assert parts == plan.parts
+    few = plan_of(compute={"instances": {"shards": 8}}, ppo={"rollouts": 16})
+    assert all(few.rounds_of(shard) for shard in few.shards)
+
+
+def test_where_a_path_stands(tmp_path: Path) -> None:
+    plan = Plan(plan_of().experiment, Path("../project"))
+    assert plan.located("results/fetch/superni") == "results/fetch/superni"
+    assert plan.located("resources/prompts/sft.json") == "../project/resources/prompts/sft.json"
+    assert plan.located(str(tmp_path)) == str(tmp_path)
+    assert plan.located("~/seeds.jsonl") == str(Path.home() / "seeds.jsonl")
+    backbone = plan.backbone(SimpleNamespace(model="mistral-7b"))
+    assert backbone.startswith("results/checkpoints/mistralai--Mistral-7B-v0.1--")
+
+
+def test_a_section_is_one_text_and_parts_of_it_are_others() -> None:
+    plan, other = plan_of(), plan_of(sft={"epochs": 2}, watch={"instructions": {"patience": 7}})
+    assert plan.section("sft")(None) != other.section("sft")(None)
+    assert plan.section("ppo")(None) == other.section("ppo")(None)
+    assert plan.untracked("watch", "instances")(None, 1) == other.untracked("watch", "instances")(
+        None, 2
+    )
+    assert plan.untracked("watch", "instructions")(None, 1) != other.untracked(
+        "watch", "instructions"
+    )(None, 1)
+    pairs = plan_of(instances={"per_instruction": 2})
+    assert plan.section("instances")(None) != pairs.section("instances")(None)
+    assert plan.section_of_replies()(None) == pairs.section_of_replies()(None)
+
+
+def test_only_pins_decide_what_is_fetched() -> None:
+    plan, slower = plan_of(), plan_of(fetch={"timeout_s": 5})
+    name = SimpleNamespace(name="seed_tasks")
+    assert plan.pinned_file(name) == slower.pinned_file(name)
+    pin = {"url": "https://h/f", "sha256": "0" * 64}
+    assert plan_of(fetch={"seed_tasks": pin}).pinned_file(name) != plan.pinned_file(name)
+
+
+def test_a_scorer_that_is_no_python_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text("def f(:\n")
+    monkeypatch.chdir(tmp_path)
+    weights = {"a": 1.0, "constant": 0.0, "unparseable": -1.0}
+    reward = {"scorer": "mine.f", "model": None, "evaluator": None, "weights": weights}
+    values = read_configuration(ROOT / "config.yaml").values
+    values["ppo"]["reward"] |= reward
+    with pytest.raises(InputError, match=r"mine\.py, line 1: no Python"):
+        Plan(read_experiment(values), ROOT)
