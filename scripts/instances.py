@@ -1,11 +1,11 @@
 """Stage 3, instances: the pairs of input and output in the replies to every instruction, scored."""
 
-import hashlib
 from contextlib import closing
 from pathlib import Path
 
 from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
+from refine_af.files.digests import sha256_of
 from refine_af.files.landing import check_free, whole_folder
 from refine_af.files.rows import read_records, write_records
 from refine_af.files.tables import write_table
@@ -66,10 +66,7 @@ def segment(
 
 def digest_of(adapter: Path | None) -> str:
     """The sha256 of an adapter's weights; "" of none."""
-    if adapter is None:
-        return ""
-    with open(adapter / "adapter_model.safetensors", "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return "" if adapter is None else sha256_of(adapter / "adapter_model.safetensors")
 
 
 def scored(

@@ -184,6 +184,22 @@ def test_the_cards_head_is_what_the_hub_reads(origin: Provenance) -> None:
     assert "seed of PPO" not in text and "No instance held half a character" in text
 
 
+@pytest.mark.parametrize(
+    "name", ["x\n---\nlicense: mit", "a: b #c", "half \ud83d", "\u2028\0\ufeff", "é " * 80, "yes"]
+)
+def test_no_name_can_break_the_cards_head(origin: Provenance, name: str) -> None:
+    from huggingface_hub import DatasetCard
+
+    odd = origin.model_copy(update={"model": name})
+    counts = {"instructions": 3, "parsed": 3, "kept": 3}
+    text = card_of(odd, "refine-af", ROWS, counts, data_file=f"{name}/x.parquet", mended=0)
+    head = text.partition("\n---\n")[0] + "\n---\n"
+    found = DatasetCard(head).data.to_dict()
+    assert (found["license"], found["pretty_name"]) == ("other", f"{name}, refine-af")
+    assert found["configs"][0]["data_files"][0]["path"] == f"{name}/x.parquet"
+    assert head.encode()  # half a character, which no file could hold, is escaped
+
+
 def test_a_checkpoints_name_cannot_break_the_card(origin: Provenance) -> None:
     odd = origin.model_copy(update={"checkpoint": "my`model|x\n---\n# y", "seeds": "``` a"})
     counts = {"instructions": 3, "parsed": 3, "kept": 3}

@@ -28,12 +28,24 @@ from made_up_run import (
 from refine_af.jobs.command_line import run
 from refine_af.metrics.intervals import spearman_interval
 from refine_af.report.changes import Change
-from refine_af.report.pages import safe, said
+from refine_af.report.pages import (
+    Html,
+    figure,
+    join,
+    navigation,
+    paragraph,
+    safe,
+    said,
+    section,
+    table,
+    tag,
+)
 from refine_af.report.trends import smoothed, trend
 from refine_af.report.wording import change_sentence, digits_of, number
 from report import main
 
 VOID = {"meta", "br", "use"}
+TABLE = ["thead", "tr", "th", "span", "tbody", "tr", "th"]
 
 
 class Structure(HTMLParser):
@@ -380,6 +392,27 @@ def test_hidden_characters_are_named_and_long_texts_cut() -> None:
     assert "… and 99,600 more characters" in said("x" * 100_000)
     assert said("a\n" * 20).count("a\n") == 7  # eight lines, joined by seven ends
     assert "<em>empty</em>" in said("")
+
+
+def test_what_is_added_to_markup_is_escaped_in_whatever_way() -> None:
+    bold, hostile = tag("b", "x"), '<i title="a">\u200b'
+    shown = '&lt;i title=&#34;a&#34;&gt;<span class="code">U+200B</span>'
+    assert bold + hostile == f"<b>x</b>{shown}"
+    assert Html("<p>{}</p>").format(hostile) == f"<p>{shown}</p>"
+    assert Html("<p>%s</p>") % hostile == f"<p>{shown}</p>"
+    assert join(bold, hostile) == paragraph("", bold + hostile)[3:-4] == bold + hostile
+    assert safe(bold) == bold
+
+
+def test_no_value_of_an_attribute_ends_it() -> None:
+    hostile = "\"'><script>\u202e&"
+    table_of = structure(table(hostile, ["a"], [["b"]]))
+    assert table_of.tags == ["div", "table", "caption", "span", "span", *TABLE]
+    drawn = figure("<svg></svg>", hostile, "c")
+    assert structure(drawn).tags == ["figure", "div", "svg", "figcaption"]
+    assert f'aria-label="{hostile}"' in html.unescape(str(drawn))
+    assert structure(navigation(hostile, [(hostile, "d")])).links == [f"#{hostile}"]
+    assert structure(section(hostile, "e")).ids == [hostile]
 
 
 def test_sentences_follow_the_interval() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+import refine_af.metrics.significance
 from refine_af.metrics.significance import Wins, flip_test, mean_over_tasks, wins
 
 TASKS = ["a", "b", "c", "b", "a", "d"]
@@ -113,6 +114,17 @@ def test_drawn_exchanges_come_close_to_all_of_them() -> None:
     drawn = [flip_test(differences, tasks, draws=4000, seed=seed) for seed in range(5)]
     assert drawn == pytest.approx([every] * 5, abs=0.015)
     assert len(set(drawn)) > 1
+
+
+def test_drawn_exchanges_do_not_depend_on_how_many_are_held_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    differences = np.random.default_rng(0).normal(0.3, 1, 30).round(4).tolist()
+    tasks = [f"t{number}" for number in range(30)]
+    at_once = flip_test(differences, tasks, draws=999, seed=0)
+    monkeypatch.setattr(refine_af.metrics.significance, "BLOCK", 30 * 7)
+    assert flip_test(differences, tasks, draws=999, seed=0) == at_once
+    assert flip_test(differences, tasks, draws=999, seed=0) == at_once
 
 
 def test_what_has_no_task_is_refused() -> None:

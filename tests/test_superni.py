@@ -112,7 +112,7 @@ def test_a_broken_task_file_is_named_with_place_and_value(
         ([], "names no task"),
         (["task1_a", ""], "line 2: no task name: ''"),
         (["../etc"], "line 1: no task name: '../etc'"),
-        (["task1_a", "task1_a"], "line 2: 'task1_a' stands on line 1 too"),
+        (["task1_a", "task1_a"], "line 2: task 'task1_a' stands on line 1 too"),
     ],
 )
 def test_a_broken_list_of_tasks_is_refused(lines: list[str], message: str) -> None:

@@ -156,7 +156,7 @@ def test_a_mirror_that_lacks_tasks_lists_them_all(tasks: list[str], tmp_path: Pa
     [
         pytest.param([digest_row("../a")], "line 1: 'task_id'", id="a name that leaves the folder"),
         pytest.param(
-            [digest_row("a"), digest_row("a")], "line 2: 'a' stands on line 1", id="twice"
+            [digest_row("a"), digest_row("a")], "line 2: task 'a' stands on line 1", id="twice"
         ),
         pytest.param([{"task_id": "a"}], "line 1: no 'category'", id="an incomplete line"),
         pytest.param([], "holds no task", id="empty"),

@@ -10,6 +10,10 @@ import httpx2
 
 from refine_af.errors import InputError, shown
 
+# httpx2 itself and not the openai client upon it (3.52), which to any server sends what
+# OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS hold and what machine this is, reads a
+# refusal's body without a bound, and does not try again after a fault in an answer's body, after
+# 425, or where Retry-After asks for more than two minutes.
 CONNECT_S = 30.0
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 

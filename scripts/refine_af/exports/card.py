@@ -7,6 +7,8 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 
+from huggingface_hub import DatasetCardData
+
 from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
 from refine_af.settings.reward import JUDGES, Reward
@@ -76,19 +78,16 @@ def card_of(
 
 
 def _head(origin: Provenance, method: str, count: int, data_file: str) -> str:
-    """The metadata that the hub reads: YAML, of which JSON's strings are a part."""
-    size = next((name for limit, name in SIZES if count < limit), "1M<n<10M")
-    return (
-        "---\n"
-        f"pretty_name: {json.dumps(f'{origin.model}, {method}')}\n"
-        "license: other\n"
-        "task_categories:\n- text-generation\n"
-        "tags:\n- synthetic\n- instruction-tuning\n"
-        f"size_categories:\n- {size}\n"
-        "configs:\n- config_name: default\n  data_files:\n  - split: train\n"
-        f"    path: {json.dumps(data_file)}\n"
-        "---\n"
+    """The metadata that the hub reads."""
+    metadata = DatasetCardData(
+        pretty_name=f"{origin.model}, {method}",
+        license="other",
+        task_categories=["text-generation"],
+        tags=["synthetic", "instruction-tuning"],
+        size_categories=[next((name for limit, name in SIZES if count < limit), "1M<n<10M")],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": data_file}]}],
     )
+    return f"---\n{metadata}\n---\n"
 
 
 def _writer(origin: Provenance, method: str) -> str:

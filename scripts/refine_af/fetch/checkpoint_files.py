@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from refine_af.errors import InputError, shown
-from refine_af.fetch.pinned import Measure, git_blob_of, sha256_of
+from refine_af.fetch.pinned import Measure, git_blob_of
+from refine_af.files.digests import sha256_of
 from refine_af.settings.checkpoints import HUB
 
 CONFIGURATION = frozenset({"config.json", "generation_config.json"})

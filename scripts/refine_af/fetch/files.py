@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
 from refine_af.fetch.pinned import Pinned, in_mirror, mirror_folder, mirrored, names_in_mirror
 from refine_af.fetch.superni_tasks import TaskDigest, references_digest
+from refine_af.files.digests import sha256_of_text
 from refine_af.settings.fetch import Fetch, RemoteFile
 
 FILES = ("seed_tasks", "user_oriented_instructions")
@@ -108,7 +108,7 @@ def prompt_with_slot(text: str, settings: Fetch) -> str:
     braces, which a prompt file reserves for slots.
     """
     name = settings.instance_prompt_constant
-    found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    found = sha256_of_text(text)
     if found != settings.instance_prompt_sha256:
         raise InputError(
             f"fetch.instance_prompt_sha256: {settings.instance_prompt_sha256} expected, "

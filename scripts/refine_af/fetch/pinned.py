@@ -9,14 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from refine_af.errors import InputError, shown
+from refine_af.files.digests import sha256_of
 
 Measure = Callable[[Path], str]
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def git_blob_of(path: Path) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
-from refine_af.files.rows import read_records
+from refine_af.files.digests import sha256_of_text
+from refine_af.files.rows import each_once, read_records
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
 OFFICIAL_INSTANCES = 100
@@ -33,15 +34,10 @@ def read_task_digests(path: Path) -> list[TaskDigest]:
     InputError naming the line of a doubled task, or of one whose name cannot be a file's.
     """
     tasks = read_records(path, TaskDigest)
-    first: dict[str, int] = {}
-    for number, task in enumerate(tasks, 1):
+    for number, task in each_once(tasks, path, of=attrgetter("task_id"), called="task"):
         name = task.task_id
         if not TASK_NAME.fullmatch(name):
             raise InputError(f"{path}, line {number}: 'task_id' is no file name: {shown(name)}")
-        if name in first:
-            earlier = first[name]
-            raise InputError(f"{path}, line {number}: {name!r} stands on line {earlier} too")
-        first[name] = number
     if not tasks:
         raise InputError(f"{path}: holds no task")
     return tasks
@@ -74,7 +70,7 @@ def references_digest(path: Path) -> str:
     except (ValueError, RecursionError) as error:
         return f"none ({shown(str(error))})"
     text = json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_of_text(text)
 
 
 def _official_references(task: Any) -> list[tuple[str, list[str]]]:

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from refine_af.errors import InputError, shown
 from refine_af.files.landing import whole_file
 
 Record = TypeVar("Record")
+Named = TypeVar("Named")
 
 
 def read_records(path: Path, kind: type[Record], *, extra: bool = False) -> list[Record]:
@@ -101,3 +103,23 @@ def json_line(row: Mapping[str, Any]) -> bytes:
         return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8")
     except UnicodeEncodeError:
         return (json.dumps(row) + "\n").encode("ascii")
+
+
+def each_once(
+    rows: Iterable[Named],
+    path: Path,
+    *,
+    of: Callable[[Named], str] = attrgetter("id"),
+    called: str = "id",
+) -> Iterator[tuple[int, Named]]:
+    """The rows of a file with their lines, from 1; `of` gives a row's id, or what it is `called`.
+
+    InputError at the first row whose id stood on a line before, naming file, id and both lines.
+    """
+    first: dict[str, int] = {}
+    for line, row in enumerate(rows, 1):
+        earlier = first.setdefault(of(row), line)
+        if earlier != line:
+            name = f"{called} {shown(of(row))}"
+            raise InputError(f"{path}, line {line}: {name} stands on line {earlier} too")
+        yield line, row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError
+from refine_af.files.digests import sha256_of, sha256_of_text
 from refine_af.files.landing import check_free, to_disk, write_faults
 
 # Files of a folder below this size are compared by content, the others by size and time.
@@ -82,7 +82,7 @@ def fingerprint(given: Mapping[str, Given], *, code: str) -> str:
         "given": {name: _account(value) for name, value in given.items()},
         "code": code,
     }
-    return hashlib.sha256(json.dumps(account, sort_keys=True).encode("ascii")).hexdigest()
+    return sha256_of_text(json.dumps(account, sort_keys=True))
 
 
 def _account(value: Given) -> Any:
@@ -91,19 +91,14 @@ def _account(value: Given) -> Any:
     if not isinstance(value, Path):
         return [_account(path) for path in value]
     if not value.is_dir():
-        return {"file": _digest(value)}
+        return {"file": sha256_of(value)}
     files = [path for path in value.rglob("*") if path.is_file()]
     return {"folder": {path.relative_to(value).as_posix(): _state(path) for path in files}}
 
 
 def _state(path: Path) -> Any:
     found = path.stat()
-    return _digest(path) if found.st_size < READ_WHOLE else [found.st_size, found.st_mtime_ns]
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path) if found.st_size < READ_WHOLE else [found.st_size, found.st_mtime_ns]
 
 
 @contextmanager

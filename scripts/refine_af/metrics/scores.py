@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from rapidfuzz.distance import LCSseq
 
 from refine_af.errors import InputError
-from refine_af.files.rows import read_records
+from refine_af.files.rows import each_once, read_records
 from refine_af.records.evaluation import EvaluationInstance, Prediction
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -61,16 +61,9 @@ def read_instances(path: Path) -> list[EvaluationInstance]:
     instances = read_records(path, EvaluationInstance)
     if not instances:
         raise InputError(f"{path}: holds no evaluation instance")
-    lines: dict[str, int] = {}
-    for line, instance in enumerate(instances, 1):
+    for line, instance in each_once(instances, path):
         if not instance.references:
             raise InputError(f"{path}, line {line}: {instance.id!r} has no reference: []")
-        if instance.id in lines:
-            earlier = lines[instance.id]
-            raise InputError(
-                f"{path}, line {line}: id {instance.id!r} stands on line {earlier} too"
-            )
-        lines[instance.id] = line
     return instances
 
 
@@ -79,15 +72,10 @@ def by_id(
 ) -> dict[str, Answer]:
     """The rows of a predictions file by id. InputError at an id that is unknown or comes twice."""
     known = {instance.id for instance in instances}
-    lines: dict[str, int] = {}
     found = {}
-    for line, answer in enumerate(answers, 1):
+    for line, answer in each_once(answers, path):
         if answer.id not in known:
             raise InputError(f"{path}, line {line}: no evaluation instance has id {answer.id!r}")
-        if answer.id in lines:
-            earlier = lines[answer.id]
-            raise InputError(f"{path}, line {line}: id {answer.id!r} stands on line {earlier} too")
-        lines[answer.id] = line
         found[answer.id] = answer
     return found
 

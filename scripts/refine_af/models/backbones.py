@@ -15,6 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from refine_af.errors import InputError, shown
 from refine_af.models.checkpoints import check_checkpoint, check_weights
 from refine_af.models.lora import load_lora
+from refine_af.models.upstream import keep_weights_unpacked
 
 # What the libraries raise at a file that is not what it should be.
 LOAD_FAULTS = (
@@ -93,7 +94,7 @@ def load_backbone(
         options["quantization_config"] = _nf4()
     model = _loaded(folder, options)
     if quantization == "nf4" and device().type == "cpu":
-        _keep_weights_unpacked(model)
+        keep_weights_unpacked(model)
     if adapter is not None:
         model = load_lora(model, adapter)
     return model.eval()
@@ -163,13 +164,3 @@ def _nf4() -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=precision(),
     )
-
-
-def _keep_weights_unpacked(model: Any) -> None:
-    # On CPUs with AVX512-BF16 bitsandbytes repacks a layer for good at its first forward in
-    # eval mode, and gradients through it are silently wrong from then on.
-    from bitsandbytes.nn import Linear4bit
-
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            module.support_avx512bf16_for_cpu = False

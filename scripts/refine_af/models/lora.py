@@ -14,6 +14,7 @@ from refine_af.errors import InputError, shown
 from refine_af.files.documents import read_document
 from refine_af.models.checkpoints import check_weights
 from refine_af.models.device_faults import disk_faults
+from refine_af.models.upstream import has_adapter
 from refine_af.settings.lora import Lora
 
 # What PEFT raises at an adapter_config.json that is not what it should be, and at such weights.
@@ -30,7 +31,6 @@ def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
     of the model, or its output layer.
     """
     from peft import LoraConfig, get_peft_model
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     wrong = f"{section}.targets {shown(targets)}"
@@ -47,7 +47,7 @@ def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
             tuned = get_peft_model(model, config)
         except (ValueError, re.error) as error:
             raise InputError(f"{wrong}: {shown(str(error), 300)}") from None
-    if isinstance(tuned.get_output_embeddings(), BaseTunerLayer):
+    if has_adapter(tuned.get_output_embeddings()):
         raise InputError(f"{wrong}: the output layer cannot have an adapter")
     return tuned
 

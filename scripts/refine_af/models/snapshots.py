@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from refine_af.errors import InputError
+from refine_af.files.digests import sha256_of
 from refine_af.files.documents import write_json
 from refine_af.files.landing import whole_folder
 from refine_af.models.device_faults import disk_faults
@@ -94,7 +94,7 @@ def save_snapshot(
             save_file(dict(tensors), place / TENSORS)
         for name, document in {STATE: {"step": step, **state}, **documents}.items():
             write_json(place / name, document)
-        digests = {path.name: _digest(path) for path in sorted(place.iterdir())}
+        digests = {path.name: sha256_of(path) for path in sorted(place.iterdir())}
         write_json(place / DIGESTS, digests)
     _tidy(folder)
 
@@ -124,7 +124,7 @@ def _read(path: Path) -> Snapshot | None:
     """A snapshot, None unless its files are those that were written, and no others."""
     try:
         digests = json.loads((path / DIGESTS).read_bytes())
-        found = {entry.name: _digest(entry) for entry in path.iterdir() if entry.name != DIGESTS}
+        found = {entry.name: sha256_of(entry) for entry in path.iterdir() if entry.name != DIGESTS}
         state = json.loads((path / STATE).read_bytes())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
@@ -157,8 +157,3 @@ def _step(path: Path) -> int:
 
 def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: entry for name, entry in model.named_parameters() if entry.requires_grad}
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

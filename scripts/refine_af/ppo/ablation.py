@@ -24,7 +24,6 @@ PPO.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +37,13 @@ from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from refine_af.errors import InputError
+from refine_af.models.upstream import (
+    GrpoOnAnswers,
+    RlooOnAnswers,
+    drop_reference,
+    use_one_gpu,
+    without_hint_at_scores,
+)
 from refine_af.ppo.learner import Experience, Learner
 from refine_af.ppo.policy import Policy, Row
 from refine_af.randomness import derived_seed
@@ -66,7 +72,7 @@ class GroupLearner(Learner):
         """Each `settings.generations` rows, in order, are answers to one prompt."""
         super().__init__(policy, prefix, settings)
         for trainer in (RLOOTrainer, GRPOTrainer):
-            logging.getLogger(trainer.__module__).addFilter(_is_news)
+            without_hint_at_scores(trainer)
         self._tokenizer = tokenizer
         self._answers = _Answers(prefix, tokenizer.eos_token_id)
         self._trainer: Any = None
@@ -126,7 +132,7 @@ class GroupLearner(Learner):
         groups = [str(group) for group in range(settings.rollouts // settings.generations)]
         with TemporaryDirectory() as scratch, torch.random.fork_rng():
             arguments = config(output_dir=scratch, **self._arguments())
-            arguments._n_gpu = min(1, arguments.n_gpu)  # others that are seen are not this job's
+            use_one_gpu(arguments)
             trainer = kind(
                 model=model,
                 reward_funcs=self._answers.rewards,
@@ -137,9 +143,7 @@ class GroupLearner(Learner):
             )
         trainer.remove_callback(PrinterCallback)
         trainer.answers = self._answers
-        # TRL would hold to a copy of the adapter as it is now; without it, to the backbone.
-        if "ref" in model.peft_config:
-            model.delete_adapter("ref")
+        drop_reference(model)
         for entry, data in kept:
             entry.data = data  # in float32 again
         return trainer
@@ -176,11 +180,6 @@ class GroupLearner(Learner):
         }
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not TRL's hint at an answer without a score: nothing was drawn, and it is meant so."""
-    return "All reward functions returned None" not in record.getMessage()
-
-
 class _Answers:
     """The answers of the step under way, in the terms of TRL's trainers."""
 
@@ -203,26 +202,12 @@ class _Answers:
         return [score if row.response else None for row, score in scored]
 
 
-class _OnAnswers:
-    """A trainer on answers that are there already; TRL 1.16 has no public way in for RLOO."""
-
-    answers: _Answers
-
-    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        return self.answers.prompts(), None, {}
-
-    def _send_telemetry(self) -> None:
-        """Tell nobody; TRL's own reports each run to the hub."""
+class _Rloo(RlooOnAnswers, RLOOTrainer):  # type: ignore[misc]
+    """RLOO on the answers that PPO's rollouts drew."""
 
 
-class _Rloo(_OnAnswers, RLOOTrainer):  # type: ignore[misc]
-    def _generate_single_turn(self, *_: Any) -> list[list[int]]:
-        return self.answers.completions()
-
-
-class _Grpo(_OnAnswers, GRPOTrainer):  # type: ignore[misc]
-    def _generate_single_turn(self, *_: Any) -> tuple[list[list[int]], None]:
-        return self.answers.completions(), None
+class _Grpo(GrpoOnAnswers, GRPOTrainer):  # type: ignore[misc]
+    """GRPO on the answers that PPO's rollouts drew."""
 
 
 KINDS: dict[str, tuple[Any, Any]] = {"rloo": (RLOOConfig, _Rloo), "grpo": (GRPOConfig, _Grpo)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
+from refine_af.files.digests import sha256_of_text
 from refine_af.files.documents import read_document
 from refine_af.randomness import derived_seed
 from refine_af.records.evaluation import UserPrediction
@@ -124,7 +124,7 @@ def page_data(
         for part, shown in parts.items()
     }
     told = {"model": model, **listed}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode("ascii")).hexdigest()
+    digest = sha256_of_text(json.dumps(told, sort_keys=True))
     methods = tuple(dict.fromkeys(item.method for of in items.values() for item in of.values()))
     return {"page": digest, **told}, Key(digest, model, methods, items)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import SURROGATE
-from refine_af.files.rows import as_records, read_records, read_rows
+from refine_af.files.rows import as_records, each_once, read_records, read_rows
 from refine_af.settings.instructions import Instructions
 
 
@@ -30,8 +30,7 @@ def read_seeds(path: Path) -> list[Seed]:
     seeds = read_records(path, Seed, extra=True)
     if not seeds:
         raise InputError(f"{path}: holds no seed task")
-    first: dict[str, int] = {}
-    for number, seed in enumerate(seeds, 1):
+    for number, seed in each_once(seeds, path):
         if SURROGATE.search(seed.id + seed.instruction):
             raise InputError(f"{path}, line {number}: half a character in {shown(seed)}")
         if not seed.instruction.strip():
@@ -43,10 +42,6 @@ def read_seeds(path: Path) -> list[Seed]:
                 f"{path}, line {number}: id {seed.id!r} is of the form that generated "
                 "instructions have"
             )
-        if seed.id in first:
-            earlier = first[seed.id]
-            raise InputError(f"{path}, line {number}: id {seed.id!r} stands on line {earlier} too")
-        first[seed.id] = number
     return seeds
 
 
@@ -85,15 +80,11 @@ def read_user_instructions(path: Path) -> list[UserInstruction]:
     rows = as_records(read_rows(path), _UserRow, extra=True)
     if not rows:
         raise InputError(f"{path}: holds no instruction")
-    lines: dict[str, int] = {}
     asked = []
-    for line, row in enumerate(rows, 1):
+    for line, row in each_once(rows, path):
         where = f"{path}, line {line}"
         if not row.instruction.strip():
             raise InputError(f"{where}: empty instruction in {shown(row.id)}")
-        if row.id in lines:
-            raise InputError(f"{where}: id {row.id!r} stands on line {lines[row.id]} too")
-        lines[row.id] = line
         if len(row.instances) != 1:
             raise InputError(f"{where}: not one instance: {shown(row.instances)}")
         (instance,) = row.instances

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from refine_af.settings.checkpoints import Model
 from refine_af.settings.compute import Compute
 from refine_af.settings.demo import Demo
 from refine_af.settings.fetch import Fetch
-from refine_af.settings.fields import Count, Method, Name, Section, Text
+from refine_af.settings.fields import Count, Distinct, Method, Name, Section, Text
 from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.overlap import OverlapBounds
@@ -39,8 +39,8 @@ class Prompts(Section):
 
 class Experiment(Section):
     models: Annotated[dict[Name, Model], Field(min_length=1)]
-    sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)]
-    methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False), Distinct]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False), Distinct]
     data: Data
     prompts: Prompts
     fetch: Fetch | None
@@ -57,14 +57,6 @@ class Experiment(Section):
     servers: dict[Name, Server]
     demo: Demo | None
     compute: Compute
-
-    @field_validator("sizes", "methods")
-    @classmethod
-    def is_a_set(cls, value: tuple[object, ...]) -> tuple[object, ...]:
-        doubled = {entry for entry in value if value.count(entry) > 1}
-        if doubled:
-            raise ValueError(f"listed twice: {', '.join(sorted(map(str, doubled)))}")
-        return value
 
     @model_validator(mode="after")
     def has_a_server_for_each_model(self) -> Experiment:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -14,6 +16,11 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+
+
+def doubled(entries: Iterable[object]) -> list[str]:
+    """The entries that a list holds more than once, as sorted texts."""
+    return sorted(str(entry) for entry, times in Counter(entries).items() if times > 1)
 
 
 def _number(value: Any) -> Any:
@@ -42,6 +49,12 @@ def _above_zero(value: str) -> str:
     return value
 
 
+def _distinct(value: tuple[object, ...]) -> tuple[object, ...]:
+    if twice := doubled(value):
+        raise ValueError(f"listed twice: {', '.join(twice)}")
+    return value
+
+
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("holds a NUL character, which no path can")
@@ -64,6 +77,7 @@ Texts = Annotated[
     Field(strict=False),
     BeforeValidator(_listed),
 ]
+Distinct = AfterValidator(_distinct)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
 Threshold = Annotated[

@@ -8,23 +8,26 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from refine_af.settings.fields import Confidence, Count, Draws, Name, Section, Seed, Text
+from refine_af.settings.fields import (
+    Confidence,
+    Count,
+    Distinct,
+    Draws,
+    Name,
+    Section,
+    Seed,
+    Text,
+    doubled,
+)
 
 BASE = "base"  # the untuned model, rated beside the methods where a page names it
 
 
 class Page(Section):
     seed: Seed
-    methods: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, strict=False), Distinct]
     size: Count | None
     instances: Annotated[int, Field(ge=0)]
-
-    @field_validator("methods")
-    @classmethod
-    def is_a_set(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if doubled := {name for name in value if value.count(name) > 1}:
-            raise ValueError(f"listed twice: {', '.join(sorted(doubled))}")
-        return value
 
 
 class Summary(Section):
@@ -42,9 +45,8 @@ class Ratings(Section):
     @classmethod
     def are_distinct(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for model, paths in value.items():
-            plain = [os.path.normpath(path) for path in paths]
-            if doubled := {path for path in plain if plain.count(path) > 1}:
-                raise ValueError(f"{model} lists twice: {', '.join(sorted(doubled))}")
+            if twice := doubled(map(os.path.normpath, paths)):
+                raise ValueError(f"{model} lists twice: {', '.join(twice)}")
         return value
 
     def check(self, *, models: Container[str], methods: Container[str], sizes: list[int]) -> None:

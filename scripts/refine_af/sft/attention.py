@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from refine_af.errors import InputError
+from refine_af.models.upstream import rows_in_one_sequence
 
 
 def without_padding(model: Any, *, packing: bool) -> bool:
@@ -38,14 +39,9 @@ def keeps_rows_apart(model: Any) -> bool:
 
 
 def _of_second_row(model: Any, first: list[int]) -> torch.Tensor:
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-
-    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
-    batch = collate([{"input_ids": first}, {"input_ids": [1, 2, 2]}])
     inputs = {
         name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-        for name, value in batch.items()
-        if name != "labels"
+        for name, value in rows_in_one_sequence([first, [1, 2, 2]]).items()
     }
     logits: torch.Tensor = model(**inputs, use_cache=False).logits[0, len(first) :]
     return logits

@@ -14,7 +14,7 @@ from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import SURROGATE
-from refine_af.files.rows import read_records
+from refine_af.files.rows import each_once, read_records
 from refine_af.prompts.templates import Prompt, prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records.instances import Instance
@@ -69,8 +69,7 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
 def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instance]:
     """The instances of a file that belong to the pool's first `size` instructions."""
     kept = []
-    first: dict[str, int] = {}
-    for line, instance in enumerate(instances, 1):
+    for line, instance in each_once(instances, path):
         index = INSTRUCTION_ID.fullmatch(instance.instruction_id)
         if index is None:
             raise InputError(
@@ -78,11 +77,6 @@ def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instanc
             )
         if SURROGATE.search(instance.id):
             raise InputError(f"{path}, line {line}: id {shown(instance.id)} is no text")
-        if first.setdefault(instance.id, line) != line:
-            raise InputError(
-                f"{path}, line {line}: id {shown(instance.id)} stands on line "
-                f"{first[instance.id]} too"
-            )
         if int(index[1]) < size:
             kept.append(instance)
     return kept

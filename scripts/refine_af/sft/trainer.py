@@ -17,6 +17,7 @@ from trl import SFTTrainer
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
 from refine_af.models.snapshots import Snapshot, put_back, save_snapshot, training_tensors
+from refine_af.models.upstream import OwnCheckpoints, Silent
 from refine_af.randomness import derived_seed
 from refine_af.settings.sft import Sft
 from refine_af.sft.batches import Batches
@@ -60,7 +61,7 @@ class Updates(TrainerCallback):  # type: ignore[misc]
             self._progress.advance(note=f"loss {logs['loss']:.3f}")
 
 
-class Trainer(SFTTrainer):  # type: ignore[misc]
+class Trainer(OwnCheckpoints, Silent, SFTTrainer):  # type: ignore[misc]
     """Trains on `batches` and keeps its checkpoints in the folder `kept`.
 
     The trainer's own checkpoints are neither whole nor on disk when they appear, and hold the
@@ -92,7 +93,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         """Log an update with the seconds that it took."""
         super().log(logs | {"seconds": time.monotonic() - self._updates.began}, start_time)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def save_training(self) -> None:
         if self.is_world_process_zero():
             save_snapshot(
                 self._kept,
@@ -111,10 +112,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         self._snapshot = snapshot
         self.train(resume_from_checkpoint=str(snapshot.folder) if snapshot else None)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """The weights come with the optimizer's state, once that is there."""
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+    def restore_training(self) -> None:
         if self._snapshot is None:
             return
         put_back(self.model, self.optimizer, self._snapshot.tensors())
@@ -122,9 +120,3 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         rates = self.lr_scheduler.get_last_lr()
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Every update seeds the generators anew."""
-
-    def _send_telemetry(self) -> None:
-        """Tell nobody; TRL's own reports each run to the hub."""

@@ -19,6 +19,7 @@ from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.models.lora import with_lora
 from refine_af.models.snapshots import Snapshot, newest_snapshot
+from refine_af.models.upstream import use_one_gpu
 from refine_af.settings.sft import Sft
 from refine_af.settings.watch import SftWatch
 from refine_af.sft.attention import without_padding
@@ -206,5 +207,5 @@ def _arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=gpu,
     )
-    arguments._n_gpu = min(1, arguments.n_gpu)  # else one process takes every GPU that it sees
+    use_one_gpu(arguments)
     return arguments

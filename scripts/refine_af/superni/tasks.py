@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
+from refine_af.files.rows import each_once
 from refine_af.records.evaluation import EvaluationInstance, Prediction
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
@@ -15,17 +16,13 @@ TASK_NAME = re.compile(r"\w[\w.-]*")
 
 def task_names(lines: Sequence[str], path: Path) -> list[str]:
     """The tasks that tasks.txt lists. InputError at a line that is no name, or comes twice."""
-    first: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        name = line.strip()
+    names = [line.strip() for line in lines]
+    for number, name in each_once(names, path, of=str, called="task"):
         if not TASK_NAME.fullmatch(name):
-            raise InputError(f"{path}, line {number}: no task name: {shown(line)}")
-        if name in first:
-            raise InputError(f"{path}, line {number}: {name!r} stands on line {first[name]} too")
-        first[name] = number
-    if not first:
+            raise InputError(f"{path}, line {number}: no task name: {shown(name)}")
+    if not names:
         raise InputError(f"{path}: names no task")
-    return list(first)
+    return names
 
 
 def task_instances(

@@ -1,0 +1,145 @@
+"""What is used here of other libraries that they do not promise, each with why.
+
+Versions are those that were looked at; docs/upgrading.md says what to look at in newer ones, and
+tests/test_upstream.py fails where a hook has gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+# Of TRL 1.16.0: the adapter that it holds the trained one to, and its hint at a missing score.
+REFERENCE = "ref"
+NO_SCORE = "All reward functions returned None"
+
+
+def use_one_gpu(arguments: Any) -> None:
+    """Let a trainer with these TrainingArguments use one GPU at most, whatever it sees.
+
+    transformers 5.23.0 counts them in `_n_gpu`, spreads batches over them by DataParallel, and has
+    no setting for it. Others that are seen may be another job's.
+    """
+    arguments._n_gpu = min(1, arguments.n_gpu)
+
+
+def keep_weights_unpacked(model: Any) -> None:
+    """Let no 4-bit layer of the model change its weights for the sake of speed on a CPU.
+
+    bitsandbytes 0.50.2 repacks a layer for good at its first forward in eval mode, on CPUs with
+    AVX512-BF16 (nn/modules.py, Linear4bit.forward), and gradients through it are silently wrong
+    from then on.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def has_adapter(layer: Any) -> bool:
+    """Whether a layer is one that PEFT has put an adapter on; no public name says so in 0.21.2."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return isinstance(layer, BaseTunerLayer)
+
+
+def rows_in_one_sequence(rows: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """The model's inputs for rows of token ids, one after the other, as SFTTrainer makes them.
+
+    Of TRL 1.16.0's own collator, which has no public name: transformers' namesake is another one.
+    """
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    batch: dict[str, Any] = collate([{"input_ids": list(row)} for row in rows])
+    return {name: value for name, value in batch.items() if name != "labels"}
+
+
+def drop_reference(model: Any) -> None:
+    """Take away the copy of the adapter that TRL 1.16.0 makes to measure the KL from.
+
+    Without it TRL measures from the model with the adapter off.
+    """
+    if REFERENCE in model.peft_config:
+        model.delete_adapter(REFERENCE)
+
+
+def without_hint_at_scores(trainer: type) -> None:
+    """Keep TRL's hint at an answer without a score out of the log, for a kind of trainer.
+
+    Where nothing was drawn there is none, and it is meant so.
+    """
+    logging.getLogger(trainer.__module__).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return NO_SCORE not in record.getMessage()
+
+
+class Silent:
+    """A trainer of TRL that tells nobody; 1.16.0 reports each run to the hub.
+
+    Its own switch, HF_HUB_DISABLE_TELEMETRY, is read when huggingface_hub is imported.
+    """
+
+    def _send_telemetry(self) -> None:
+        """Nothing is sent."""
+
+
+class OwnCheckpoints:
+    """A trainer of transformers that keeps what its training is in a way of its own.
+
+    transformers 5.23.0 writes and reads a checkpoint by these methods, and has no public ones.
+    """
+
+    def save_training(self) -> None:
+        """Keep all that training goes on from; every process calls it."""
+        raise NotImplementedError
+
+    def restore_training(self) -> None:
+        """Take up what was kept, if anything was, once model, optimizer and schedule are there."""
+        raise NotImplementedError
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.save_training()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The weights come with the optimizer's state, once that is there."""
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        self.restore_training()
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Every update seeds the generators anew."""
+
+
+class Answers(Protocol):
+    """Token ids of a step's answers, row by row."""
+
+    def prompts(self) -> list[list[int]]: ...
+    def completions(self) -> list[list[int]]: ...
+
+
+class _OnAnswers(Silent):
+    """A trainer on answers that are there already; TRL 1.16.0 has no public way in for RLOO."""
+
+    answers: Answers
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return self.answers.prompts(), None, {}
+
+
+class RlooOnAnswers(_OnAnswers):
+    """To stand before RLOOTrainer."""
+
+    def _generate_single_turn(self, *_: Any) -> list[list[int]]:
+        return self.answers.completions()
+
+
+class GrpoOnAnswers(_OnAnswers):
+    """To stand before GRPOTrainer, which wants the sampler's log-probabilities too, or None."""
+
+    def _generate_single_turn(self, *_: Any) -> tuple[list[list[int]], None]:
+        return self.answers.completions(), None
