@@ -18,10 +18,10 @@ from refine_af.report.finished_run import (
     read_pool,
     read_scores,
     read_steps,
-    read_truth,
 )
-from refine_af.report.paper import Paper, read_paper
+from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
+from refine_af.report.sections.demo import Truths, read_truth
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
@@ -61,11 +61,11 @@ def main(
         models,
         methods,
         segments={"pools": pools, "instances": instances, "overlaps": overlaps},
-        files={"ppo": ppo, "tables": tables, "scores": scores, "truths": truths},
+        files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    paper = read_paper(table_2, table_3)
-    _write(runs, paper, Settings(settings, bounds, rating_settings), report=report, figures=figures)
+    paper, told = read_paper(table_2, table_3), Settings(settings, bounds, rating_settings)
+    _write(runs, paper, told, _truths(truths, models), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 
 
@@ -73,13 +73,14 @@ def _write(
     runs: list[ModelRun],
     paper: Paper,
     settings: Settings,
+    truths: Mapping[str, Truths],
     *,
     report: Path,
     figures: Path,
 ) -> None:
     found = {run.name: findings(run, settings.report) for run in runs}
     drawn = [drawings(run, settings.report) for run in runs]
-    page = report_page(runs, found, drawn, paper, settings)
+    page = report_page(runs, found, drawn, paper, settings, truths)
     numbers = numbers_of_tables(runs, found, paper, settings.overlap)
     with whole_folder(figures) as folder:
         for drawing in (each for of_model in drawn for each in of_model if each):
@@ -105,11 +106,7 @@ def _runs(
     if not models or len(set(models)) < len(models):
         raise InputError(f"--models: no list of different names: {models}")
     shares = {name: _by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
-    single = {
-        name: _by_owner(f"--{name}", paths, models, each=1)
-        for name, paths in files.items()
-        if paths or name != "truths"
-    }
+    single = {name: _by_owner(f"--{name}", paths, models, each=1) for name, paths in files.items()}
     single["ratings"] = dict(ratings)
     return [
         _model_run(
@@ -121,6 +118,14 @@ def _runs(
         )
         for model in models
     ]
+
+
+def _truths(paths: list[Path], models: list[str]) -> dict[str, Truths]:
+    """What is known of each model's answers without a reward; of most runs nothing is."""
+    if not paths:
+        return {}
+    by_model = _by_owner("--truths", paths, models, each=1)
+    return {model: read_truth(own[0]) for model, own in by_model.items()}
 
 
 def _model_run(
@@ -152,7 +157,6 @@ def _model_run(
         alarms=read_alarms(files["ppo"]),
         scores=scores,
         instance_scores=read_instance_scores(files["scores"], scores, methods),
-        truth=read_truth(files["truths"]) if "truths" in files else None,
         ratings=read_ratings(files["ratings"]) if "ratings" in files else None,
     )
 

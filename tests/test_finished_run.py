@@ -49,7 +49,7 @@ BROKEN = [
     ("superni_tiny.csv", SCORES + "refine-af,six,task1,c,1,1,1,1,1\n", ["'six'"]),
     ("superni_tiny.csv", SCORES + "refine-af,6,task1,c,1,inf,1,1,1\n", ["'rouge_l'", "'inf'"]),
     ("superni_tiny.csv", SCORES + 'base,"', ["superni_tiny.csv"]),
-    ("truth_tiny.json", "[1]", ["'before'", "[1]"]),
+    ("truth_tiny.json", "[1]", ["not a JSON object", "[1]"]),
     ("truth_tiny.json", '{"before": ', ["not JSON"]),
     ("truth_tiny.json", json.dumps({"before": COUNTS | {"junk": -1}}), ["before.junk", "-1"]),
     ("truth_tiny.json", json.dumps({"before": COUNTS}), ["'after'"]),

@@ -12,7 +12,7 @@ import pytest
 from made_up_run import PAPER, make_run, write_csv
 from refine_af.errors import InputError
 from refine_af.jobs.command_line import run
-from refine_af.report.paper import CATEGORY_INSTANCES, Paper, read_paper
+from refine_af.report.published import CATEGORY_INSTANCES, Paper, read_paper
 from report import main
 
 SIZES = ("5000", "10000", "15000")

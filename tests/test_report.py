@@ -27,7 +27,7 @@ from made_up_run import (
 )
 from refine_af.jobs.command_line import run
 from refine_af.metrics.intervals import spearman_interval
-from refine_af.report.changes import Change
+from refine_af.report.differences import Change
 from refine_af.report.pages import (
     Html,
     figure,
@@ -44,6 +44,7 @@ from refine_af.report.trends import smoothed, trend
 from refine_af.report.wording import change_sentence, digits_of, number
 from report import main
 
+REPORT = Path(__file__).resolve().parents[1] / "scripts" / "refine_af" / "report"
 VOID = {"meta", "br", "use"}
 TABLE = ["thead", "tr", "th", "span", "tbody", "tr", "th"]
 
@@ -217,6 +218,24 @@ def test_self_contained_and_accessible(page: str) -> None:
     assert not found.bare_headers
     assert page.count('role="img" aria-label="') == found.tags.count("svg") == 3
     assert "prefers-color-scheme: dark" in page and "@media print" in page
+
+
+def test_each_section_is_a_module_that_its_id_names(page: str) -> None:
+    """`tiny-ppo` is sections/ppo.py; `tiny` itself holds a model's, and demo.py is none."""
+    ids = re.findall(r'<section id="([^"]+)"', page)
+    assert ids.pop(ids.index("tiny")) == "tiny"
+    names = [identity.removeprefix("tiny-").replace("-", "_") for identity in ids]
+    modules = {file.stem for file in (REPORT / "sections").glob("*.py")} - {"__init__", "demo"}
+    assert sorted(names) == sorted(modules)
+
+
+@pytest.mark.parametrize("file", sorted(REPORT.rglob("*.py")), ids=lambda file: file.stem)
+def test_only_the_contents_know_sections_and_the_demo(file: Path) -> None:
+    """No section leans on another, and what they share on none of them."""
+    text = file.read_text(encoding="utf-8")
+    if file.name != "contents.py":
+        assert "report.sections" not in text
+        assert file.stem == "demo" or not re.search(r"\b(demo|junk|truth|solver)\b", text)
 
 
 def test_figures(page: str, folder: Path) -> None:

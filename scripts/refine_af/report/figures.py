@@ -31,7 +31,9 @@ INK, RULE, PAPER = "#24292f", "#d0d7de", "#ffffff"
 # Each has a contrast above 3.5 : 1 on white and on near-black; markers and dashes differ too.
 BLUE, ORANGE, GREY = "#2f7ebc", "#c96a12", "#7a7f87"
 LOOKS = {"refine-af": Look(BLUE, "o", "-"), "self-instruct": Look(ORANGE, "s", "--")}
+# Of the grades A to D, each with the ink of its letter: the better, the darker.
 SHADES = (("#14507d", "#fefefe"), (BLUE, "#fefefe"), ("#b9cfe2", "#101010"), ("#d9d9d6", "#101010"))
+# The lines of baselines, in turn: all are grey.
 BASELINES = (":", "-.", (0, (1, 4)), (0, (6, 4)), (0, (9, 3, 1, 3, 1, 3)))
 STYLE = {
     "svg.hashsalt": "refine-af",  # element ids derive from it, not from chance

@@ -75,6 +75,7 @@ def real_or_none(text: str) -> float:
 
 
 def read_rows(paths: Sequence[Path], kind: type[Any], *, extra: bool = False) -> list[Any]:
+    """The rows of several JSON Lines files as `kind`; `extra` lets unknown keys pass unread."""
     return [row for path in paths for row in read_records(existing(path), kind, extra=extra)]
 
 
@@ -88,6 +89,7 @@ def read_tables(paths: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
 
 
 def existing(path: Path) -> Path:
+    """The path itself. InputError where there is no such file."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     return path

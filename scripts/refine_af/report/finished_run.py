@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -13,37 +12,21 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError, shown
-from refine_af.metrics.intervals import Mark
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction, RejectedInstruction
 from refine_af.records.overlap import Overlap
-from refine_af.report.files import count, existing, read_rows, read_table, read_tables, real
+from refine_af.report.files import count, read_rows, read_table, read_tables, real
 from refine_af.report.rated import Ratings
 
-COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true")
+# The columns of tables of counts that every run has; each other one is a reason of rejection.
+POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
+INSTANCE_COUNTS = ("instructions", "parsed", "kept")
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Of a model's answers to `prompts` so many parsed; of these so many are junk, or can be
-    `checked` by an exact solver, and of those so many are true.
-
-    `answers` says of each answer, in the order of prompts, whether it is junk and whether true;
-    None where it did not parse, or cannot be checked.
-    """
-
-    prompts: int
-    parsed: int
-    junk: int
-    checked: int
-    true: int
-    answers: tuple[tuple[Mark, Mark], ...]
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """What PPO's watch for reward hacking said first at a step."""
+class AlarmRow:
+    """An alarm of reward hacking that PPO raised: at which step first, and in words."""
 
     step: int
     words: str
@@ -55,8 +38,8 @@ class ModelRun:
 
     `answers` pairs the answers to a prompt before and after PPO; `instances`, `overlaps` of each
     and `counts` are by method; `instance_scores` has a column of ROUGE-L a tuned cell;
-    `truth` is by "before" and "after", None outside the demo; `ratings` None until some came back.
-    `algorithm` is what stage 2 trained with: PPO, RLOO or GRPO.
+    `ratings` is None until some came back; `algorithm` is what stage 2 trained with: PPO, RLOO or
+    GRPO.
     """
 
     name: str
@@ -69,10 +52,9 @@ class ModelRun:
     instances: dict[str, list[Instance]]
     counts: dict[str, pd.DataFrame]
     overlaps: dict[str, list[Overlap]]
-    alarms: list[Alarm]
+    alarms: list[AlarmRow]
     scores: pd.DataFrame
     instance_scores: pd.DataFrame
-    truth: dict[str, Truth] | None
     ratings: Ratings | None
 
 
@@ -80,10 +62,9 @@ def read_pool(
     segments: Sequence[Path],
 ) -> tuple[list[Instruction], list[RejectedInstruction], pd.DataFrame]:
     """A pool's instructions, what was rejected on the way, and its rounds, over all segments."""
-    names = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
     pool = read_rows([segment / "instructions.jsonl" for segment in segments], Instruction)
     rejected = read_rows([segment / "rejected.jsonl" for segment in segments], RejectedInstruction)
-    rounds = read_tables([segment / "rounds.csv" for segment in segments], names)
+    rounds = read_tables([segment / "rounds.csv" for segment in segments], POOL_COUNTS)
     if not pool:
         raise InputError(f"{segments[0] / 'instructions.jsonl'}: holds no instruction")
     return pool, rejected, rounds
@@ -91,9 +72,9 @@ def read_pool(
 
 def read_instances(segments: Sequence[Path]) -> tuple[list[Instance], pd.DataFrame]:
     """A method's instances and, a row a segment, how many there are and why others are not."""
-    names = ("instructions", "parsed", "kept")
     instances = read_rows([segment / "instances.jsonl" for segment in segments], Instance)
-    return instances, read_tables([segment / "counts.csv" for segment in segments], names)
+    counts = read_tables([segment / "counts.csv" for segment in segments], INSTANCE_COUNTS)
+    return instances, counts
 
 
 def read_overlaps(segments: Sequence[Path], instances: Sequence[Instance]) -> list[Overlap]:
@@ -117,10 +98,10 @@ def read_steps(ppo: Path) -> pd.DataFrame:
     return steps
 
 
-def read_alarms(ppo: Path) -> list[Alarm]:
+def read_alarms(ppo: Path) -> list[AlarmRow]:
     """The alarms of reward hacking that PPO raised."""
     table = read_table(ppo / "alarms.csv", {"step": count, "words": str})
-    return [Alarm(int(step), words) for step, words in table.itertuples(index=False)]
+    return [AlarmRow(int(step), words) for step, words in table.itertuples(index=False)]
 
 
 def read_answers(ppo: Path) -> list[tuple[Answer, Answer]]:
@@ -192,37 +173,3 @@ def read_instance_scores(path: Path, scores: pd.DataFrame, methods: Sequence[str
             f"of which the table of scores has {wanted.get(task, 0)}"
         )
     return table
-
-
-def read_truth(path: Path) -> dict[str, Truth]:
-    """How many answers before and after PPO are junk, and how many are true."""
-    try:
-        document = json.loads(existing(path).read_bytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
-    found = {}
-    for when in ("before", "after"):
-        counts = document.get(when) if isinstance(document, dict) else None
-        if not isinstance(counts, dict):
-            raise InputError(f"{path}: no object under {when!r}: {shown(document)}")
-        for name in COUNTS:
-            if type(counts.get(name)) is not int or counts[name] < 0:
-                raise InputError(f"{path}, {when}.{name}: no count: {shown(counts.get(name))}")
-        answers = tuple(_marks(path, when, counts))
-        found[when] = Truth(**{name: counts[name] for name in COUNTS}, answers=answers)
-    if found["before"].prompts != found["after"].prompts:
-        raise InputError(f"{path}: not the same number of prompts before and after")
-    return found
-
-
-def _marks(path: Path, when: str, counts: Mapping[str, Any]) -> Iterator[tuple[Mark, Mark]]:
-    answers = counts.get("answers")
-    if not isinstance(answers, list) or len(answers) != counts["prompts"]:
-        raise InputError(f"{path}, {when}.answers: not one answer a prompt: {shown(answers)}")
-    for place, answer in enumerate(answers):
-        marks: list[Any] = [0]
-        if isinstance(answer, dict):
-            marks = [answer.get(name, 0) for name in MARKS]
-        if not all(mark is None or type(mark) is bool for mark in marks):
-            raise InputError(f"{path}, {when}.answers[{place}]: no marks: {shown(answer)}")
-        yield marks[0], marks[1]

@@ -58,7 +58,7 @@ class Ratings:
         return self.values[measure, "", method]
 
     def differences(self, measure: str) -> dict[tuple[str, str], Value]:
-        """One method less another, by (the other, the one)."""
+        """Each difference of two methods, by (the one taken away, the one it is taken from)."""
         found = {}
         for (name, _, pair), value in self.values.items():
             if name == f"difference in {measure}":

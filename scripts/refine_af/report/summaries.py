@@ -1,31 +1,23 @@
-"""The numbers of a report, computed from one model's results."""
+"""What sections tell of one model's results: counts, means, and rows picked as examples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
 
 from refine_af.records.fixed_prompts import Answer
-from refine_af.records.instances import Instance
 from refine_af.report.finished_run import ModelRun
 
+Row = TypeVar("Row")
 Cell = tuple[str, str]  # method and size; a baseline's size is empty
 
-POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
-INSTANCE_COUNTS = ("instructions", "parsed", "kept")
 
-
-@dataclass(frozen=True)
-class DatasetFigures:
-    """Table V: numbers of instances and mean words, split at white space; nan without any text."""
-
-    instances: int
-    empty_inputs: int
-    instruction_words: float
-    input_words: float
-    output_words: float
+def spread(rows: Sequence[Row], wanted: int) -> list[Row]:
+    """At most `wanted` rows, evenly spaced from the first: examples that nobody picked."""
+    kept = min(wanted, len(rows))
+    return [rows[index * len(rows) // kept] for index in range(kept)]
 
 
 def reasons(table: pd.DataFrame, counts: Sequence[str]) -> dict[str, int]:
@@ -41,24 +33,8 @@ def parsed_counts(run: ModelRun) -> tuple[int, int]:
 
 
 def parses(answer: Answer) -> bool:
+    """Whether an answer could be parsed: only then it has an output."""
     return answer.output is not None
-
-
-def dataset_figures(instances: Sequence[Instance]) -> DatasetFigures:
-    """Table V; an instruction with several instances counts once among the instructions."""
-    instructions = {row.instruction_id: row.instruction for row in instances}
-    inputs = [row.input for row in instances if row.input.strip()]
-    return DatasetFigures(
-        instances=len(instances),
-        empty_inputs=len(instances) - len(inputs),
-        instruction_words=_mean_words(list(instructions.values())),
-        input_words=_mean_words(inputs),
-        output_words=_mean_words([row.output for row in instances]),
-    )
-
-
-def _mean_words(texts: Sequence[str]) -> float:
-    return sum(len(text.split()) for text in texts) / len(texts) if texts else float("nan")
 
 
 def sizes(scores: pd.DataFrame) -> list[str]:
@@ -74,9 +50,15 @@ def cells(scores: pd.DataFrame) -> list[Cell]:
     return baselines + [(method, size) for method in methods for size in sizes(scores)]
 
 
+def largest_cells(scores: pd.DataFrame) -> list[Cell]:
+    """The baselines and each method at the largest size."""
+    largest = sizes(scores)[-1]
+    return [cell for cell in cells(scores) if cell[1] in ("", largest)]
+
+
 def cell_means(scores: pd.DataFrame) -> dict[Cell, Mapping[str, float]]:
     """Each cell's figures as means over instances, which is what the official evaluation does."""
-    return {cell: instance_means(_rows_of(scores, cell)) for cell in cells(scores)}
+    return {cell: _instance_means(_rows_of(scores, cell)) for cell in cells(scores)}
 
 
 def category_means(scores: pd.DataFrame, wanted: Sequence[Cell]) -> pd.DataFrame:
@@ -86,17 +68,18 @@ def category_means(scores: pd.DataFrame, wanted: Sequence[Cell]) -> pd.DataFrame
     for cell in wanted:
         groups = _rows_of(scores, cell).groupby("category")
         columns[cell_name(cell)] = pd.Series(
-            {name: instance_means(group)["rouge_l"] for name, group in groups}
+            {name: _instance_means(group)["rouge_l"] for name, group in groups}
         )
     return pd.DataFrame(columns).sort_values(["tasks", "instances"], ascending=False, kind="stable")
 
 
 def cell_name(cell: Cell) -> str:
+    """`refine-af, 15,000`; of a baseline its name alone."""
     method, size = cell
     return f"{method}, {int(size):,}" if size else method
 
 
-def instance_means(rows: pd.DataFrame) -> dict[str, float]:
+def _instance_means(rows: pd.DataFrame) -> dict[str, float]:
     """Means over instances of the figures of tasks."""
     figures = rows[["rouge_l", "exact_match", "reply_words", "eos_share"]]
     weighted = figures.mul(rows["instances"], axis=0).sum() / rows["instances"].sum()

@@ -1,10 +1,17 @@
-"""Numbers as a page prints them, and what a difference with its interval may be called."""
+"""Numbers and differences as the page says them, and sentences that several sections share."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from refine_af.report.changes import Change
+from refine_af.report.differences import Change
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.summaries import cell_means, largest_cells, sizes
+from refine_af.settings.report import Report
+from refine_af.settings.superni import COPIES
+
+CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
 
 
 def counted(value: int, one: str, many: str | None = None) -> str:
@@ -24,6 +31,11 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
 def share(part: float, whole: float) -> str:
     """`35.8%`; a dash for a share of nothing."""
     return f"{100 * part / whole:.1f}%" if whole else "–"
+
+
+def confident(confidence: float) -> str:
+    """`95%`, of the confidence of an interval."""
+    return f"{100 * confidence:g}%"
 
 
 def digits_of(change: Change) -> int:
@@ -59,11 +71,46 @@ def change_sentence(change: Change, *, what: str, confidence: float) -> str:
     size = number(abs(change.difference), digits_of(change))
     if math.isnan(change.low):
         return f"{what} changed by {size}; a single prompt says nothing of how sure that is."
-    around = f"{100 * confidence:g}% interval {interval(change)}"
+    around = f"{confident(confidence)} interval {interval(change)}"
     if change.low <= 0 <= change.high:
         signed = number(change.difference, digits_of(change), signed=True)
         return f"No difference was shown. {what} changed by {signed} ({around}, which holds zero)."
     return f"{what} {verdict(change)} by {size} ({around})."
+
+
+def change_row(name: str, change: Change | None) -> list[str]:
+    """A row under `CHANGE_COLUMNS`."""
+    if change is None:
+        return [name, "–", "–", "–", "–", "–", "0"]
+    return [
+        name,
+        number(change.before),
+        number(change.after),
+        number(change.difference, digits_of(change), signed=True),
+        interval(change),
+        verdict(change),
+        f"{change.prompts:,}",
+    ]
+
+
+def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> str:
+    """What PPO did to the reward, as far as the interval permits to say it."""
+    reward = changes["reward"]
+    if reward is None:
+        return ""
+    what = f"The reward on {counted(reward.prompts, 'fixed prompt')}"
+    return change_sentence(reward, what=what, confidence=settings.confidence)
+
+
+def scores_sentence(run: ModelRun) -> str:
+    """The scores of all models at the largest size; what takes no model is told elsewhere."""
+    means = cell_means(run.scores)
+    models = [cell for cell in largest_cells(run.scores) if cell[0] not in COPIES]
+    said = [f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models]
+    size = int(sizes(run.scores)[-1])
+    return (
+        f"With {size:,} instructions, zero-shot ROUGE-L is {', '.join(said[:-1])} and {said[-1]}."
+    )
 
 
 def words(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What instances share with the evaluation sets, as a section of a page."""
+"""Overlap on the page: what instances share with the evaluation sets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 from refine_af.metrics.novelty import rouge_tokens
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
-from refine_af.report.examples import spread
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, card, details, paragraph, section, table
+from refine_af.report.summaries import spread
 from refine_af.report.wording import counted, number, share
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.report import Report
@@ -23,8 +23,11 @@ QUANTILES = {"median": 0.5, "9 in 10 at most": 0.9, "99 in 100 at most": 0.99, "
 Pair = tuple[Instance, Overlap]
 
 
-def overlap_section(run: ModelRun, bounds: OverlapBounds, settings: Report) -> Html:
-    """How many instances of each method overlap, how near the nearest texts are, examples."""
+def overlap_section(run: ModelRun, bounds: OverlapBounds, settings: Report, remark: str) -> Html:
+    """How many instances of each method overlap, how near the nearest texts are, examples.
+
+    `remark` is what else a reader must know of the inputs; empty where there is nothing.
+    """
     pairs = {
         method: list(zip(rows, run.overlaps[method], strict=True))
         for method, rows in run.instances.items()
@@ -37,10 +40,7 @@ def overlap_section(run: ModelRun, bounds: OverlapBounds, settings: Report) -> H
             "of Super-NI and of the user-oriented instructions.",
             *(_sentence(method, rows) for method, rows in pairs.items()),
             _short_sentence([row for rows in run.instances.values() for row in rows], bounds),
-            "The demo's corpus puts its sentences together from a few patterns, so inputs are "
-            "alike that were never copied."
-            if run.truth
-            else "",
+            remark,
         ),
         table(
             f"Instances that share {bounds.ngram} words in a row with a text of the evaluation, "
@@ -91,8 +91,9 @@ def _quantiles(what: str, values: Sequence[float]) -> dict[str, float]:
 
 
 def _shown_rows(numbers: pd.DataFrame, bounds: OverlapBounds) -> list[list[str]]:
+    """`overlap_numbers` as the page prints them: counts with their shares of all instances."""
     methods = [str(name) for name in numbers if name != "figure"]
-    wholes = {method: numbers[method].iloc[0] for method in methods}
+    wholes = {method: numbers[method].iloc[0] for method in methods}  # the row of instances
     kinds = _kinds(bounds)
     rows = []
     for _, row in numbers.iterrows():
@@ -108,10 +109,12 @@ def _shown_rows(numbers: pd.DataFrame, bounds: OverlapBounds) -> list[list[str]]
 
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
+    """Whether a text has the words that it takes for its ROUGE-L to say something."""
     return len(rouge_tokens(text)) >= bounds.words
 
 
 def _near(rouge_l: float, bounds: OverlapBounds) -> bool:
+    """Whether a ROUGE-L reaches the bound, which the settings keep as it was written."""
     return rouge_l >= float(bounds.rouge_l)
 
 
@@ -145,6 +148,7 @@ def _examples(pairs: dict[str, list[Pair]], bounds: OverlapBounds, wanted: int) 
 
 
 def _shared(row: Overlap, bounds: OverlapBounds) -> str:
+    """What an instance shares with which texts of the evaluation, as an example tells it."""
     parts = []
     if row.ngrams:
         parts.append(

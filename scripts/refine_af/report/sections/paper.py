@@ -1,4 +1,4 @@
-"""The run in the form of the paper's tables II and III, and the paper's numbers beside it."""
+"""The paper's tables on the page: the run in their form, and the paper's numbers beside it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from refine_af.report.differences import METHODS, Compared
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.methods import METHODS, Compared
 from refine_af.report.pages import Html, below, details, join, paragraph, section, table, tag
-from refine_af.report.paper import CATEGORY_INSTANCES, TABLE_3_SIZE, Paper
+from refine_af.report.published import CATEGORY_INSTANCES, TABLE_3_SIZE, Paper
 from refine_af.report.summaries import category_means, cell_name, sizes
 from refine_af.report.wording import number, words
 
@@ -116,6 +116,7 @@ def table_3_numbers(runs: Sequence[ModelRun], paper: Paper) -> pd.DataFrame:
 
 
 def _comparable(runs: Sequence[ModelRun], known: Sequence[ModelRun]) -> str:
+    """Which of the runs the paper's numbers can stand beside; `known` are of its backbones."""
     others = [run.name for run in runs if run not in known]
     if not known:
         return (
@@ -132,6 +133,7 @@ def _comparable(runs: Sequence[ModelRun], known: Sequence[ModelRun]) -> str:
 def _run_rows(
     runs: Sequence[ModelRun], compared: Mapping[str, Sequence[Compared]], paper: Paper
 ) -> list[list[str]]:
+    """A row a model and size; below it the paper's and how far the two are apart, if it has it."""
     rows = []
     for run in runs:
         for row in compared[run.name]:
@@ -216,6 +218,7 @@ def _table_3(paper: Paper) -> Html:
 
 
 def _contradictions(paper: Paper) -> Html:
+    """Where the paper contradicts itself; the table shows it from the paper's own numbers."""
     rows = []
     for model in paper.models:
         for method in METHODS:

@@ -1,4 +1,4 @@
-"""Scores on Super-NI as a section of a page, and what may be said of them."""
+"""Super-NI on the page: the scores, and what may be said of them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from refine_af.metrics.significance import Wins
+from refine_af.report.differences import METHODS, Compared
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.methods import METHODS, Compared
 from refine_af.report.pages import Html, figure, join, paragraph, section, table
-from refine_af.report.summaries import Cell, category_means, cell_means, cell_name, cells, sizes
+from refine_af.report.summaries import (
+    Cell,
+    category_means,
+    cell_means,
+    cell_name,
+    largest_cells,
+    sizes,
+)
 from refine_af.report.wording import (
     change_sentence,
+    confident,
     counted,
     number,
     probability,
+    scores_sentence,
     share,
     span,
     words,
 )
 from refine_af.settings.report import Report
-from refine_af.settings.superni import COPIES
 
 COPIED = {
     "copy-demonstration": "the output of the task's first demonstration",
@@ -37,10 +45,17 @@ BASELINES = {
 }
 
 
-def scores_section(
-    run: ModelRun, compared: Sequence[Compared], settings: Report, drawing: Drawing
+def superni_section(
+    run: ModelRun,
+    compared: Sequence[Compared],
+    settings: Report,
+    drawing: Drawing,
+    remark: str,
 ) -> Html:
-    """Super-NI: every cell, categories at the largest size, and method against method."""
+    """Every cell, method against method, and categories at the largest size.
+
+    `remark` is what else a reader must know of the tasks; empty where there is nothing.
+    """
     caption = (
         "ROUGE-L against the number of instructions; a horizontal line is an untuned model, or a "
         "copy that takes no model."
@@ -48,7 +63,7 @@ def scores_section(
     return section(
         f"{run.name}-superni",
         "Super-NI, zero-shot",
-        _cells(run),
+        _cells(run, remark),
         figure(drawing.inline(), f"Line chart. {caption}", caption),
         _difference_by_size(compared, settings),
         _methods_compared(compared, settings),
@@ -57,7 +72,7 @@ def scores_section(
     )
 
 
-def _cells(run: ModelRun) -> Html:
+def _cells(run: ModelRun, remark: str) -> Html:
     means = cell_means(run.scores)
     tasks = run.scores[run.scores["method"] == "base"]
     baselines = [cell for cell in means if not cell[1]]
@@ -65,9 +80,7 @@ def _cells(run: ModelRun) -> Html:
         paragraph(
             f"Means over {counted(int(tasks['instances'].sum()), 'instance')} of "
             f"{counted(len(tasks), 'task')}.",
-            "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
-            if run.truth
-            else "",
+            remark,
             scores_sentence(run),
             *(BASELINES.get(method, "") for method, _ in baselines),
             _no_model_sentence(means),
@@ -90,30 +103,13 @@ def _cells(run: ModelRun) -> Html:
 
 
 def _no_model_sentence(means: Mapping[Cell, Mapping[str, float]]) -> str:
-    """What it takes no model to score, which tells what a score means."""
+    """What can be scored without any model, which tells how little a score may mean."""
     said = [
         f"{number(means[name, '']['rouge_l'], 2)} for {name}, whose answer is {copied}"
         for name, copied in COPIED.items()
         if (name, "") in means
     ]
     return f"What takes no model scores {'; '.join(said)}." if said else ""
-
-
-def largest_cells(run: ModelRun) -> list[Cell]:
-    """The baselines and each method at the largest size."""
-    largest = sizes(run.scores)[-1]
-    return [cell for cell in cells(run.scores) if cell[1] in ("", largest)]
-
-
-def scores_sentence(run: ModelRun) -> str:
-    """The overall scores at the largest size."""
-    means = cell_means(run.scores)
-    models = [cell for cell in largest_cells(run) if cell[0] not in COPIES]
-    said = [f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models]
-    size = int(sizes(run.scores)[-1])
-    return (
-        f"With {size:,} instructions, zero-shot ROUGE-L is {', '.join(said[:-1])} and {said[-1]}."
-    )
 
 
 def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
@@ -126,8 +122,8 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
         paragraph(
             f"With {size:,} instructions refine-af scores higher than self-instruct on "
             f"{last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
-            f"{_confidence(settings)} interval {_shares(last)}), lower on {last.worse:,} and the "
-            f"same on {last.equal:,}.",
+            f"{confident(settings.confidence)} interval {_shares(last)}), lower on "
+            f"{last.worse:,} and the same on {last.equal:,}.",
             "The interval is a hierarchical bootstrap: of tasks, then of instances within each. "
             "It is for other tasks and instances of the kind, as many as here.",
         ),
@@ -171,15 +167,9 @@ def _difference_by_size(compared: Sequence[Compared], settings: Report) -> Html:
         ),
         table(
             "ROUGE-L of refine-af less that of self-instruct, paired on instances, with the "
-            f"{_confidence(settings)} intervals and the p of the permutation test over tasks",
-            [
-                "instructions",
-                *METHODS,
-                "difference",
-                "for other tasks",
-                "for these tasks",
-                "p",
-            ],
+            f"{confident(settings.confidence)} intervals and the p of the permutation test over "
+            "tasks",
+            ["instructions", *METHODS, "difference", "for other tasks", "for these tasks", "p"],
             [_difference_row(row) for row in compared],
         ),
     )
@@ -198,17 +188,14 @@ def _difference_row(row: Compared) -> list[str]:
 
 
 def _shares(won: Wins) -> str:
+    """The interval of the share of tasks won."""
     if math.isnan(won.low):
         return "–"
     return f"{100 * won.low:.1f}% to {100 * won.high:.1f}%"
 
 
-def _confidence(settings: Report) -> str:
-    return f"{100 * settings.confidence:g}%"
-
-
 def _categories(run: ModelRun) -> Html:
-    largest = [cell for cell in largest_cells(run) if cell[0] != "empty"]
+    largest = [cell for cell in largest_cells(run.scores) if cell[0] != "empty"]
     wanted = sorted(largest, key=lambda cell: not cell[1])  # the methods first
     means = category_means(run.scores, wanted)
     names = [cell_name(cell) for cell in wanted]

@@ -1,37 +1,58 @@
-"""What PPO did, as a section of a page: every sentence follows from the numbers."""
+"""Stage 2 on the page: what training on feedback did."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from refine_af.randomness import derived_seed
-from refine_af.report import examples
-from refine_af.report.changes import Change
+from refine_af.records.fixed_prompts import Answer
+from refine_af.report.differences import Change
 from refine_af.report.figures import Drawing
-from refine_af.report.finished_run import MARKS, ModelRun, Truth
-from refine_af.report.pages import Html, details, figure, join, paragraph, said, section, table, tag
-from refine_af.report.summaries import parsed_counts
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.pages import (
+    Html,
+    card,
+    details,
+    figure,
+    join,
+    paragraph,
+    safe,
+    said,
+    section,
+    table,
+    tag,
+)
+from refine_af.report.summaries import parsed_counts, spread
 from refine_af.report.trends import Trend, trend
 from refine_af.report.wording import (
-    change_sentence,
+    CHANGE_COLUMNS,
+    change_row,
+    confident,
     counted,
     digits_of,
     interval,
     number,
+    reward_sentence,
     share,
-    verdict,
     words,
 )
 from refine_af.settings.report import Report
 
-CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
-PAPER = ("Llama-2-7B 0.553", "Llama-2-13B 0.649", "Mistral-7B 0.558")  # figure 2
+PAPER = ("Llama-2-7B 0.553", "Llama-2-13B 0.649", "Mistral-7B 0.558")  # its figure 2
 
 
 def ppo_section(
-    run: ModelRun, changes: Mapping[str, Change | None], settings: Report, drawing: Drawing
+    run: ModelRun,
+    changes: Mapping[str, Change | None],
+    settings: Report,
+    drawing: Drawing,
+    checked: Html,
 ) -> Html:
-    """Stage 2: the reward while training, and answers to the same prompts before and after."""
+    """Alarms, answers to the same prompts before and after, and the reward while training.
+
+    `checked` is what is known of the answers without the reward; empty where nothing is.
+    """
     caption = (
         f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span}."
     )
@@ -41,12 +62,12 @@ def ppo_section(
         _ablation(run.algorithm),
         _alarms(run),
         _before_and_after(run, changes, settings),
-        _truth(run.truth, changes, settings) if run.truth else "",
+        checked,
         _course_of_training(run, changes["reward"], settings),
         figure(drawing.inline(), f"Scatter plot with a line. {caption}", caption),
         details(
             "Examples: answers to the same prompt before and after, evenly spaced",
-            *examples.answers(run, settings.examples),
+            *_answers(run, settings.examples),
         ),
         level=3,
     )
@@ -90,67 +111,11 @@ def _before_and_after(
             f"parsed before training and {after:,} ({share(after, answers)}) after.",
         ),
         table(
-            f"Means on fixed prompts, with the {100 * settings.confidence:g}% interval of the "
+            f"Means on fixed prompts, with the {confident(settings.confidence)} interval of the "
             "difference, paired on prompts; the reward's components over prompts whose answers "
             "parsed both times",
             CHANGE_COLUMNS,
-            [change_row(words(name), row) for name, row in changes.items() if name not in MARKS],
-        ),
-    )
-
-
-def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> str:
-    """What PPO did to the reward, as far as the interval permits to say it."""
-    reward = changes["reward"]
-    if reward is None:
-        return ""
-    what = f"The reward on {counted(reward.prompts, 'fixed prompt')}"
-    return change_sentence(reward, what=what, confidence=settings.confidence)
-
-
-def change_row(name: str, change: Change | None) -> list[str]:
-    """A row under `CHANGE_COLUMNS`."""
-    if change is None:
-        return [name, "–", "–", "–", "–", "–", "0"]
-    return [
-        name,
-        number(change.before),
-        number(change.after),
-        number(change.difference, digits_of(change), signed=True),
-        interval(change),
-        verdict(change),
-        f"{change.prompts:,}",
-    ]
-
-
-def _truth(
-    truth: Mapping[str, Truth], changes: Mapping[str, Change | None], settings: Report
-) -> Html:
-    before, after = truth["before"], truth["after"]
-    return join(
-        paragraph(
-            f"Of the answers that parsed {share(before.junk, before.parsed)} were junk (evasions, "
-            f"echoes, loops) before training and {share(after.junk, after.parsed)} after. Of "
-            "those that an exact solver can check, whatever their reward, "
-            f"{share(before.true, before.checked)} were true before and "
-            f"{share(after.true, after.checked)} after."
-        ),
-        table(
-            f"Shares of answers, looked at without the reward, with the "
-            f"{100 * settings.confidence:g}% interval of the difference, paired on prompts",
-            CHANGE_COLUMNS,
-            [
-                change_row("junk, of those that parse", changes["junk"]),
-                change_row("true, of those that can be checked", changes["true"]),
-            ],
-        ),
-        table(
-            "Answers looked at without the reward",
-            ["", "before", "after"],
-            [
-                (name, f"{getattr(before, name):,}", f"{getattr(after, name):,}")
-                for name in ("prompts", "parsed", "junk", "checked", "true")
-            ],
+            [change_row(words(name), row) for name, row in changes.items()],
         ),
     )
 
@@ -180,12 +145,13 @@ def _course_of_training(run: ModelRun, reward: Change | None, settings: Report) 
 
 
 def _figure_2(found: Trend, reward: Change | None, settings: Report) -> Html:
+    """The trend, and what chance does to it: the numbers behind the paper's figure 2."""
     around = f"{number(found.low, 2)} to {number(found.high, 2)}"
     rows = [
         (
             "Spearman of step and mean reward",
             number(found.raw, 2),
-            "too few steps" if found.low != found.low else around,
+            "too few steps" if math.isnan(found.low) else around,
             f"p = {found.p:.2g}",
         ),
         (
@@ -199,8 +165,23 @@ def _figure_2(found: Trend, reward: Change | None, settings: Report) -> Html:
         signed = number(reward.difference, digits_of(reward), signed=True)
         rows.append(("reward on fixed prompts, after less before", signed, interval(reward), "–"))
     return table(
-        f"Figure 2 in numbers; the {100 * settings.confidence:g}% interval of the correlation is "
+        f"Figure 2 in numbers; the {confident(settings.confidence)} interval of the correlation is "
         "for runs with the same trend and scatter as this one",
         ["", "this run", "interval", "in random order"],
         rows,
     )
+
+
+def _answers(run: ModelRun, wanted: int) -> list[Html]:
+    """Prompts with their answers before and after PPO."""
+    return [
+        card(before.instruction, [*_fields("before", before), *_fields("after", after)])
+        for before, after in spread(run.answers, wanted)
+    ]
+
+
+def _fields(when: str, answer: Answer) -> list[tuple[str, str | None]]:
+    reward = (f"{when}: reward", safe(number(answer.reward)))
+    if answer.output is None:
+        return [(f"{when}: not parsed", answer.completion), reward]
+    return [(f"{when}: input", answer.input), (f"{when}: output", answer.output), reward]

@@ -1,20 +1,34 @@
-"""refine-af against self-instruct, number by number: rewards of instances, ROUGE-L, tasks won."""
+"""Differences with their intervals: before and after PPO, and refine-af against self-instruct."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
+from refine_af.metrics.intervals import Mark, bootstrap_difference, share_difference
 from refine_af.metrics.significance import Wins, flip_test, mean_over_tasks, wins
 from refine_af.randomness import derived_seed
+from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
-from refine_af.report.changes import Change, difference_of
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.summaries import sizes
+from refine_af.report.summaries import parses, sizes
 from refine_af.settings.report import Report
 
-METHODS = ("self-instruct", "refine-af")
+METHODS = ("self-instruct", "refine-af")  # a difference is the second's less the first's
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mean before and after, their difference and its interval, over `prompts` paired values."""
+
+    prompts: int
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,37 @@ class Compared:
     wins: Wins
 
 
+def changes(run: ModelRun, settings: Report) -> dict[str, Change | None]:
+    """What PPO did to the reward, the parse rate and each component.
+
+    None where no prompt has a value before and after. Components exist where an answer parsed:
+    their means are over prompts whose answers both did.
+    """
+    found = {"reward": _mean_change(run, "reward", lambda answer: answer.reward, settings)}
+    parsed = [[parses(answer) for answer in answers] for answers in zip(*run.answers, strict=True)]
+    found["parse_rate"] = share_change(parsed, settings)
+    every = [answer for answers in run.answers for answer in answers]
+    for name in dict.fromkeys(name for answer in every for name in answer.components or ()):
+        score = partial(_component, name=name)
+        found[name] = _mean_change(run, name, score, settings)
+    return found
+
+
+def share_change(marks: Sequence[Sequence[Mark]], settings: Report) -> Change | None:
+    """The change of a share; `marks` are of the same prompts before and after.
+
+    Its prompts are those that count before or after; None where none does at one of the two.
+    """
+    known = [[mark for mark in column if mark is not None] for column in marks]
+    if not all(known):
+        return None
+    difference, low, high = share_difference(*marks, confidence=settings.confidence)
+    prompts = sum(pair != (None, None) for pair in zip(*marks, strict=True))
+    return Change(prompts, fmean(known[0]), fmean(known[1]), difference, low, high)
+
+
 def compared(run: ModelRun, settings: Report) -> list[Compared]:
-    """Size by size; nothing where one of the two methods was not run."""
+    """The two methods size by size; nothing where one of them was not run."""
     if not set(METHODS) <= set(run.scores["method"]):
         return []
     return [_compared(run, size, settings) for size in sizes(run.scores)]
@@ -51,7 +94,7 @@ def rewards(run: ModelRun, settings: Report) -> dict[str, Change]:
     before, after = (_by_instruction(run.instances[method]) for method in METHODS)
     shared = [name for name in before if name in after]
     return {
-        name: difference_of(
+        name: _difference(
             [before[key][name] for key in shared],
             [after[key][name] for key in shared],
             settings,
@@ -60,6 +103,31 @@ def rewards(run: ModelRun, settings: Report) -> dict[str, Change]:
         for name in (before[shared[0]] if shared else ())
         if all(name in found[key] for found in (before, after) for key in shared)
     }
+
+
+def _mean_change(
+    run: ModelRun, name: str, value: Callable[[Answer], float | None], settings: Report
+) -> Change | None:
+    both = [(value(before), value(after)) for before, after in run.answers]
+    pairs = [(before, after) for before, after in both if before is not None and after is not None]
+    if not pairs:
+        return None
+    befores, afters = zip(*pairs, strict=True)
+    return _difference(befores, afters, settings, derived_seed(settings.seed, run.name, name))
+
+
+def _component(answer: Answer, name: str) -> float | None:
+    return (answer.components or {}).get(name)
+
+
+def _difference(
+    before: Sequence[float], after: Sequence[float], settings: Report, seed: int
+) -> Change:
+    """The difference of paired values, with its bootstrap interval."""
+    difference, low, high = bootstrap_difference(
+        before, after, confidence=settings.confidence, resamples=settings.resamples, seed=seed
+    )
+    return Change(len(before), fmean(before), fmean(after), difference, low, high)
 
 
 def _compared(run: ModelRun, size: str, settings: Report) -> Compared:
@@ -75,7 +143,7 @@ def _compared(run: ModelRun, size: str, settings: Report) -> Compared:
     _, low, high = mean_over_tasks(differences, tasks, confidence=settings.confidence)
     return Compared(
         size=size,
-        rouge_l=difference_of(before, after, settings, seeds[0]),
+        rouge_l=_difference(before, after, settings, seeds[0]),
         low=low,
         high=high,
         p=flip_test(differences, tasks, draws=settings.resamples, seed=seeds[2]),

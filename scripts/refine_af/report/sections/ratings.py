@@ -1,15 +1,15 @@
-"""Ratings by people as a section of a page: figure 6, table IV, and how far raters agree."""
+"""Ratings by people on the page: figure 6, table IV, and how far raters agree."""
 
 from __future__ import annotations
 
 import math
 
-from refine_af.report.changes import Change
+from refine_af.report.differences import Change
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
 from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
-from refine_af.report.wording import change_sentence, counted, number, share
+from refine_af.report.wording import change_sentence, confident, counted, number, share
 from refine_af.settings.ratings import Summary
 
 MEANING = {
@@ -111,6 +111,7 @@ def _instances(told: Ratings, settings: Summary) -> Html:
 
 
 def _part(told: Ratings, measure: str, whole: str, method: str) -> str:
+    """How many answers of a measure a method got, and which share of the whole that is."""
     count = told.count(measure, method)
     return f"{count:,} ({share(count, told.count(whole, method))})"
 
@@ -125,8 +126,9 @@ def _means(told: Ratings, part: str, settings: Summary) -> Html:
         for (before, after), value in told.differences(measure).items():
             rows.append(_row(f"{after} less {before}", value, percent=percent, signed=True))
     return table(
-        f"Means, and their differences on the same instructions, with {_confidence(settings)} "
-        "intervals over instructions; an instruction counts with its mean over the raters",
+        "Means, and their differences on the same instructions, with "
+        f"{confident(settings.confidence)} intervals over instructions; an instruction counts with "
+        "its mean over the raters",
         ["", "value", "interval"],
         rows,
     )
@@ -166,12 +168,9 @@ def _agreement(told: Ratings) -> Html:
         "is 0 for as many as chance gives and 1 for all",
         ["", "same answer", "κ", "after"],
         [
+            # `Cohen's kappa` is after Cohen
             (ASKED[question], share(each[0], 1), number(each[2], 2), each[1].split("'")[0])
             for question, each in found.items()
             if each
         ],
     )
-
-
-def _confidence(settings: Summary) -> str:
-    return f"{100 * settings.confidence:g}%"

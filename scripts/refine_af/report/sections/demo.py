@@ -1,0 +1,248 @@
+"""What the page says of the embedded demo alone: no section, but what the demo adds to sections.
+
+Its corpus is generated, and so an exact solver can tell of an answer what no reward knows: whether
+it is true. A run without such a truth is not the demo's, and gets nothing from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from refine_af.errors import InputError, shown
+from refine_af.files.documents import read_document
+from refine_af.metrics.intervals import Mark
+from refine_af.report.differences import Change, share_change
+from refine_af.report.files import existing
+from refine_af.report.finished_run import ModelRun
+from refine_af.report.pages import Html, join, paragraph, table, tag
+from refine_af.report.summaries import cell_means, parsed_counts
+from refine_af.report.wording import CHANGE_COLUMNS, change_row, confident, interval, number, share
+from refine_af.settings.report import Report
+
+COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true")
+PARSED = 0.95  # the least share of answers that parse on the demo's tiny models
+
+INTRODUCTION = (
+    "This is the embedded demo. Its models are tiny and were trained within minutes on a corpus "
+    "that the project generates: it shows that every stage does its work, and nothing about models "
+    "of a useful size."
+)
+OF_INPUTS = (
+    "The demo's corpus puts its sentences together from a few patterns, so inputs are alike that "
+    "were never copied."
+)
+OF_TASKS = "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
+NOISE = (
+    "At this scale a difference between self-instruct and refine-af is noise: another seed may "
+    "turn it round. It speaks neither for nor against the method."
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How many of a model's answers to `prompts` are what.
+
+    Of those that `parsed` some are `junk`; of those that a solver can tell, `checked`, some are
+    `true`. `answers` says of each, in the order of prompts, whether it is junk and whether true;
+    None where it did not parse, or cannot be checked.
+    """
+
+    prompts: int
+    parsed: int
+    junk: int
+    checked: int
+    true: int
+    answers: tuple[tuple[Mark, Mark], ...]
+
+
+class Truths(NamedTuple):
+    """The truth of the answers to the same prompts before and after PPO."""
+
+    before: Truth
+    after: Truth
+
+
+class Remarks(NamedTuple):
+    """What the demo adds to sections, each under the name of its section."""
+
+    ppo: Html
+    overlap: str
+    superni: str
+
+
+class Claim(NamedTuple):
+    """Whether what was expected of the demo holds, what that is, and the numbers that say so."""
+
+    holds: bool
+    words: str
+    numbers: str
+
+
+def read_truth(path: Path) -> Truths:
+    """How many answers before and after PPO are junk, and how many are true.
+
+    InputError names file, place and value where one is not as it must be.
+    """
+    document = read_document(existing(path))
+    before, after = (_truth(path, when, document) for when in ("before", "after"))
+    if before.prompts != after.prompts:
+        raise InputError(f"{path}: not the same number of prompts before and after")
+    return Truths(before, after)
+
+
+def remarks(truths: Truths | None, settings: Report) -> Remarks:
+    """What is added to a model's sections; nothing where no truth is known of its answers."""
+    if truths is None:
+        return Remarks(ppo=Html(""), overlap="", superni="")
+    return Remarks(_checked_answers(truths, settings), overlap=OF_INPUTS, superni=OF_TASKS)
+
+
+def claims(
+    runs: Sequence[ModelRun],
+    truths: Mapping[str, Truths],
+    changes: Mapping[str, Mapping[str, Change | None]],
+    settings: Report,
+) -> Html:
+    """Model by model, whether the demo bears its claims out; empty for any other run."""
+    parts = [paragraph(INTRODUCTION)] if truths else []
+    for run in (run for run in runs if run.name in truths):
+        found = _claims(run, truths[run.name], changes[run.name]["reward"], settings)
+        parts.append(paragraph(f"What {run.name} was expected to show:"))
+        parts.append(tag("ul", *map(_item, found)))
+    return join(*parts)
+
+
+def limits(runs: Sequence[ModelRun], truths: Mapping[str, Truths]) -> list[str]:
+    """What the demo cannot show, told by what takes no tuning; nothing for any other run."""
+    if not truths:
+        return []
+    copied = [
+        "Without any model, the first demonstration's output scores "
+        f"{number(means['copy-demonstration', '']['rouge_l'], 2)} and the input itself "
+        f"{number(means['copy-input', '']['rouge_l'], 2)} on {run.name}'s tasks: the score "
+        "rewards form."
+        for run in runs
+        for means in [cell_means(run.scores)]
+        if {("copy-demonstration", ""), ("copy-input", "")} <= means.keys()
+    ]
+    untuned = [
+        f"Untuned, but with the prompt of its own pretraining, {run.name} scores "
+        f"{number(cell_means(run.scores)['base-few-shot', '']['rouge_l'], 2)} ROUGE-L: what "
+        "tuning gains over base may be the form of an answer rather than ability."
+        for run in runs
+        if "base-few-shot" in set(run.scores["method"])
+    ]
+    return [NOISE, *copied, *untuned]
+
+
+def _truth(path: Path, when: str, document: Mapping[str, Any]) -> Truth:
+    counts = document.get(when)
+    if not isinstance(counts, dict):
+        raise InputError(f"{path}: no object under {when!r}: {shown(document)}")
+    for name in COUNTS:
+        if type(counts.get(name)) is not int or counts[name] < 0:
+            raise InputError(f"{path}, {when}.{name}: no count: {shown(counts.get(name))}")
+    answers = counts.get("answers")
+    if not isinstance(answers, list) or len(answers) != counts["prompts"]:
+        raise InputError(f"{path}, {when}.answers: not one answer a prompt: {shown(answers)}")
+    marks = [_marks(f"{path}, {when}.answers[{n}]", answer) for n, answer in enumerate(answers)]
+    return Truth(**{name: counts[name] for name in COUNTS}, answers=tuple(marks))
+
+
+def _marks(where: str, answer: object) -> tuple[Mark, Mark]:
+    junk, true = (answer.get(name, 0) if isinstance(answer, dict) else 0 for name in MARKS)
+    if not all(mark is None or type(mark) is bool for mark in (junk, true)):
+        raise InputError(f"{where}: no marks: {shown(answer)}")
+    return junk, true
+
+
+def _change(truths: Truths, mark: str, settings: Report) -> Change | None:
+    """What PPO did to the share of answers with a mark."""
+    place = MARKS.index(mark)
+    return share_change([[marks[place] for marks in each.answers] for each in truths], settings)
+
+
+def _checked_answers(truths: Truths, settings: Report) -> Html:
+    """What the answers are worth when looked at without the reward."""
+    before, after = truths
+    return join(
+        paragraph(
+            f"Of the answers that parsed {share(before.junk, before.parsed)} were junk (evasions, "
+            f"echoes, loops) before training and {share(after.junk, after.parsed)} after. Of "
+            "those that an exact solver can check, whatever their reward, "
+            f"{share(before.true, before.checked)} were true before and "
+            f"{share(after.true, after.checked)} after."
+        ),
+        table(
+            "Shares of answers, looked at without the reward, with the "
+            f"{confident(settings.confidence)} interval of the difference, paired on prompts",
+            CHANGE_COLUMNS,
+            [
+                change_row("junk, of those that parse", _change(truths, "junk", settings)),
+                change_row("true, of those that can be checked", _change(truths, "true", settings)),
+            ],
+        ),
+        table(
+            "Answers looked at without the reward",
+            ["", "before", "after"],
+            [(name, f"{getattr(before, name):,}", f"{getattr(after, name):,}") for name in COUNTS],
+        ),
+    )
+
+
+def _item(claim: Claim) -> Html:
+    mark = "Shown" if claim.holds else "Not shown by this run"
+    return tag("li", tag("strong", f"{mark}: "), f"{claim.words} ({claim.numbers}).")
+
+
+def _claims(
+    run: ModelRun, truths: Truths, reward: Change | None, settings: Report
+) -> Iterator[Claim]:
+    """What the demo is expected to show; of the reward and of junk only where they are known."""
+    parsed, answers = parsed_counts(run), len(run.answers)
+    accepted, rejected = (int(run.rounds[name].sum()) for name in ("accepted", "rejected"))
+    yield Claim(
+        min(parsed) >= PARSED * answers,
+        f"at least {PARSED:.0%} of the answers can be parsed",
+        f"{share(parsed[0], answers)} before {run.algorithm}, {share(parsed[1], answers)} after",
+    )
+    yield Claim(
+        accepted > 0 and rejected > 0,
+        "the filter accepts and rejects",
+        f"{accepted:,} accepted, {rejected:,} rejected",
+    )
+    if reward:
+        yield Claim(
+            reward.low > 0,
+            "the reward on fixed prompts rises",
+            f"from {number(reward.before)} to {number(reward.after)}, interval of the difference "
+            f"{interval(reward)}",
+        )
+    junk, (before, after) = _change(truths, "junk", settings), truths
+    if junk:
+        yield Claim(
+            junk.high < 0,
+            "the share of junk among the parsed answers falls",
+            f"{share(before.junk, before.parsed)} before, {share(after.junk, after.parsed)} after, "
+            f"interval of the difference {interval(junk)}",
+        )
+    yield _tuning_claim(run)
+
+
+def _tuning_claim(run: ModelRun) -> Claim:
+    means = {cell: figures["rouge_l"] for cell, figures in cell_means(run.scores).items()}
+    base, tuned = means["base", ""], [means[cell] for cell in means if cell[1]]
+    others = [
+        f", {method} {number(mean, 2)}"
+        for (method, size), mean in means.items()
+        if not size and method != "base"
+    ]
+    return Claim(
+        min(tuned) > base,
+        "every tuned model scores above the base on held-out task families",
+        f"ROUGE-L {number(min(tuned), 2)} to {number(max(tuned), 2)} against {number(base, 2)} for "
+        f"base{''.join(others)}",
+    )

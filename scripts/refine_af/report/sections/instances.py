@@ -1,0 +1,163 @@
+"""Stage 3 on the page: the instances of each method, what was refused, and their rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import pandas as pd
+
+from refine_af.records.instances import Instance
+from refine_af.report.differences import Change
+from refine_af.report.finished_run import INSTANCE_COUNTS, ModelRun
+from refine_af.report.pages import Html, card, details, join, paragraph, section, table
+from refine_af.report.summaries import reasons, spread
+from refine_af.report.wording import (
+    change_sentence,
+    confident,
+    counted,
+    digits_of,
+    interval,
+    number,
+    share,
+    words,
+)
+from refine_af.settings.report import Report
+
+
+@dataclass(frozen=True)
+class _DatasetFigures:
+    """Table V: numbers of instances and mean words, split at white space; nan without any text."""
+
+    instances: int
+    empty_inputs: int
+    instruction_words: float
+    input_words: float
+    output_words: float
+
+
+def instances_section(run: ModelRun, rewards: Mapping[str, Change], settings: Report) -> Html:
+    """Each method's yield, table V's figures, what the judges say, and instances side by side."""
+    return section(
+        f"{run.name}-instances",
+        "Stage 3: instances",
+        paragraph(*(_yield_sentence(run, method) for method in run.instances)),
+        table(
+            "Instances by method; words are parted by white space",
+            ["", *run.instances],
+            _instance_rows(run),
+        ),
+        _rewards(rewards, settings),
+        details(
+            "Examples: instances of the same instruction by each method, evenly spaced",
+            *_side_by_side(run, settings.examples),
+        ),
+        level=3,
+    )
+
+
+def reward_numbers(rewards: Mapping[str, Change]) -> pd.DataFrame:
+    """What the table of rewards shows, and the ends of the intervals; a row a component."""
+    rows = [{"name": name, **asdict(row)} for name, row in rewards.items()]
+    return pd.DataFrame(rows, columns=["name", *(each.name for each in fields(Change))]).round(6)
+
+
+def _yield_sentence(run: ModelRun, method: str) -> str:
+    instructions, parsed, kept = (int(run.counts[method][name].sum()) for name in INSTANCE_COUNTS)
+    return (
+        f"For {method}, {parsed:,} of {counted(instructions, 'reply', 'replies')} "
+        f"({share(parsed, instructions)}) could be parsed and {counted(kept, 'instance')} kept."
+    )
+
+
+def _rewards(rewards: Mapping[str, Change], settings: Report) -> Html:
+    """What the judges say of the instances, method against method."""
+    if not rewards:
+        return Html("")
+    reward = rewards["reward"]
+    counted_in = counted(reward.prompts, "instruction")
+    what = (
+        f"From self-instruct to refine-af, over {counted_in} with an instance of both, the reward"
+    )
+    return join(
+        paragraph(change_sentence(reward, what=what, confidence=settings.confidence)),
+        table(
+            f"Mean reward of instances and its components, with the "
+            f"{confident(settings.confidence)} interval of the difference, paired on instructions",
+            ["", "self-instruct", "refine-af", "difference", "interval", "instructions"],
+            [
+                (
+                    words(name),
+                    number(row.before),
+                    number(row.after),
+                    number(row.difference, digits_of(row), signed=True),
+                    interval(row),
+                    f"{row.prompts:,}",
+                )
+                for name, row in rewards.items()
+            ],
+        ),
+    )
+
+
+def _instance_rows(run: ModelRun) -> list[list[str]]:
+    counts, methods = run.counts, list(run.instances)
+    figures = [_dataset_figures(run.instances[method]) for method in methods]
+    rejected = {method: reasons(counts[method], INSTANCE_COUNTS) for method in methods}
+    named = dict.fromkeys(reason for method in methods for reason in rejected[method])
+    names = {"instructions": "instructions", "parsed": "replies parsed", "kept": "instances kept"}
+    return [
+        *(
+            [label, *(f"{int(counts[method][name].sum()):,}" for method in methods)]
+            for name, label in names.items()
+        ),
+        *(
+            [
+                f"rejected: {words(name)}",
+                *(f"{rejected[method].get(name, 0):,}" for method in methods),
+            ]
+            for name in named
+        ),
+        ["without input", *(share(each.empty_inputs, each.instances) for each in figures)],
+        ["mean words: instruction", *(number(each.instruction_words, 1) for each in figures)],
+        [
+            "mean words: input, where there is one",
+            *(number(each.input_words, 1) for each in figures),
+        ],
+        ["mean words: output", *(number(each.output_words, 1) for each in figures)],
+    ]
+
+
+def _dataset_figures(instances: Sequence[Instance]) -> _DatasetFigures:
+    """Table V; an instruction with several instances counts once among the instructions."""
+    instructions = {row.instruction_id: row.instruction for row in instances}
+    inputs = [row.input for row in instances if row.input.strip()]
+    return _DatasetFigures(
+        instances=len(instances),
+        empty_inputs=len(instances) - len(inputs),
+        instruction_words=_mean_words(list(instructions.values())),
+        input_words=_mean_words(inputs),
+        output_words=_mean_words([row.output for row in instances]),
+    )
+
+
+def _mean_words(texts: Sequence[str]) -> float:
+    return sum(len(text.split()) for text in texts) / len(texts) if texts else float("nan")
+
+
+def _side_by_side(run: ModelRun, wanted: int) -> list[Html]:
+    """Instructions that every method has an instance of, with the first of each method."""
+    # Of several instances of an instruction the last one put in stays: in reverse, the first.
+    first = [{row.instruction_id: row for row in reversed(rows)} for rows in run.instances.values()]
+    shared = sorted(set.intersection(*map(set, first)))
+    return [
+        card(
+            first[0][name].instruction,
+            [
+                (f"{rows[name].method}: {part}", getattr(rows[name], part))
+                for rows in first
+                for part in ("input", "output")
+            ],
+        )
+        for name in spread(shared, wanted)
+    ]

@@ -1,0 +1,119 @@
+"""Stage 1 on the page: what became of the texts that the model wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+
+from refine_af.records.instructions import RejectedInstruction
+from refine_af.report.figures import Drawing
+from refine_af.report.finished_run import POOL_COUNTS, ModelRun
+from refine_af.report.pages import (
+    Html,
+    card,
+    details,
+    figure,
+    join,
+    paragraph,
+    safe,
+    section,
+    table,
+)
+from refine_af.report.summaries import reasons, spread
+from refine_af.report.wording import counted, number, share, words
+from refine_af.settings.report import Report
+
+
+def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
+    """What became of the texts: in all, round by round, and examples of both fates."""
+    caption = "Share of each round's texts that the pool accepted."
+    return section(
+        f"{run.name}-instructions",
+        "Stage 1: instructions",
+        _fate_of_texts(run),
+        _course_of_rounds(run),
+        figure(drawing.inline(), f"Line chart. {caption}", caption),
+        details(
+            "Examples: accepted instructions, evenly spaced in the pool",
+            *_accepted(run, settings.examples),
+        ),
+        details(
+            "Examples: rejected texts, the reasons in turn",
+            *_rejected(run, settings.examples),
+        ),
+        level=3,
+    )
+
+
+def _fate_of_texts(run: ModelRun) -> Html:
+    requests, texts, accepted = (
+        int(run.rounds[name].sum()) for name in ("requested", "parsed", "accepted")
+    )
+    rejected = reasons(run.rounds, POOL_COUNTS)
+    most = next(iter(rejected), "")
+    rows = [("accepted", accepted)]
+    rows += [(f"rejected: {words(name)}", count) for name, count in rejected.items()]
+    return join(
+        paragraph(
+            f"{counted(requests, 'request')} gave {counted(texts, 'text')}, of which "
+            f"{accepted:,} ({share(accepted, texts)}) were accepted; "
+            f"the pool keeps {counted(len(run.pool), 'instruction')}{_waiting(run, accepted)}.",
+            f"Most rejections, {rejected[most]:,} of {sum(rejected.values()):,}, "
+            f"have the reason “{words(most)}”."
+            if any(rejected.values())
+            else "Nothing was rejected.",
+        ),
+        table(
+            "What became of the texts",
+            ["", "texts", "share"],
+            [(name, f"{count:,}", share(count, texts)) for name, count in rows],
+        ),
+    )
+
+
+def _waiting(run: ModelRun, accepted: int) -> str:
+    """What was accepted beyond the largest size, if anything."""
+    left = accepted - len(run.pool)
+    return f", and {left:,} wait for a larger size" if left > 0 else ""
+
+
+def _course_of_rounds(run: ModelRun) -> Html:
+    if len(run.rounds) == 1:
+        return paragraph("There was one round.")
+    first, last = (
+        share(run.rounds["accepted"].iloc[row], run.rounds["parsed"].iloc[row]) for row in (0, -1)
+    )
+    return paragraph(
+        f"The accepted share was {first} in the first round and {last} in the last of "
+        f"{len(run.rounds):,}."
+    )
+
+
+def _accepted(run: ModelRun, wanted: int) -> list[Html]:
+    """Instructions of the pool, each with the text nearest to it; of a seed its id is shown."""
+    texts = {row.id: row.instruction for row in run.pool}
+    return [
+        card(
+            row.instruction,
+            [
+                ("nearest", texts.get(row.nearest, row.nearest)),
+                ("ROUGE-L to it", safe(number(row.rouge_l, 2))),
+            ],
+        )
+        for row in spread(run.pool, wanted)
+    ]
+
+
+def _rejected(run: ModelRun, wanted: int) -> list[Html]:
+    return [
+        card(row.text, [("reason", words(row.reason))]) for row in _in_turn(run.rejected, wanted)
+    ]
+
+
+def _in_turn(rejected: Sequence[RejectedInstruction], wanted: int) -> list[RejectedInstruction]:
+    """The first text of each reason, then the second of each, up to `wanted`."""
+    groups: dict[str, list[RejectedInstruction]] = {}
+    for row in rejected:
+        groups.setdefault(row.reason, []).append(row)
+    turns = chain.from_iterable(zip_longest(*groups.values()))
+    return [row for row in turns if row is not None][:wanted]
