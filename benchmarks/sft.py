@@ -29,6 +29,7 @@ from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.settings.sft import Sft
 from refine_af.settings.watch import SftWatch
 from refine_af.sft import trainer
+from refine_af.sft.batches import rows_an_update
 from refine_af.sft.rows import IGNORED, Row
 from refine_af.sft.training import tuned
 
@@ -80,11 +81,11 @@ def main() -> None:
         parser.error("--updates must be 2 or more: the first is not counted")
     disable_progress_bar()
     settings = settings_of(arguments)
-    rows = made_up(settings.global_batch * arguments.updates, SHAPES[arguments.shape][-1])
+    rows = made_up(rows_an_update(settings) * arguments.updates, SHAPES[arguments.shape][-1])
     mean = statistics.fmean(len(row.input_ids) for row in rows)
     print(
         f"{arguments.shape}, {precision()}, {settings.quantization}, LoRA of rank "
-        f"{settings.lora.r}, {arguments.updates} updates of {settings.global_batch} rows, "
+        f"{settings.lora.r}, {arguments.updates} updates of {rows_an_update(settings)} rows, "
         f"{mean:.0f} tokens a row, on {place_name()}\n"
     )
     print("| way | tokens/s | ratio | 15,000 rows × 3, min |\n|---|---|---|---|")

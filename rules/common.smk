@@ -11,10 +11,12 @@ from refine_af.workflow.door import check_files
 from refine_af.errors import InputError
 from refine_af.jobs.command_line import canonical
 from refine_af.settings.compute import MOST_SHARDS
+from refine_af.workflow import plan
 from refine_af.workflow.configuration import read_experiment
 from refine_af.workflow.paths import checkpoint_folder, hub_name, local_paths
 from refine_af.exports.provenance import provenance
 from refine_af.jobs.sources import code_digest
+from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import own_code
 
 try:
@@ -41,8 +43,8 @@ SCRIPTS = ROOT / "scripts"
 MODELS = list(experiment.models)
 METHODS = list(experiment.methods)
 SIZES = list(experiment.sizes)
-SEGMENTS = list(range(experiment.segments))
-ROUNDS = list(range(experiment.instance_rounds))
+SEGMENTS = list(range(plan.segments(experiment)))
+ROUNDS = list(range(plan.instance_rounds(experiment)))
 SHARDS = list(range(min(experiment.compute.instances.shards, len(ROUNDS))))
 BASELINES = list(experiment.superni.baselines)
 PARTS = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
@@ -109,7 +111,7 @@ def reward(wildcards):
 
 def judge(key):
     """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
-    named = experiment.ppo.reward.judges.get(key)
+    named = judges_of(experiment.ppo.reward).get(key)
     return located(checkpoint_folder(named)) if named else []
 
 
@@ -225,7 +227,7 @@ def writer(wildcards):
 
 def training_segments(wildcards):
     """The instances of the first {size} instructions, in whole segments."""
-    needed = range(experiment.segments_of(int(wildcards.size)))
+    needed = range(plan.segments_of(experiment, int(wildcards.size)))
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,
@@ -242,7 +244,7 @@ def training_overlaps(wildcards):
         rules.overlap.output.overlap,
         model=wildcards.model,
         method=wildcards.method,
-        segment=range(experiment.segments_of(int(wildcards.size))),
+        segment=range(plan.segments_of(experiment, int(wildcards.size))),
     )
 
 
@@ -268,13 +270,13 @@ def ratings(part):
 
 def rated_cells():
     """The cells whose replies people rate, in the order of ratings.page.methods."""
-    return list(experiment.ratings.cells(SIZES).values())
+    return plan.rated_cells(experiment)
 
 
 def reviewed_segments(wildcards):
     """The instances that people review: of the first instructions, in whole segments."""
     page = experiment.ratings.page
-    segments = range(experiment.segments_of(page.size or max(SIZES)))
+    segments = range(plan.segments_of(experiment, plan.rated_size(experiment)))
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,

@@ -18,7 +18,7 @@ from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
 from refine_af.jobs.sources import code_digest
-from refine_af.prompts.task_lists import decoding
+from refine_af.prompts.task_lists import decoding, demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.human_tasks import checked_seeds, read_seeds
 from refine_af.records.instructions import Instruction
@@ -46,7 +46,7 @@ def segment(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     check_free(segment)
-    tasks = checked_seeds(read_seeds(seeds), settings, seeds)
+    tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
     asked = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment)
     engine = chosen_engine(settings, server, backbone, asked.prefix)

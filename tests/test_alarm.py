@@ -22,7 +22,8 @@ from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import Step, Trainer
 from refine_af.prompts.templates import prompt_of
 from refine_af.records.instructions import Instruction
-from refine_af.rewards.scorer import COMPONENTS, Triplet
+from refine_af.rewards.equation_1 import COMPONENTS
+from refine_af.rewards.scorer import Triplet
 from refine_af.settings.reward import Reward
 from refine_af.settings.watch import Alarms, PpoWatch
 from tiny import ROOT, make_taught

@@ -225,7 +225,8 @@ def test_a_backbone_is_a_checkpoint_and_the_same_every_time(
 def test_the_judges_are_checkpoints_and_the_same_every_time(
     script: ModuleType, tokenizer: Path, tmp_path: Path
 ) -> None:
-    from refine_af.rewards.scorer import COMPONENTS, Scorer, Triplet
+    from refine_af.rewards.equation_1 import COMPONENTS
+    from refine_af.rewards.scorer import Scorer, Triplet
     from refine_af.settings.reward import Reward
 
     folders = {}

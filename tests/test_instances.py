@@ -42,7 +42,8 @@ from refine_af.prompts.templates import prompt_of
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
-from refine_af.rewards.scorer import COMPONENTS, Scorer, Triplet
+from refine_af.rewards.equation_1 import COMPONENTS
+from refine_af.rewards.scorer import Scorer, Triplet
 from refine_af.settings.fields import Section
 from refine_af.settings.instances import Instances
 from refine_af.settings.sampling import Sampling

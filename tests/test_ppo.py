@@ -31,8 +31,9 @@ from refine_af.prompts.completions import Pair
 from refine_af.prompts.templates import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.equation_1 import COMPONENTS
 from refine_af.rewards.judges import RewardModel
-from refine_af.rewards.scorer import COMPONENTS, MARKERS, Triplet
+from refine_af.rewards.scorer import MARKERS, Triplet
 from refine_af.settings.reward import Weights
 from refine_af.settings.watch import PpoWatch
 from refine_af.workflow.configuration import read_experiment

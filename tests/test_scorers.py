@@ -21,6 +21,7 @@ from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.equation_1 import check_judges
 from refine_af.rewards.own_code import module_file
 from refine_af.rewards.scorer import Triplet
 from refine_af.rewards.scorers import Judge, load_scorer
@@ -72,7 +73,7 @@ def test_a_function_that_makes_one_is_given_the_settings_and_the_checkpoints(
     judge = judge_of(
         "import numpy as np\n"
         "def Scorer(settings, model, evaluator):\n"
-        "    assert str(model) == 'model' and evaluator is None and settings.weights.components\n"
+        "    assert str(model) == 'model' and evaluator is None and settings.weights.model_extra\n"
         "    return lambda triplets: tuple({'a': np.float32(1.5)} for _ in triplets)\n",
         experiment,
     )
@@ -122,7 +123,7 @@ FAULTS = {
 def test_a_scorer_that_cannot_serve_is_named_before_any_work(fault: str, experiment: Path) -> None:
     code, message = FAULTS[fault]
     code = WORKS + code if code.startswith(" ") else code
-    with pytest.raises(InputError, match=rf"^ppo\.reward\.scorer mine\.Scorer: {message}"):
+    with pytest.raises(InputError, match=rf"^reward\.scorer mine\.Scorer: {message}"):
         judge_of(code, experiment)
 
 
@@ -143,7 +144,7 @@ def test_weights_must_be_those_of_its_components(experiment: Path) -> None:
     judge = load_scorer(reward(a=1.0, b=0.0), None, None)
     assert judge(TWO[:1]) == [{"b": 1.0, "a": 2.0}]
     for weights in ({"a": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0}):
-        said = rf"^ppo\.reward\.weights are for {', '.join(weights)}, and mine\.Scorer gives a, b$"
+        said = rf"^reward\.weights are for {', '.join(weights)}, and mine\.Scorer gives a, b$"
         with pytest.raises(InputError, match=said):
             load_scorer(reward(**weights), None, None)
 
@@ -164,11 +165,6 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
     [
         ({"scorer": "no_module"}, "scorer"),
         ({"scorer": "a..b"}, "scorer"),
-        ({"scorer": "refine_af.rewards.scorer.Scorer"}, "needs both judges, model and evaluator"),
-        (
-            {"scorer": "refine_af.rewards.scorer.Scorer", "model": "m", "evaluator": "e"},
-            "weights are for brief, fits, and refine_af.rewards.scorer.Scorer gives coherence, na",
-        ),
         ({"weights": {"constant": 0.0, "unparseable": 0.0}}, "no component is weighed"),
         ({"weights": BRIEF["weights"] | {"reward": 1.0}}, "'reward' is no name for a component"),
         ({"weights": BRIEF["weights"] | {"a b": 1.0}}, "'a b' is no name for a component"),
@@ -179,6 +175,27 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
 def test_settings_that_cannot_be_meant_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Reward.model_validate(BRIEF | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "^reward: .*Scorer needs both judges, model and evaluator"),
+        (
+            {"weights": BRIEF["weights"]},
+            "^reward.weights are for brief, fits, and .*Scorer gives coherence, natur",
+        ),
+        ({"max_length": 31}, r"^reward.max_length 31: .*at least 32"),
+    ],
+)
+def test_the_judges_are_given_what_they_need(changes: dict[str, Any], message: str) -> None:
+    paper = yaml.safe_load((ROOT / "config.yaml").read_text())["ppo"]["reward"]
+    check_judges(Reward.model_validate(paper))
+    settings = Reward.model_validate(paper | changes)
+    with pytest.raises(InputError, match=message):
+        check_judges(settings)
+    with pytest.raises(InputError, match=message):
+        load_scorer(settings, Path("model"), Path("evaluator"))
 
 
 def test_its_file_is_found_without_an_import(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
-from refine_af.settings.reward import JUDGES, Reward
+from refine_af.rewards.equation_1 import JUDGES, judges_of
+from refine_af.settings.reward import Reward
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 WHY = {
@@ -143,7 +144,7 @@ def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
 
 
 def _scorer(reward: Reward) -> str:
-    given = ", ".join(f"{key} {_code(name)}" for key, name in reward.judges.items())
+    given = ", ".join(f"{key} {_code(name)}" for key, name in judges_of(reward).items())
     said = f"The components are given by {_code(reward.scorer)}{f': {given}' if given else ''}."
     if reward.scorer == JUDGES:
         said += " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1."

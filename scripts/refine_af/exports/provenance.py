@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.fields import Name, Section, Text
@@ -27,7 +28,7 @@ class Provenance(Section):
 def provenance(experiment: Experiment, model: str) -> Provenance:
     """What the data sets of one of the models come from."""
     reward = experiment.ppo.reward
-    judges = {key: _public(name) for key, name in reward.judges.items()}
+    judges = {key: _public(name) for key, name in judges_of(reward).items()}
     scored = experiment.ppo.model_copy(update={"reward": reward.model_copy(update=judges)})
     return Provenance(
         model=model,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from refine_af.metrics.significance import Wins
+from refine_af.records.cells import COPIES
 from refine_af.report.figures import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.methods import METHODS, Compared
@@ -22,7 +23,6 @@ from refine_af.report.wording import (
     words,
 )
 from refine_af.settings.report import Report
-from refine_af.settings.superni import COPIES
 
 COPIED = {
     "copy-demonstration": "the output of the task's first demonstration",

@@ -23,6 +23,8 @@ from refine_af.settings.superni import Superni
 from refine_af.settings.users import Users
 from refine_af.settings.watch import Watch
 
+MOST_SEGMENTS = 1000  # each names all before it: planning more takes minutes
+
 
 class Data(Section):
     seeds: Text
@@ -79,10 +81,10 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
-        if self.segments > 1000:  # each names all before it: planning takes minutes
+        if max(self.sizes) > MOST_SEGMENTS * self.instructions.segment:
             raise ValueError(
-                f"sizes: {max(self.sizes)} needs {self.segments} segments of "
-                f"{self.instructions.segment} (instructions.segment), more than 1,000"
+                f"sizes: {max(self.sizes)} needs more than {MOST_SEGMENTS:,} segments of "
+                f"{self.instructions.segment} (instructions.segment)"
             )
         if self.ppo.rollouts > self.instructions.segment:
             raise ValueError(
@@ -100,21 +102,3 @@ class Experiment(Section):
                 f"{steps} evenly, and the batch of an update does not change with the hardware"
             )
         return self
-
-    @model_validator(mode="after")
-    def rates_what_is_made(self) -> Experiment:
-        self.ratings.check(models=self.models, methods=self.methods, sizes=[*self.sizes])
-        return self
-
-    @property
-    def segments(self) -> int:
-        """How many segments of the pool the largest size needs."""
-        return self.segments_of(max(self.sizes))
-
-    @property
-    def instance_rounds(self) -> int:
-        """In how many rounds stage 3 asks for the replies of a segment."""
-        return -(-self.instructions.segment // self.instances.requests)
-
-    def segments_of(self, size: int) -> int:
-        return -(-size // self.instructions.segment)

@@ -49,10 +49,6 @@ class Instructions(Section):
     filter: InstructionFilter
     novelty: Novelty
 
-    @property
-    def demonstrations(self) -> int:
-        return self.human_demonstrations + self.machine_demonstrations
-
     @field_validator("numbering")
     @classmethod
     def is_more_than_a_number(cls, value: str) -> str:
@@ -62,9 +58,10 @@ class Instructions(Section):
 
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
-        if self.last_item <= self.demonstrations:
+        shown = self.human_demonstrations + self.machine_demonstrations
+        if self.last_item <= shown:
             raise ValueError(
                 f"last_item {self.last_item} leaves nothing to write after the "
-                f"{self.demonstrations} demonstrations of a prompt"
+                f"{shown} demonstrations of a prompt"
             )
         return self

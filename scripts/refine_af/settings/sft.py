@@ -31,11 +31,6 @@ class Sft(Section):
     lora: Lora
     merge: bool
 
-    @property
-    def global_batch(self) -> int:
-        """Rows of an update, whatever the hardware."""
-        return self.batch_size * self.gradient_accumulation_steps
-
     @model_validator(mode="after")
     def can_train_all_weights(self) -> Sft:
         if self.tuning == "full" and self.quantization != "none":

@@ -8,8 +8,6 @@ from pydantic import Field, field_validator
 
 from refine_af.settings.fields import Count, Name, Section, Text, Texts
 
-COPIES = ("copy-demonstration", "copy-input", "empty")  # baselines that need no model
-
 
 class Baseline(Section):
     prompt: Text
@@ -34,8 +32,6 @@ class Superni(Section):
             raise ValueError("the untuned model is evaluated as `base`, which is missing")
         if taken := {"self-instruct", "refine-af"} & value.keys():
             raise ValueError(f"{sorted(taken)[0]!r} is a method, and so no baseline's name")
-        if taken := value.keys() & set(COPIES):
-            raise ValueError(f"{sorted(taken)[0]!r} is in every table, and needs no model")
         if "table" in value:
             raise ValueError("'table' is the name of the table's own log")
         return value

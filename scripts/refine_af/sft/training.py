@@ -22,7 +22,7 @@ from refine_af.models.snapshots import Snapshot, newest_snapshot
 from refine_af.settings.sft import Sft
 from refine_af.settings.watch import SftWatch
 from refine_af.sft.attention import without_padding
-from refine_af.sft.batches import Batches, fitting
+from refine_af.sft.batches import Batches, fitting, rows_an_update
 from refine_af.sft.rows import IGNORED, Row
 from refine_af.sft.trainer import Trainer, Updates
 
@@ -55,7 +55,7 @@ def tuned(
     row fits, where a row is longer than the model's context, where packed rows would see each
     other, where the loss is no number, and where a checkpoint cannot be written.
     """
-    share = settings.global_batch // processes.count
+    share = rows_an_update(settings) // processes.count
     micro_batch = watch.micro_batch
     while True:
         snapshot = processes.told(newest_snapshot(kept) if processes.first else None)
@@ -95,7 +95,7 @@ def train(
     blocks = _blocks(rows, settings)
     batches = Batches(
         rows=len(blocks) - 1,
-        global_batch=settings.global_batch,
+        global_batch=rows_an_update(settings),
         micro_batch=micro_batch,
         seed=settings.seed,
         processes=processes.count,

@@ -9,8 +9,11 @@ from pathlib import Path
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.models.checkpoints import check_checkpoint
+from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
+from refine_af.records.cells import BASE, COPIES
 from refine_af.records.human_tasks import checked_seeds, read_seeds, read_user_instructions
+from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
@@ -19,12 +22,23 @@ from refine_af.workflow.paths import checkpoint_folder
 EVALUATED = {"definition", "input"}
 
 
+def check_experiment(experiment: Experiment) -> None:
+    """InputError, with the key, where the settings ask for what no stage can give."""
+    try:
+        check_judges(experiment.ppo.reward)
+        _check_baselines(experiment)
+        _check_ratings(experiment)
+    except InputError as error:
+        raise InputError(f"config.yaml, {error}") from None
+
+
 def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
-    """InputError, with the key, at the first file that stands there and is not what it must be.
+    """InputError, with the key, where `check_experiment` finds a fault, or a file is another thing.
 
     `located` tells where a path of config.yaml stands. A file that is still to be made is the
     affair of the job that reads it.
     """
+    check_experiment(experiment)
     prompts, superni = experiment.prompts, experiment.superni
     _check("prompts.instructions", located(prompts.instructions), _prompt({"tasks"}))
     _check("prompts.instances", located(prompts.instances), _prompt({"instruction"}))
@@ -38,11 +52,30 @@ def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
         folder = located(checkpoint_folder(model.checkpoint))
         _check(f"models.{name}.checkpoint", folder, check_checkpoint)
     _check_scorer(experiment.ppo.reward.scorer)
-    for key, judge in experiment.ppo.reward.judges.items():
+    for key, judge in judges_of(experiment.ppo.reward).items():
         _check(f"ppo.reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     asked = located(experiment.data.user_instructions)
     _check("data.user_instructions", asked, read_user_instructions)
+
+
+def _check_baselines(experiment: Experiment) -> None:
+    for name in experiment.superni.baselines:
+        if name in COPIES:
+            raise InputError(f"superni.baselines: {name!r} is in every table, and needs no model")
+
+
+def _check_ratings(experiment: Experiment) -> None:
+    """Whether people rate what the experiment makes."""
+    page, sizes = experiment.ratings.page, list(experiment.sizes)
+    for name in page.methods:
+        if name != BASE and name not in experiment.methods:
+            raise InputError(f"ratings.page.methods: {name!r} is none of the methods, nor base")
+    if page.size is not None and page.size not in sizes:
+        raise InputError(f"ratings.page.size: {page.size} is none of the sizes {sizes}")
+    for model in experiment.ratings.files:
+        if model not in experiment.models:
+            raise InputError(f"ratings.files: {model!r} is none of the models")
 
 
 def _check_scorer(dotted: str) -> None:
@@ -55,7 +88,7 @@ def _check_scorer(dotted: str) -> None:
 
 
 def _seeds(settings: Instructions) -> Callable[[Path], object]:
-    return lambda path: checked_seeds(read_seeds(path), settings, path)
+    return lambda path: checked_seeds(read_seeds(path), demonstrations(settings), path)
 
 
 def _prompt(slots: set[str]) -> Callable[[Path], object]:

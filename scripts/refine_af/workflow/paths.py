@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
 
@@ -17,8 +18,8 @@ def checkpoint_folder(checkpoint: str) -> str:
 
 def hub_name(folder: str, experiment: Experiment) -> str:
     """The organisation/name@revision whose files belong in a folder of results/checkpoints/."""
-    reward = experiment.ppo.reward
-    named = [*(model.checkpoint for model in experiment.models.values()), *reward.judges.values()]
+    named = [model.checkpoint for model in experiment.models.values()]
+    named += judges_of(experiment.ppo.reward).values()
     return next(name for name in named if checkpoint_folder(name) == folder)
 
 
@@ -27,7 +28,9 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     paths = [("data.seeds", experiment.data.seeds), ("data.superni", experiment.data.superni)]
     paths.append(("data.user_instructions", experiment.data.user_instructions))
     paths += [(f"prompts.{key}", path) for key, path in experiment.prompts.model_dump().items()]
-    paths += [("superni.prompt", experiment.superni.prompt), *experiment.ratings.named_files()]
+    paths.append(("superni.prompt", experiment.superni.prompt))
+    for model, files in experiment.ratings.files.items():
+        paths += [(f"ratings.files.{model}", path) for path in files]
     for name, baseline in experiment.superni.baselines.items():
         paths.append((f"superni.baselines.{name}.prompt", baseline.prompt))
     if experiment.fetch:
@@ -37,7 +40,7 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     checkpoints = {
         f"models.{name}.checkpoint": m.checkpoint for name, m in experiment.models.items()
     }
-    judges = experiment.ppo.reward.judges
+    judges = judges_of(experiment.ppo.reward)
     checkpoints |= {f"ppo.reward.{key}": checkpoint for key, checkpoint in judges.items()}
     paths += [(key, checkpoint_folder(name)) for key, name in checkpoints.items()]
     return paths
