@@ -105,19 +105,19 @@ def untracked(name, part):
 
 
 def reward(wildcards):
-    """How PPO's judges score an instance, as one string."""
-    return canonical(experiment.ppo.reward)
+    """How instances are scored, as one string."""
+    return canonical(experiment.reward)
 
 
 def judge(key):
     """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
-    named = judges_of(experiment.ppo.reward).get(key)
+    named = judges_of(experiment.reward).get(key)
     return located(checkpoint_folder(named)) if named else []
 
 
 def scorer():
     """The digest of a scorer of the user's own: an edit reruns what it scored."""
-    return own_code(experiment.ppo.reward.scorer, [Path(), ROOT])
+    return own_code(experiment.reward.scorer, [Path(), ROOT])
 
 
 def origin(wildcards):
@@ -250,8 +250,8 @@ def training_overlaps(wildcards):
 
 def evaluated_prompt(wildcards):
     """A baseline's own prompt, or the one that every tuned cell is given."""
-    baseline = experiment.superni.baselines.get(wildcards.cell, experiment.superni)
-    return located(baseline.prompt)
+    prompts = experiment.prompts
+    return located(prompts.baselines.get(wildcards.cell, prompts.superni))
 
 
 def tuned_adapter(wildcards):

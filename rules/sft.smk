@@ -25,11 +25,11 @@ rule sft:
         script=script("sft"),
         code=code("sft"),
         settings=section("sft"),
-        watch=untracked("watch", "sft"),
+        compute=untracked("compute", "sft"),
         python=on_gpus(machine("sft").gpus),
         progress="results/scratch/sft_{model}/{method}_{size}",
     shell:
-        "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"
+        "{params.python} {params.script:q} --settings {params.settings:q} --compute {params.compute:q}"
         " --size {wildcards.size} --encodings {input.encodings:q} --backbone {input.backbone:q}"
         " --instances {input.instances:q} --overlap {input.overlap:q}"
         " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

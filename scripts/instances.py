@@ -46,7 +46,7 @@ def segment(
     """
     check_free(segment)
     digest = digest_of(adapter_of(method, ppo))
-    asked = rounds_of(read_segment(instructions), settings.requests)
+    asked = rounds_of(read_segment(instructions), settings.prompts_per_round)
     answers = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], asked)
     found = [parsing.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)

@@ -48,7 +48,7 @@ def segment(
     check_free(segment)
     tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
     asked = read_prompt(prompt, {"tasks"})
-    pool, carry = standing(earlier, number, settings.segment)
+    pool, carry = standing(earlier, number, settings.segment_size)
     engine = chosen_engine(settings, server, backbone, asked.prefix)
     served = server.model if server else None
     before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
@@ -60,8 +60,8 @@ def segment(
     with scratch(progress, stamp) as place:
         if landed_meanwhile(place, stamp, segment):
             return
-        target, start = len(pool) + settings.segment, len(pool) + len(carry.surplus)
-        shown = Progress(settings.segment, "instructions")
+        target, start = len(pool) + settings.segment_size, len(pool) + len(carry.surplus)
+        shown = Progress(settings.segment_size, "instructions")
         with RoundLog(place.folder, engine, shown, start=start, target=target) as log:
             made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log

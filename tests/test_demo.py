@@ -235,7 +235,7 @@ def test_the_judges_are_checkpoints_and_the_same_every_time(
         command(script.reward_model, tokenizer=tokenizer, reward_model=model)
         command(script.evaluator, tokenizer=tokenizer, evaluator=evaluator)
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
-    settings = Reward.model_validate(CONFIG["ppo"]["reward"])
+    settings = Reward.model_validate(CONFIG["reward"])
     (scores,) = Scorer(settings, *folders["first"])([Triplet("Say it.", "", "It.")])
     assert set(scores) == set(COMPONENTS)
 

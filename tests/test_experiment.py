@@ -74,8 +74,6 @@ def test_yamls_exponents_are_numbers(paper: dict[str, Any]) -> None:
         "clip",
         "value_coefficient",
         "kl.coefficient",
-        "reward.weights.constant",
-        "reward.weights.naturalness",
     ],
 )
 def test_a_number_that_no_one_can_mean_is_named(key: str, paper: dict[str, Any]) -> None:
@@ -88,9 +86,22 @@ def test_a_number_that_no_one_can_mean_is_named(key: str, paper: dict[str, Any])
         read_experiment(paper)
 
 
+@pytest.mark.parametrize("name", ["constant", "naturalness"])
+def test_a_weight_that_no_one_can_mean_is_named(name: str, paper: dict[str, Any]) -> None:
+    paper["reward"]["weights"][name] = 1e300
+    with pytest.raises(InputError, match=rf"reward\.weights\.{name}: .* 1000000; got 1e\+300"):
+        read_experiment(paper)
+
+
+def test_a_prompt_of_no_baseline_is_named(paper: dict[str, Any]) -> None:
+    paper["prompts"]["baselines"] = {"base": "one.txt", "bsae": "two.txt"}
+    with pytest.raises(InputError, match=r"prompts\.baselines: 'bsae' is none of superni\.baseli"):
+        read_experiment(paper)
+
+
 CANNOT_BE_GIVEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "judges that read nothing": (
-        lambda c: c["ppo"]["reward"].update(max_length=31),
+        lambda c: c["reward"].update(max_length=31),
         r"reward\.max_length 31: .*at least 32",
     ),
     "a copy as a baseline": (
@@ -145,7 +156,7 @@ def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
     assert (plan.segments(experiment), plan.segments_of(experiment, 5001)) == (3, 2)
     assert plan.instance_rounds(experiment) == 20, "5,000 instructions, 256 a round"
     assert plan.rated_cells(experiment) == ["self-instruct_15000", "refine-af_15000"]
-    paper["instructions"]["segment"], paper["ratings"]["page"]["size"] = 16, None
+    paper["instructions"]["segment_size"], paper["ratings"]["page"]["size"] = 16, None
     assert plan.segments(read_experiment(paper | {"sizes": [16_000]})) == 1000
     with pytest.raises(InputError, match=r"sizes: 16001 needs more than 1,000 segments of 16 "):
         read_experiment(paper | {"sizes": [16_001]})

@@ -187,7 +187,7 @@ def test_settings_of_ratings_that_cannot_be_meant_are_refused(
 def test_a_confidence_has_a_finite_quantile(kind: type[Section]) -> None:
     others = {"seed": 0, "resamples": 10}
     if kind is Report:
-        others |= {"keys": "tasks", "span": 1, "examples": 1}
+        others |= {"count_wins_over": "tasks", "span": 1, "examples": 1}
     kind.model_validate(others | {"confidence": 0.999999})
     with pytest.raises(ValueError, match=r"confidence\n.*less than or equal to 0\.999999"):
         kind.model_validate(others | {"confidence": 0.9999999999999999})

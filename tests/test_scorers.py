@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 import instances as stage3
 import ppo as stage2
-from policies import SETTINGS, WATCH, ppo_settings
+from policies import COMPUTE, SETTINGS, WATCH, ppo_settings
 from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
@@ -25,6 +25,7 @@ from refine_af.rewards.equation_1 import check_judges
 from refine_af.rewards.own_code import module_file
 from refine_af.rewards.scorer import Triplet
 from refine_af.rewards.scorers import Judge, load_scorer
+from refine_af.settings.compute import PpoMachine
 from refine_af.settings.instances import Instances
 from refine_af.settings.reward import Reward
 from refine_af.settings.watch import PpoWatch
@@ -34,8 +35,8 @@ from workflow import snakemake
 TWO = [Triplet("Say it.", "", "It is."), Triplet("Sort.", "b a", "a b c d")]
 README = (ROOT / "README.md").read_text()
 EXAMPLE = re.search(r"```python\n(class .*?)```", README, re.S)[1]  # type: ignore[index]
-SECTION = re.search(r"```yaml\n(ppo:\n  reward:.*?)```", README, re.S)[1]  # type: ignore[index]
-BRIEF: dict[str, Any] = yaml.safe_load(SECTION)["ppo"]["reward"]
+SECTION = re.search(r"```yaml\n(reward:.*?)```", README, re.S)[1]  # type: ignore[index]
+BRIEF: dict[str, Any] = yaml.safe_load(SECTION)["reward"]
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_settings_that_cannot_be_meant_are_refused(changes: dict[str, Any], mess
     ],
 )
 def test_the_judges_are_given_what_they_need(changes: dict[str, Any], message: str) -> None:
-    paper = yaml.safe_load((ROOT / "config.yaml").read_text())["ppo"]["reward"]
+    paper = yaml.safe_load((ROOT / "config.yaml").read_text())["reward"]
     check_judges(Reward.model_validate(paper))
     settings = Reward.model_validate(paper | changes)
     with pytest.raises(InputError, match=message):
@@ -221,8 +222,10 @@ def given(experiment: Path, world: Path) -> dict[str, Any]:
     write_records(experiment / "segment" / "instructions.jsonl", rows)
     sampling = SETTINGS["sampling"] | {"temperature": 0.7, "stop": ["Do"]}
     return {
-        "settings": ppo_settings(steps=1, sampling=sampling, samples_every=1, reward=BRIEF),
+        "settings": ppo_settings(steps=1, sampling=sampling, samples_every=1),
+        "reward": Reward.model_validate(BRIEF),
         "watch": PpoWatch.model_validate(WATCH | {"least_parsed": 0.0}),
+        "compute": PpoMachine.model_validate(COMPUTE),
         "backbone": world / "llama",
         "reward_model": None,
         "evaluator": None,
@@ -263,14 +266,14 @@ def test_ppo_trains_on_it_and_starts_anew_after_an_edit(
 
 def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -> None:
     config = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
-    settings = Instances.model_validate(config["instances"] | {"requests": 8})
+    settings = Instances.model_validate(config["instances"] | {"prompts_per_round": 8})
     replies = [
         LoggedReply(0, n, f"Input: x\nOutput: {'a ' * n}b\n", "stop", 9, 5) for n in range(4)
     ]
     write_records(experiment / "replies.jsonl", replies)
     stage3.segment(
         settings=settings,
-        reward=given["settings"].reward,
+        reward=given["reward"],
         watch=stage3.ParsedWatch(least_parsed=0.0, patience=9),
         method="self-instruct",
         instructions=experiment / "segment",
@@ -290,7 +293,7 @@ def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -
 def test_the_workflow_reruns_what_an_edited_scorer_scored(world: Path, tmp_path: Path) -> None:
     """Its file is an input of the rules that score, and null judges are inputs of none."""
     config = tiny_config(world)
-    config["ppo"]["reward"] = BRIEF
+    config["reward"] = BRIEF
     folder = write_experiment(tmp_path / "experiment", config)
     (folder / "my_reward.py").write_text("raise SystemExit('imported to plan')")
     done = snakemake("-n", "--cores", 1, "--resources", "gpu=1", "--directory", folder)

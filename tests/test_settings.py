@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,16 @@ PLAIN = (ast.FunctionDef, ast.Import, ast.ImportFrom, ast.Assign)
 
 def module_of(file: Path) -> object:
     return import_module(f"refine_af.settings.{file.stem}")
+
+
+def sections() -> list[type[Section]]:
+    """Every section of config.yaml, however deep."""
+    for file in FILES:
+        module_of(file)
+    found: list[type[Section]] = []
+    for kind in Section.__subclasses__():
+        found += [kind, *kind.__subclasses__()]
+    return [kind for kind in found if kind.__module__.startswith("refine_af.settings.")]
 
 
 def decorators(node: Function) -> set[str]:
@@ -61,6 +72,13 @@ def test_settings_hold_fields_and_validators_alone(file: Path) -> None:
     for name, found in vars(module_of(file)).items():
         if isinstance(found, type) and found.__module__ == f"refine_af.settings.{file.stem}":
             assert issubclass(found, Section), name
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda section: str(section.__name__))
+def test_every_field_says_what_it_is_in_a_sentence(section: type[Section]) -> None:
+    for name, field in section.model_fields.items():
+        said = field.description or ""
+        assert re.fullmatch(r"[A-ZΛλ].* \(.+\)\.", said), f"{section.__name__}.{name}: {said!r}"
 
 
 def test_what_computes_is_seen(tmp_path: Path) -> None:

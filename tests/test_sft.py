@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import sft as script
-from fine_tuning import DEMO, FIXED, LORA, PAPER, WATCH, asked, instance, segment, settings
+from fine_tuning import COMPUTE, DEMO, FIXED, LORA, PAPER, asked, instance, segment, settings
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.files.rows import write_records
@@ -224,7 +224,7 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         script.main(
             settings=settings(),
-            watch=WATCH,
+            compute=COMPUTE,
             size=4,
             encodings=DEMO,
             backbone=tmp_path,
@@ -333,7 +333,7 @@ def test_the_command_line_twice_gives_the_same_bytes(
     def trained(adapter: Path) -> subprocess.CompletedProcess[str]:
         return run_script(
             "sft",
-            *("--settings", chosen.model_dump_json(), "--watch", WATCH.model_dump_json()),
+            *("--settings", chosen.model_dump_json(), "--compute", COMPUTE.model_dump_json()),
             *("--size", 18, "--encodings", PAPER, "--backbone", tiny_llama),
             *("--instances", *folders, "--overlap"),
             *("--progress", adapter.parent / "progress", "--adapter", adapter),

@@ -219,16 +219,16 @@ def tiny_config(world: Path) -> dict[str, Any]:
     for stage in ("ppo", "instances"):
         config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do"]}
     config["demo"] = None
-    config["instructions"] |= {"segment": 4, "requests": 8}
+    config["instructions"] |= {"segment_size": 4, "prompts_per_round": 8}
     config["watch"]["instructions"]["least_yield"] = 0.0
     config["instructions"]["novelty"]["threshold"] = "1.0"
     config["ppo"] |= {"steps": 1, "rollouts": 4, "batch_size": 4, "epochs": 1}
     config["ppo"] |= {"evaluation_prompts": 4, "samples_every": 1}
-    config["ppo"]["reward"] |= {
+    config["reward"] |= {
         "model": str(world / "reward_model"),
         "evaluator": str(world / "evaluator"),
     }
-    config["instances"]["requests"] = 2
+    config["instances"]["prompts_per_round"] = 2
     config["watch"]["instances"]["least_parsed"] = 0.0
     config["sft"]["epochs"] = 1
     config["superni"] |= {"instances_per_task": 2, "max_new_tokens": 4}

@@ -67,7 +67,7 @@ def card_of(
         f"## Counts\n\n{_yields(counts, instances)}",
         f"## Why pairs were refused\n\n{_refusals(counts)}",
         f"## Words\n\n{_lengths(instances)}",
-        f"## Rewards\n\n{_rewards(instances, origin.ppo.reward)}",
+        f"## Rewards\n\n{_rewards(instances, origin.reward)}",
         f"## Columns\n\n{FIELDS}",
         f"## Characters\n\n{_characters(mended)}",
         f"## How it came about\n\n{_origin(origin, method, instances)}",
@@ -161,8 +161,8 @@ def _characters(mended: int) -> str:
 
 def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> str:
     whole = origin.model_dump(mode="json")
-    stages = {"instructions": whole["instructions"], "instances": whole["instances"]}
-    stages["ppo"] = whole["ppo"] if method == "refine-af" else {"reward": whole["ppo"]["reward"]}
+    told = ["instructions", "instances", "reward", *(["ppo"] if method == "refine-af" else [])]
+    stages = {section: whole[section] for section in told}
     text = json.dumps(stages, indent=2, ensure_ascii=True)
     fence = "`" * max(3, _longest_run(text) + 1)
     rows = [

@@ -68,7 +68,7 @@ class Trainer:
     def step(self, instructions: Sequence[Instruction]) -> Step:
         """Draw rollouts, judge them, and improve the policy on them."""
         number, settings, stopwatch = self.done + 1, self.settings, Stopwatch()
-        weights = settings.reward.weights
+        weights = self._environment.weights
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
             step_instructions(instructions, number, settings),

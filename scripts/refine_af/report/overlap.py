@@ -108,7 +108,7 @@ def _shown_rows(numbers: pd.DataFrame, bounds: OverlapBounds) -> list[list[str]]
 
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
-    return len(rouge_tokens(text)) >= bounds.words
+    return len(rouge_tokens(text)) >= bounds.min_words
 
 
 def _near(rouge_l: float, bounds: OverlapBounds) -> bool:
@@ -128,7 +128,7 @@ def _short_sentence(rows: Sequence[Instance], bounds: OverlapBounds) -> str:
     if not short:
         return ""
     return (
-        f"ROUGE-L compares no text of fewer than {counted(bounds.words, 'word')}, since short "
+        f"ROUGE-L compares no text of fewer than {counted(bounds.min_words, 'word')}, since short "
         f"texts are soon alike by chance; such are {short:,} of {counted(len(inputs), 'input')}."
     )
 

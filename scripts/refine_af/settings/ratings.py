@@ -11,10 +11,20 @@ from refine_af.settings.fields import Confidence, Count, Draws, Name, Section, S
 
 
 class Page(Section):
-    seed: Seed
-    methods: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]
-    size: Count | None
-    instances: Annotated[int, Field(ge=0)]
+    seed: Seed = Field(
+        description="Seed of the names that hide the methods, and of the drawn instances (ours)."
+    )
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)] = Field(
+        description="Methods whose answers are rated; base is the untuned model (paper figure 6)."
+    )
+    size: Count | None = Field(
+        description="Of which of `sizes` the rated cells are; null is the largest (ours; the "
+        "figure does not say)."
+    )
+    instances: Annotated[int, Field(ge=0)] = Field(
+        description="Random instances of each method's data set that people review; 0 for none "
+        "(paper table IV)."
+    )
 
     @field_validator("methods")
     @classmethod
@@ -25,15 +35,17 @@ class Page(Section):
 
 
 class Summary(Section):
-    seed: Seed
-    confidence: Confidence
-    resamples: Draws
+    seed: Seed = Field(description="Seed of the bootstrap (ours).")
+    confidence: Confidence = Field(description="Confidence of intervals, as a share (ours).")
+    resamples: Draws = Field(description="Resamples of the bootstrap (ours).")
 
 
 class Ratings(Section):
-    page: Page
-    summary: Summary
-    files: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]]
+    page: Page = Field(description="What raters are shown (paper figure 6, table IV).")
+    summary: Summary = Field(description="How ratings are summed up (ours).")
+    files: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]] = Field(
+        description="By model, the files that raters exported and sent back (ours)."
+    )
 
     @field_validator("files")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from refine_af.errors import shown
 from refine_af.settings.fields import Count, Real, Section, Text
@@ -21,8 +21,10 @@ class Weights(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Real]
 
-    constant: Real
-    unparseable: Real
+    constant: Real = Field(description="What is added to every weighed sum (paper Eq. 1).")
+    unparseable: Real = Field(
+        description="The reward of a reply without an instance, below the least real value (ours)."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -44,8 +46,21 @@ class Weights(Section):
 
 
 class Reward(Section):
-    scorer: DottedPath
-    model: Text | None
-    evaluator: Text | None
-    weights: Weights
-    max_length: Count
+    scorer: DottedPath = Field(
+        description="Dotted path of what scores a triplet, the judges of table I or one of your "
+        "own (paper table I)."
+    )
+    model: Text | None = Field(
+        description="Checkpoint of the reward model, or null (ours; paper table I names "
+        "oasst-rm-pythia-1.4b)."
+    )
+    evaluator: Text | None = Field(
+        description="Checkpoint of the evaluator UniEval, or null (paper table I)."
+    )
+    max_length: Count = Field(
+        description="Most tokens of a text that a judge reads (UniEval@d33e7b6c, scorer.py)."
+    )
+    weights: Weights = Field(
+        description="The weight of each component of the scorer, by its name (paper Eq. 1, "
+        "restored from arXiv 2307.06290)."
+    )

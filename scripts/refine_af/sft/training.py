@@ -19,8 +19,8 @@ from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.models.lora import with_lora
 from refine_af.models.snapshots import Snapshot, newest_snapshot
+from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
-from refine_af.settings.watch import SftWatch
 from refine_af.sft.attention import without_padding
 from refine_af.sft.batches import Batches, fitting, rows_an_update
 from refine_af.sft.rows import IGNORED, Row
@@ -44,7 +44,7 @@ def tuned(
     tokenizer: Any,
     rows: Sequence[Row],
     settings: Sft,
-    watch: SftWatch,
+    compute: SftMachine,
     kept: Path,
     processes: Processes,
 ) -> tuple[Any, Trained]:
@@ -56,7 +56,7 @@ def tuned(
     other, where the loss is no number, and where a checkpoint cannot be written.
     """
     share = rows_an_update(settings) // processes.count
-    micro_batch = watch.micro_batch
+    micro_batch = compute.micro_batch
     while True:
         snapshot = processes.told(newest_snapshot(kept) if processes.first else None)
         if snapshot:
@@ -65,7 +65,7 @@ def tuned(
         model = _fresh(backbone, settings)
         try:
             found = train(
-                model, tokenizer, rows, settings, watch, kept, processes, micro_batch, snapshot
+                model, tokenizer, rows, settings, compute, kept, processes, micro_batch, snapshot
             )
             return model, found
         except (RuntimeError, MemoryError) as error:
@@ -83,7 +83,7 @@ def train(
     tokenizer: Any,
     rows: Sequence[Row],
     settings: Sft,
-    watch: SftWatch,
+    compute: SftMachine,
     kept: Path,
     processes: Processes,
     micro_batch: int,
@@ -106,7 +106,7 @@ def train(
         kept=kept,
         updates=Updates(settings, batches),
         model=model,
-        args=_arguments(settings, watch, batches, padding_free, kept),
+        args=_arguments(settings, compute, batches, padding_free, kept),
         train_dataset=blocks,
         processing_class=tokenizer,
     )
@@ -141,12 +141,12 @@ def _half(micro_batch: int, processes: Processes, error: Exception) -> int:
     if processes.count > 1:  # the others wait for this one, and cannot be told
         raise InputError(
             f"out of memory with {micro_batch} rows at a time on each of {processes.count} GPUs: "
-            f"{first_line(error)}; a lower watch.sft.micro_batch needs less"
+            f"{first_line(error)}; a lower compute.sft.micro_batch needs less"
         ) from None
     if micro_batch == 1:
         raise InputError(
             f"out of memory with one row at a time: {first_line(error)}; a lower sft.max_length, "
-            "or watch.sft.gradient_checkpointing: true, needs less"
+            "or compute.sft.gradient_checkpointing: true, needs less"
         ) from None
     half = micro_batch // 2
     print(f"out of memory with {micro_batch} rows at a time: going on with {half}", flush=True)
@@ -176,7 +176,7 @@ def _check_room(model: Any, rows: Sequence[Row]) -> None:
 
 
 def _arguments(
-    settings: Sft, watch: SftWatch, batches: Batches, padding_free: bool, kept: Path
+    settings: Sft, compute: SftMachine, batches: Batches, padding_free: bool, kept: Path
 ) -> SFTConfig:
     gpu = torch.cuda.is_available()
     arguments = SFTConfig(
@@ -195,10 +195,10 @@ def _arguments(
         dataset_kwargs={"skip_prepare_dataset": True},
         use_cpu=not gpu,
         bf16=gpu,
-        activation_checkpointing=watch.gradient_checkpointing,
+        activation_checkpointing=compute.gradient_checkpointing,
         ddp_find_unused_parameters=False,
         save_strategy="steps",
-        save_steps=watch.checkpoint_every,
+        save_steps=compute.checkpoint_every,
         report_to="none",
         logging_steps=1,
         logging_nan_inf_filter=False,

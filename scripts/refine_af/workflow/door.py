@@ -17,15 +17,13 @@ from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
-from refine_af.workflow.paths import checkpoint_folder
-
-EVALUATED = {"definition", "input"}
+from refine_af.workflow.paths import checkpoint_folder, prompt_paths
 
 
 def check_experiment(experiment: Experiment) -> None:
     """InputError, with the key, where the settings ask for what no stage can give."""
     try:
-        check_judges(experiment.ppo.reward)
+        check_judges(experiment.reward)
         _check_baselines(experiment)
         _check_ratings(experiment)
     except InputError as error:
@@ -39,21 +37,14 @@ def check_files(experiment: Experiment, located: Callable[[str], str]) -> None:
     affair of the job that reads it.
     """
     check_experiment(experiment)
-    prompts, superni = experiment.prompts, experiment.superni
-    _check("prompts.instructions", located(prompts.instructions), _prompt({"tasks"}))
-    _check("prompts.instances", located(prompts.instances), _prompt({"instruction"}))
-    _check("prompts.sft", located(prompts.sft), read_document)
-    _check("prompts.users", located(prompts.users), read_document)
-    _check("superni.prompt", located(superni.prompt), _prompt(EVALUATED))
-    for name, baseline in superni.baselines.items():
-        key = f"superni.baselines.{name}.prompt"
-        _check(key, located(baseline.prompt), _prompt(EVALUATED))
+    for key, path in prompt_paths(experiment.prompts):
+        _check(key, located(path), READERS.get(key, _prompt({"definition", "input"})))
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
         _check(f"models.{name}.checkpoint", folder, check_checkpoint)
-    _check_scorer(experiment.ppo.reward.scorer)
-    for key, judge in judges_of(experiment.ppo.reward).items():
-        _check(f"ppo.reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
+    _check_scorer(experiment.reward.scorer)
+    for key, judge in judges_of(experiment.reward).items():
+        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     asked = located(experiment.data.user_instructions)
     _check("data.user_instructions", asked, read_user_instructions)
@@ -82,7 +73,7 @@ def _check_scorer(dotted: str) -> None:
     """Whether there is such a module; its own code runs in the jobs alone."""
     if not (module_file(dotted, homes()) or find_spec(dotted.partition(".")[0])):
         raise InputError(
-            f"config.yaml, ppo.reward.scorer: {dotted}: there is no such module in the "
+            f"config.yaml, reward.scorer: {dotted}: there is no such module in the "
             "experiment's folder, the project's root or the environment"
         )
 
@@ -105,3 +96,11 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
         raise InputError(f"config.yaml, {key}: {error}") from None
     except OSError as error:
         raise InputError(f"config.yaml, {key}: {path}: {error.strerror}") from None
+
+
+READERS: dict[str, Callable[[Path], object]] = {  # of the files that no model of Super-NI is given
+    "prompts.instructions": _prompt({"tasks"}),
+    "prompts.instances": _prompt({"instruction"}),
+    "prompts.sft": read_document,
+    "prompts.users": read_document,
+}

@@ -8,7 +8,7 @@ from refine_af.settings.experiment import Experiment
 
 def segments_of(experiment: Experiment, size: int) -> int:
     """How many segments of the pool hold its first `size` instructions."""
-    return -(-size // experiment.instructions.segment)
+    return -(-size // experiment.instructions.segment_size)
 
 
 def segments(experiment: Experiment) -> int:
@@ -18,7 +18,7 @@ def segments(experiment: Experiment) -> int:
 
 def instance_rounds(experiment: Experiment) -> int:
     """In how many rounds stage 3 asks for the replies of a segment."""
-    return -(-experiment.instructions.segment // experiment.instances.requests)
+    return -(-experiment.instructions.segment_size // experiment.instances.prompts_per_round)
 
 
 def rated_size(experiment: Experiment) -> int:
