@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.moved_keys import check_moved
 
 
 class _OneOfEachKey(yaml.SafeLoader):
@@ -55,6 +56,7 @@ def read_experiment(config: Mapping[str, object]) -> Experiment:
 
     Raises InputError with one line a fault: the key's path, what is wrong, and the value.
     """
+    check_moved(config)
     try:
         return Experiment.model_validate(config)
     except ValidationError as error:
