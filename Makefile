@@ -22,7 +22,7 @@ WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
 	'  superni_*.csv     scores, a row a method, size and task' \
 	'  instances_*/      the instruction data of each method'
 
-.PHONY: help setup demo demo-grid test kill clean-demo lock
+.PHONY: help setup demo demo-grid docs test kill clean-demo lock
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ demo: $(INSTALLED) ## run the whole pipeline on the embedded demo, one tiny back
 demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 	@$(DEMO) --configfile demo/grid.yaml
 	@$(WHERE)
+
+docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
+	$(IN_VENV) python docs/make_configuration.py
 
 test: $(INSTALLED) ## the gate: format, lint, types, tests
 	$(IN_VENV) ruff format --check

@@ -139,7 +139,9 @@ def trained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Prompt]
     settings = experiment.instances
     limit = arguments.tokens or settings.sampling.max_new_tokens
     sampling = settings.sampling.model_copy(update={"max_new_tokens": limit})
-    settings = settings.model_copy(update={"sampling": sampling, "requests": arguments.requests})
+    settings = settings.model_copy(
+        update={"sampling": sampling, "prompts_per_round": arguments.requests}
+    )
     prompt = read_prompt(placed(experiment.prompts.instances, place), {"instruction"})
     model = load_backbone(arguments.backbone, quantization=settings.quantization)
     return model, load_tokenizer(arguments.backbone), settings, prompt
@@ -152,7 +154,7 @@ def untrained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Promp
     tokenizer = word_tokenizer(texts, model.config.vocab_size)
     settings = Instances(
         seed=0,
-        requests=arguments.requests,
+        prompts_per_round=arguments.requests,
         per_instruction=1,
         quantization="none",
         sampling=Sampling(

@@ -81,7 +81,7 @@ def trained(arguments: argparse.Namespace) -> None:
     settings = experiment.instructions
     limit = arguments.tokens or settings.sampling.max_new_tokens
     sampling = settings.sampling.model_copy(update={"max_new_tokens": limit})
-    round_of = {"requests": arguments.requests, "sampling": sampling}
+    round_of = {"prompts_per_round": arguments.requests, "sampling": sampling}
     settings = settings.model_copy(update=round_of)
     seeds = read_seeds(placed(experiment.data.seeds, arguments.experiment))
     prompt = read_prompt(placed(experiment.prompts.instructions, arguments.experiment), {"tasks"})

@@ -51,6 +51,7 @@ from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import Step, Trainer, step_instructions
 from refine_af.prompts.templates import Prompt
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.equation_1 import judges_of, weighed
 from refine_af.settings.ppo import Ppo
 from refine_af.workflow.configuration import read_experiment
 
@@ -225,7 +226,7 @@ def trained(arguments: argparse.Namespace) -> Scene:
     backbone = placed(checkpoint_folder(experiment.models[name].checkpoint), place)
     judges = [
         placed(checkpoint_folder(entry), place)
-        for entry in (settings.reward.judges["model"], settings.reward.judges["evaluator"])
+        for entry in map(judges_of(experiment.reward).__getitem__, ("model", "evaluator"))
     ]
     pool = place / f"results/segments/instructions_{name}/0/instructions.jsonl"
     return Scene(
@@ -235,8 +236,8 @@ def trained(arguments: argparse.Namespace) -> Scene:
             tokenizer=load_tokenizer(backbone),
             prompt=read_prompt(placed(experiment.prompts.instances, place), {"instruction"}),
             sampling=settings.sampling,
-            judge=load_scorer(settings.reward, *judges),
-            weights=settings.reward.weights,
+            judge=load_scorer(experiment.reward, *judges),
+            weights=experiment.reward.weights,
         ),
         read_records(pool, Instruction),
     )
@@ -253,8 +254,9 @@ def untrained(arguments: argparse.Namespace, folder: Path) -> Scene:
     paper = yaml.safe_load((ROOT / "config.yaml").read_text())
     paper["ppo"]["sampling"] |= {"max_new_tokens": arguments.tokens, "stop": []}
     paper["ppo"]["quantization"] = "nf4" if torch.cuda.is_available() else "none"
-    settings = changed(read_experiment(paper).ppo, arguments)
-    scored = dict.fromkeys(settings.reward.weights.components, 0.0)
+    experiment = read_experiment(paper)
+    settings, weights = changed(experiment.ppo, arguments), experiment.reward.weights
+    scored = dict.fromkeys(weighed(weights), 0.0)
     return Scene(
         folder,
         settings,
@@ -263,7 +265,7 @@ def untrained(arguments: argparse.Namespace, folder: Path) -> Scene:
             prompt=few_shot(tokenizer, arguments.prefix),
             sampling=settings.sampling,
             judge=lambda triplets: [dict(scored) for _ in triplets],
-            weights=settings.reward.weights,
+            weights=weights,
         ),
         made_up(max(64, settings.rollouts)),
     )

@@ -26,9 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_tokenizer, precision
+from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
-from refine_af.settings.watch import SftWatch
 from refine_af.sft import trainer
+from refine_af.sft.batches import rows_an_update
 from refine_af.sft.rows import IGNORED, Row
 from refine_af.sft.training import tuned
 
@@ -51,24 +52,35 @@ def trained(
     folder: Path, rows: list[Row], settings: Sft, micro_batch: int, recomputed: bool
 ) -> list[float]:
     """Tokens a second of every update but the first, in which memory is first taken."""
-    watch = SftWatch(
-        checkpoint_every=10**6, micro_batch=micro_batch, gradient_checkpointing=recomputed
+    changes = {"micro_batch": micro_batch, "gradient_checkpointing": recomputed}
+    compute = SftMachine.model_validate(section("compute")["sft"]).model_copy(
+        update=changes | {"checkpoint_every": 10**6}
     )
     real, trainer.time.monotonic = trainer.time.monotonic, clock
     try:
         with tempfile.TemporaryDirectory() as place, redirect_stdout(StringIO()):
             found = tuned(
-                folder, load_tokenizer(folder), rows, settings, watch, Path(place), Processes(1, 0)
+                folder,
+                load_tokenizer(folder),
+                rows,
+                settings,
+                compute,
+                Path(place),
+                Processes(1, 0),
             )[1]
     finally:
         trainer.time.monotonic = real
     return [row["tokens_per_s"] for row in found.timing][1:]
 
 
+def section(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())[name]
+    return found
+
+
 def settings_of(arguments: argparse.Namespace) -> Sft:
-    section: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())["sft"]
     quantization = "nf4" if torch.cuda.is_available() else "none"
-    return Sft.model_validate(section | {"epochs": 1, "quantization": quantization})
+    return Sft.model_validate(section("sft") | {"epochs": 1, "quantization": quantization})
 
 
 def main() -> None:
@@ -80,11 +92,11 @@ def main() -> None:
         parser.error("--updates must be 2 or more: the first is not counted")
     disable_progress_bar()
     settings = settings_of(arguments)
-    rows = made_up(settings.global_batch * arguments.updates, SHAPES[arguments.shape][-1])
+    rows = made_up(rows_an_update(settings) * arguments.updates, SHAPES[arguments.shape][-1])
     mean = statistics.fmean(len(row.input_ids) for row in rows)
     print(
         f"{arguments.shape}, {precision()}, {settings.quantization}, LoRA of rank "
-        f"{settings.lora.r}, {arguments.updates} updates of {settings.global_batch} rows, "
+        f"{settings.lora.r}, {arguments.updates} updates of {rows_an_update(settings)} rows, "
         f"{mean:.0f} tokens a row, on {place_name()}\n"
     )
     print("| way | tokens/s | ratio | 15,000 rows × 3, min |\n|---|---|---|---|")

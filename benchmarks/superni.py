@@ -160,7 +160,7 @@ def trained(
     settings = experiment.superni
     rows = read_instances(arguments.instances or place / "results" / "superni_instances.jsonl")
     model = load_backbone(arguments.backbone, quantization=settings.quantization)
-    prompt = placed(settings.prompt, place)
+    prompt = placed(experiment.prompts.superni, place)
     return model, load_tokenizer(arguments.backbone), settings, rows, prompt
 
 
@@ -173,9 +173,9 @@ def untrained(
     rows = read_instances(given) if given else made_up(arguments.tasks, arguments.each)
     texts = [part for row in rows for part in (row.definition, row.input)]
     tokenizer = word_tokenizer(texts, model.config.vocab_size)
-    section = yaml.safe_load((ROOT / "config.yaml").read_text())["superni"]
-    settings = Superni.model_validate(section | {"quantization": "none"})
-    return model, tokenizer, settings, rows, ROOT / settings.prompt
+    paper = yaml.safe_load((ROOT / "config.yaml").read_text())
+    settings = Superni.model_validate(paper["superni"] | {"quantization": "none"})
+    return model, tokenizer, settings, rows, ROOT / paper["prompts"]["superni"]
 
 
 def main() -> None:
@@ -200,7 +200,7 @@ def main() -> None:
     tasks = list(task_prompts(rows, template, settings, tokenizer))
     rounds = [
         [task.group for task in made]
-        for made in rounds_of(tasks, arguments.requests or settings.requests)
+        for made in rounds_of(tasks, arguments.requests or settings.prompts_per_round)
     ]
     alone = arguments.alone or max(1, len(rows) // 8)
     print(

@@ -99,7 +99,7 @@ def reviewed_segments(wildcards):
         rules.instances_segment.output.segment,
         model=wildcards.model,
         method=[name for name in page.methods if name in plan.methods] if page.instances else [],
-        segment=plan.segments_of(page.size or max(plan.sizes)),
+        segment=plan.segments_of(plan.rated_size),
     )
 
 

@@ -75,7 +75,7 @@ rule instances_segment:
         scorer=plan.scorer,
         python=plan.on_gpus(1),
         settings=plan.section("instances"),
-        reward=plan.section("ppo", "reward"),
+        reward=plan.section("reward"),
         watch=plan.untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/{method}/{segment}/scores",
     shell:

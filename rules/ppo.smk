@@ -30,10 +30,13 @@ rule ppo:
         scorer=plan.scorer,
         python=plan.on_gpus(1),
         settings=plan.section("ppo"),
+        reward=plan.section("reward"),
         watch=plan.untracked("watch", "ppo"),
+        compute=plan.untracked("compute", "ppo"),
         progress="results/scratch/ppo_{model}",
     shell:
-        "{params.python} {params.script:q} --settings {params.settings:q} --watch {params.watch:q}"
+        "{params.python} {params.script:q} --settings {params.settings:q}"
+        " --reward {params.reward:q} --watch {params.watch:q} --compute {params.compute:q}"
         " --backbone {input.backbone:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --instructions {input.instructions:q}"
         " --prompt {input.prompt:q} --progress {params.progress:q} --ppo {output.ppo:q}"

@@ -18,6 +18,7 @@ from refine_af.jobs.scratch import Given, fingerprint, landed_meanwhile, mark_la
 from refine_af.jobs.sources import code_digest
 from refine_af.records.instances import Instance
 from refine_af.records.segments import read_segment
+from refine_af.rewards.equation_1 import composite, weighed
 from refine_af.rewards.own_code import own_code
 from refine_af.settings.instances import Instances
 from refine_af.settings.reward import Reward
@@ -45,7 +46,7 @@ def segment(
     """
     check_free(segment)
     digest = digest_of(adapter_of(method, ppo))
-    asked = rounds_of(read_segment(instructions), settings.requests)
+    asked = rounds_of(read_segment(instructions), settings.prompts_per_round)
     answers = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], asked)
     found = [parsing.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)
@@ -80,13 +81,13 @@ def scored(
 ) -> list[Instance]:
     """The instances of a segment's rounds, each round scored in one go, as PPO scores an answer."""
     from refine_af.instances.scores import ScoreLog, judge_of
-    from refine_af.rewards.scorer import Triplet, composite
+    from refine_af.rewards.scorer import Triplet
     from refine_af.rewards.scorers import load_scorer
 
     progress = Progress(sum(len(part.kept) for part in rounds), "instances scored")
     judge = judge_of(lambda: load_scorer(reward, reward_model, evaluator))
     rows = []
-    with closing(ScoreLog(log, judge, reward.weights.components)) as kept:
+    with closing(ScoreLog(log, judge, weighed(reward.weights))) as kept:
         for number, part in enumerate(rounds):
             pairs = [(entry.row.instruction, entry.pair) for entry in part.kept]
             triplets = [Triplet(text, pair.input, pair.output) for text, pair in pairs]

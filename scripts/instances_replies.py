@@ -42,7 +42,7 @@ def main(
     adapter = adapter_of(method, ppo)
     asked = read_prompt(prompt, {"instruction"})
     pool = instructions / "instructions.jsonl"
-    of_segment = rounds_of(read_segment(instructions), settings.requests)
+    of_segment = rounds_of(read_segment(instructions), settings.prompts_per_round)
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
     stamp = stamp_of(settings, inputs)

@@ -18,7 +18,7 @@ from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
 from refine_af.jobs.sources import code_digest
-from refine_af.prompts.task_lists import decoding
+from refine_af.prompts.task_lists import decoding, demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.human_tasks import checked_seeds, read_seeds
 from refine_af.records.instructions import Instruction
@@ -46,9 +46,9 @@ def segment(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     check_free(segment)
-    tasks = checked_seeds(read_seeds(seeds), settings, seeds)
+    tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
     asked = read_prompt(prompt, {"tasks"})
-    pool, carry = standing(earlier, number, settings.segment)
+    pool, carry = standing(earlier, number, settings.segment_size)
     engine = chosen_engine(settings, server, backbone, asked.prefix)
     served = server.model if server else None
     before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
@@ -60,8 +60,8 @@ def segment(
     with scratch(progress, stamp) as place:
         if landed_meanwhile(place, stamp, segment):
             return
-        target, start = len(pool) + settings.segment, len(pool) + len(carry.surplus)
-        shown = Progress(settings.segment, "instructions")
+        target, start = len(pool) + settings.segment_size, len(pool) + len(carry.surplus)
+        shown = Progress(settings.segment_size, "instructions")
         with RoundLog(place.folder, engine, shown, start=start, target=target) as log:
             made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log

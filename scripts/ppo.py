@@ -30,7 +30,9 @@ from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
 from refine_af.rewards.own_code import own_code
 from refine_af.rewards.scorers import Judge, load_scorer
+from refine_af.settings.compute import PpoMachine
 from refine_af.settings.ppo import Ppo
+from refine_af.settings.reward import Reward, Weights
 from refine_af.settings.watch import Alarms, PpoWatch
 
 Rows = Sequence[Mapping[str, Any]]
@@ -39,7 +41,9 @@ Rows = Sequence[Mapping[str, Any]]
 def main(
     *,
     settings: Ppo,
+    reward: Reward,
     watch: PpoWatch,
+    compute: PpoMachine,
     backbone: Path,
     reward_model: Path | None,
     evaluator: Path | None,
@@ -56,36 +60,44 @@ def main(
     pool = instructions / "instructions.jsonl"
     judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
-    given = {"settings": settings.model_dump_json(), "scorer": own_code(settings.reward.scorer)}
+    sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
+    given = {**sections, "scorer": own_code(reward.scorer)}
     stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
     with scratch(progress, stamp) as place, device_faults():
         if landed_meanwhile(place, stamp, ppo):
             return
-        judge = load_scorer(settings.reward, reward_model, evaluator)
-        trainer = _trainer(settings, watch, backbone, prompt, judge)
+        judge = load_scorer(reward, reward_model, evaluator)
+        trainer = _trainer(settings, compute, backbone, prompt, judge, reward.weights)
         fixed = evaluation_instructions(asked, settings)
         before = _evaluation("before", trainer, fixed, place.folder)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
-        columns = metric_columns(settings.reward.weights)
+        columns = metric_columns(reward.weights)
         with closing(StepLog(place.folder / "steps.jsonl", columns)) as log:
-            _train(trainer, asked, log, place.folder, watch)
+            _train(trainer, asked, log, place.folder, watch, compute)
             after = _evaluation("after", trainer, fixed, place.folder)
             steps = log.rows(settings.steps)
-            _write(ppo, trainer, steps, [*before, *after], watch.alarm)
+            _write(ppo, trainer, columns, steps, [*before, *after], watch.alarm)
         mark_landed(place)
 
 
-def _trainer(settings: Ppo, watch: PpoWatch, backbone: Path, prompt: Path, judge: Judge) -> Trainer:
+def _trainer(
+    settings: Ppo,
+    compute: PpoMachine,
+    backbone: Path,
+    prompt: Path,
+    judge: Judge,
+    weights: Weights,
+) -> Trainer:
     environment = Environment(
         tokenizer=load_tokenizer(backbone),
         prompt=read_prompt(prompt, {"instruction"}),
         sampling=settings.sampling,
         judge=judge,
-        weights=settings.reward.weights,
+        weights=weights,
     )
     seed = derived_seed(settings.seed, "adapter")
     policy = new_policy(backbone, settings.lora, quantization=settings.quantization, seed=seed)
-    if watch.gradient_checkpointing:
+    if compute.gradient_checkpointing:
         policy.recompute_layers()
     return Trainer(policy, environment, settings)
 
@@ -96,6 +108,7 @@ def _train(
     log: StepLog,
     kept: Path,
     watch: PpoWatch,
+    compute: PpoMachine,
 ) -> None:
     """Go on from the newest checkpoint that is kept, to the last step."""
     last, sampled = trainer.settings.steps, trainer.settings.samples_every
@@ -115,7 +128,7 @@ def _train(
     new_alarms(done, watch.alarm)  # an error, where an earlier step's alarm is one
     for step in trainer.train(asked):
         log.add(step, sampled=step.number % sampled == 0)
-        if step.number % watch.checkpoint_every == 0 or step.number == last:
+        if step.number % compute.checkpoint_every == 0 or step.number == last:
             log.sync()  # a checkpoint's steps are on disk before it
             save_checkpoint(kept, trainer.checkpoint())
         shown.advance(note=f"reward {step.metrics['reward_mean']:.3f}")
@@ -146,12 +159,18 @@ def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) 
         )
 
 
-def _write(ppo: Path, trainer: Trainer, steps: Rows, evaluation: Rows, bounds: Alarms) -> None:
+def _write(
+    ppo: Path,
+    trainer: Trainer,
+    columns: Sequence[str],
+    steps: Rows,
+    evaluation: Rows,
+    bounds: Alarms,
+) -> None:
     """Land the stage's folder, complete or not at all."""
     with whole_folder(ppo) as folder:
         trainer.learner.save(folder)
         metrics = [row["metrics"] for row in steps]
-        columns = metric_columns(trainer.settings.reward.weights)
         write_table(folder / "metrics.csv", columns, metrics)
         write_table(folder / "alarms.csv", COLUMNS, map(asdict, alarms(metrics, bounds)))
         # Seconds differ from run to run, so they stand apart.

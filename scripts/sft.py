@@ -18,15 +18,15 @@ from refine_af.jobs.processes import Processes, joined
 from refine_af.jobs.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
 from refine_af.jobs.sources import code_digest
 from refine_af.records.instances import Instance
+from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
-from refine_af.settings.watch import SftWatch
 from refine_af.sft.examples import Example, encodings_of, examples, figures, overlapping, within
 
 
 def main(
     *,
     settings: Sft,
-    watch: SftWatch,
+    compute: SftMachine,
     size: int,
     encodings: Path,
     backbone: Path,
@@ -47,7 +47,7 @@ def main(
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
     with joined() as processes, _place(processes, progress, stamp, adapter) as place:
         if place is not None:
-            _tune(settings, watch, backbone, texts, place, processes, adapter)
+            _tune(settings, compute, backbone, texts, place, processes, adapter)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _place(
 
 def _tune(
     settings: Sft,
-    watch: SftWatch,
+    compute: SftMachine,
     backbone: Path,
     texts: Texts,
     place: Path,
@@ -112,7 +112,7 @@ def _tune(
         raise InputError(f"{texts.where} all exceed sft.max_length {settings.max_length}")
     kept, rows = zip(*trained, strict=True)
     with device_faults():
-        model, found = tuned(backbone, tokenizer, rows, settings, watch, place, processes)
+        model, found = tuned(backbone, tokenizer, rows, settings, compute, place, processes)
     if not processes.first:
         return
     with whole_folder(adapter) as folder:

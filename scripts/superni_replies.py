@@ -80,7 +80,7 @@ def stamp_of(
     settings: Superni, stop: Sequence[str], of: int, inputs: Mapping[str, Path | None]
 ) -> str:
     """The stamp of all that decides a reply; what other cells are asked does not."""
-    own = settings.model_dump_json(exclude={"instances_per_task", "prompt", "baselines"})
+    own = settings.model_dump_json(exclude={"instances_per_task", "baselines"})
     given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
     return fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
 
@@ -131,7 +131,7 @@ def _rounds(
                 f"leaves no room for its reply in the model's context of {room} tokens"
             )
         found[part] = [
-            [task.group for task in round] for round in rounds_of(tasks, settings.requests)
+            [task.group for task in round] for round in rounds_of(tasks, settings.prompts_per_round)
         ]
     return found
 

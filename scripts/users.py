@@ -48,8 +48,8 @@ def predictions(
     )
     with scratch(progress, stamp) as place:
         replies = []
-        for number, start in enumerate(range(0, len(texts), settings.requests)):
-            group = Group("", texts[start : start + settings.requests])
+        for number, start in enumerate(range(0, len(texts), settings.prompts_per_round)):
+            group = Group("", texts[start : start + settings.prompts_per_round])
             replies += writing.round(number, [group], place.folder)
         if without_room := sum(not reply.tokens for reply in replies):
             print(

@@ -9,15 +9,23 @@ import yaml
 
 from refine_af.files.rows import write_records
 from refine_af.records.instances import Instance
+from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
-from refine_af.settings.watch import SftWatch
 from tiny import ROOT
 
 PAPER = ROOT / "resources" / "prompts" / "sft.json"
 FIXED = ROOT / "resources" / "prompts" / "sft_fixed.json"
 DEMO = ROOT / "demo" / "prompts" / "sft.json"
 LORA = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear"}
-WATCH = SftWatch(checkpoint_every=2, micro_batch=2, gradient_checkpointing=False)
+COMPUTE = SftMachine(
+    threads=1,
+    mem_mb=2000,
+    runtime=10,
+    gpus=1,
+    checkpoint_every=2,
+    micro_batch=2,
+    gradient_checkpointing=False,
+)
 
 
 def settings(**changes: object) -> Sft:
@@ -42,7 +50,7 @@ def asked(root: Path, backbone: Path, rows: list[Instance], **changes: object) -
     """The stage's arguments; what it writes stands below `root`."""
     return {
         "settings": settings(**changes),
-        "watch": WATCH,
+        "compute": COMPUTE,
         "size": 100,
         "encodings": DEMO,
         "backbone": backbone,
@@ -58,7 +66,7 @@ def flags(arguments: dict[str, Any]) -> list[object]:
     given: list[object] = []
     for name, value in arguments.items():
         values = value if isinstance(value, list) else [value]
-        if name in ("settings", "watch"):
+        if name in ("settings", "compute"):
             values = [value.model_dump_json()]
         given += [f"--{name}", *values]
     return given

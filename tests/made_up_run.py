@@ -15,8 +15,9 @@ from refine_af.ratings.summary import COLUMNS, summary
 from refine_af.settings.ratings import Summary
 
 METHODS = ("self-instruct", "refine-af")
-SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"keys":"tasks","span":3,"examples":2}'
-BOUNDS = '{"ngram":13,"rouge_l":"0.7","words":3}'
+SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"count_wins_over":"tasks",'
+SETTINGS += '"span":3,"examples":2}'
+BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
 RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
 PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")

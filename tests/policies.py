@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from refine_af.engines.generation import generate
@@ -16,7 +15,8 @@ from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.policy import Policy, Row, new_policy
 from refine_af.settings.lora import Lora
 from refine_af.settings.ppo import Ppo
-from tiny import ROOT
+from refine_af.settings.reward import Reward
+from tiny import demo_config
 
 # Learns from rows, their scores and the number of the step.
 Learning = Callable[[list[Row], list[float], int], object]
@@ -48,28 +48,27 @@ SETTINGS: dict[str, Any] = {
         "max_new_tokens": 24,
         "stop": ["Task"],
     },
-    "reward": {
-        "scorer": "refine_af.rewards.scorer.Scorer",
-        "model": "reward_model",
-        "evaluator": "evaluator",
-        "max_length": 64,
-        "weights": {
-            "reward_model": 0.0078,
-            "naturalness": 0.3212,
-            "coherence": 0.1520,
-            "understandability": -0.4421,
-            "constant": -0.0274,
-            "unparseable": -0.6,
-        },
-    },
     "evaluation_prompts": 5,
     "samples_every": 2,
 }
-WATCH: dict[str, Any] = {
-    **yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())["watch"]["ppo"],
-    "least_parsed": 0.05,
-    "checkpoint_every": 2,
+REWARD: dict[str, Any] = {
+    "scorer": "refine_af.rewards.scorer.Scorer",
+    "model": "reward_model",
+    "evaluator": "evaluator",
+    "max_length": 64,
+    "weights": {
+        "reward_model": 0.0078,
+        "naturalness": 0.3212,
+        "coherence": 0.1520,
+        "understandability": -0.4421,
+        "constant": -0.0274,
+        "unparseable": -0.6,
+    },
 }
+PAPER_WEIGHTS = Reward.model_validate(REWARD).weights
+_demo: dict[str, Any] = demo_config()
+WATCH: dict[str, Any] = {**_demo["watch"]["ppo"], "least_parsed": 0.05}
+COMPUTE: dict[str, Any] = {**_demo["compute"]["ppo"], "checkpoint_every": 2}
 # Of what `easy_rewards` trains on: few steps are enough.
 EASY: dict[str, Any] = {
     "rollouts": 32,

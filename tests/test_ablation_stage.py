@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from policies import SETTINGS, WATCH, moved_policy, ppo_settings
+from policies import COMPUTE, PAPER_WEIGHTS, REWARD, SETTINGS, WATCH, moved_policy, ppo_settings
 from ppo import main
 from refine_af.files.rows import read_rows, write_records
 from refine_af.jobs.stopwatch import Stopwatch
@@ -18,11 +18,13 @@ from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.ablation import GroupLearner
 from refine_af.ppo.training import metric_columns, step_instructions
 from refine_af.records.instructions import Instruction
+from refine_af.settings.compute import PpoMachine
+from refine_af.settings.reward import Reward
 from refine_af.settings.watch import PpoWatch
 from test_ablation import ALGORITHMS, SCORES, answers
 from tiny import sentence
 
-METRICS = metric_columns(ppo_settings().reward.weights)
+METRICS = metric_columns(PAPER_WEIGHTS)
 EMPTY = {"value_loss", "explained_variance"}
 
 
@@ -51,7 +53,9 @@ def run_stage(algorithm: str, world: Path, segment: Path, root: Path) -> None:
     changes = {"algorithm": algorithm, "generations": 2, "samples_every": 1, "sampling": sampling}
     main(
         settings=ppo_settings(**changes),
-        watch=PpoWatch.model_validate(WATCH | {"checkpoint_every": 1}),
+        reward=Reward.model_validate(REWARD),
+        watch=PpoWatch.model_validate(WATCH),
+        compute=PpoMachine.model_validate(COMPUTE | {"checkpoint_every": 1}),
         backbone=world / "llama",
         reward_model=world / "reward_model",
         evaluator=world / "evaluator",

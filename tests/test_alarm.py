@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import ppo as stage2
-from policies import SETTINGS, WATCH, ppo_settings
+from policies import COMPUTE, SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
 from refine_af.ppo.alarm import Alarm, alarms, new_alarms, text_figures
@@ -22,8 +22,10 @@ from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import Step, Trainer
 from refine_af.prompts.templates import prompt_of
 from refine_af.records.instructions import Instruction
-from refine_af.rewards.scorer import COMPONENTS, Triplet
-from refine_af.settings.reward import Reward
+from refine_af.rewards.equation_1 import COMPONENTS
+from refine_af.rewards.scorer import Triplet
+from refine_af.settings.compute import PpoMachine
+from refine_af.settings.reward import Reward, Weights
 from refine_af.settings.watch import Alarms, PpoWatch
 from tiny import ROOT, make_taught
 
@@ -36,9 +38,9 @@ BOUNDS = Alarms(
     length=2.0,
     parse_rate=0.25,
     distinct=0.5,
-    effect=0.5,
-    flat=0.125,
-    errors=3.0,
+    effect_size=0.5,
+    flat_effect_size=0.125,
+    min_standard_errors=3.0,
 )
 
 
@@ -134,7 +136,7 @@ def test_a_change_of_scores_below_the_noise_of_steps_is_none() -> None:
         {"reward_mean": 0.5, "coherence_mean": -0.5},
     ]
     assert found(course(*noisy)) == []
-    assert found(course(*noisy), errors=1.4) == [("coherence falls", 4, -0.75)]
+    assert found(course(*noisy), min_standard_errors=1.4) == [("coherence falls", 4, -0.75)]
 
 
 def test_an_alarm_names_its_first_step_and_later_rows_change_none() -> None:
@@ -263,7 +265,6 @@ def trained(
             "value_learning_rate": 0.01,
             "kl": {"coefficient": 0.001, "adaptive": False, "target": 6.0, "horizon": 10000.0},
             "sampling": SETTINGS["sampling"] | {"max_new_tokens": 40},
-            "reward": SETTINGS["reward"] | {"weights": weights},
         }
         | changes
     )
@@ -272,7 +273,7 @@ def trained(
         prompt=prompt_of(PROMPT, {"instruction"}, "here"),
         sampling=settings.sampling,
         judge=lambda triplets: [judge(triplet) for triplet in triplets],
-        weights=settings.reward.weights,
+        weights=Weights.model_validate(weights),
     )
     asked = [
         Instruction(f"i{place}", f"Say {word}.", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
@@ -289,7 +290,7 @@ def named(steps: Sequence[Step]) -> set[str]:
         | text_figures([rollout.pair.output for rollout in step.rollouts if rollout.pair])
         for step in steps
     ]
-    bounds = BOUNDS.model_copy(update={"window": 4, "kl": 10.0, "flat": 0.1})
+    bounds = BOUNDS.model_copy(update={"window": 4, "kl": 10.0, "flat_effect_size": 0.1})
     return {alarm.name for alarm in alarms(rows, bounds)}
 
 
@@ -345,10 +346,11 @@ def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
         value_learning_rate=0.01,
         kl={"coefficient": 0.001, "adaptive": False, "target": 6.0, "horizon": 10000.0},
         sampling=SETTINGS["sampling"] | {"max_new_tokens": 40},
-        reward=reward | {"weights": weights},
     )
     return {
         "settings": settings,
+        "reward": Reward.model_validate(reward | {"weights": weights}),
+        "compute": PpoMachine.model_validate(COMPUTE | {"checkpoint_every": 3}),
         "backbone": answering,
         "reward_model": None,
         "evaluator": None,
@@ -359,7 +361,7 @@ def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
 
 def watching(action: str) -> PpoWatch:
     bounds = WATCH["alarm"] | {"action": action, "window": 2, "length": 1.3}
-    return PpoWatch.model_validate(WATCH | {"checkpoint_every": 3, "alarm": bounds})
+    return PpoWatch.model_validate(WATCH | {"alarm": bounds})
 
 
 def test_a_stage_that_an_alarm_ended_goes_on_with_warn_as_if_it_had_not(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +14,7 @@ from refine_af.demo.families import FAMILIES, HELD_OUT, TRAINING, UNANSWERABLE
 from refine_af.prompts.task_lists import refusal
 from refine_af.settings.instructions import InstructionFilter
 
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "demo/config.yaml").read_text())
+CONFIG = demo_config()
 
 
 def test_the_grammar_has_many_instructions() -> None:

@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml
 
 from refine_af.demo.corpus import EXAMPLES_HEADER, LIST_HEADER, draw_task
 from refine_af.demo.families import TRAINING
@@ -22,7 +21,7 @@ from refine_af.records.human_tasks import read_seeds
 from refine_af.settings.demo import Demo
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
+CONFIG = demo_config()
 TINY_BACKBONE = {
     "hidden_size": 16,
     "intermediate_size": 32,
@@ -225,7 +224,8 @@ def test_a_backbone_is_a_checkpoint_and_the_same_every_time(
 def test_the_judges_are_checkpoints_and_the_same_every_time(
     script: ModuleType, tokenizer: Path, tmp_path: Path
 ) -> None:
-    from refine_af.rewards.scorer import COMPONENTS, Scorer, Triplet
+    from refine_af.rewards.equation_1 import COMPONENTS
+    from refine_af.rewards.scorer import Scorer, Triplet
     from refine_af.settings.reward import Reward
 
     folders = {}
@@ -234,7 +234,7 @@ def test_the_judges_are_checkpoints_and_the_same_every_time(
         command(script.reward_model, tokenizer=tokenizer, reward_model=model)
         command(script.evaluator, tokenizer=tokenizer, evaluator=evaluator)
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
-    settings = Reward.model_validate(CONFIG["ppo"]["reward"])
+    settings = Reward.model_validate(CONFIG["reward"])
     (scores,) = Scorer(settings, *folders["first"])([Triplet("Say it.", "", "It.")])
     assert set(scores) == set(COMPONENTS)
 

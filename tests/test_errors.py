@@ -52,7 +52,7 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     "missing stage in compute": (drop("compute.ppo"), ["compute", "ppo"]),
     # a wrong type
     "text for a number": (put("sft.epochs", "three"), ["sft.epochs", "'three'"]),
-    "a number for text": (put("superni.prompt", 7), ["superni.prompt", "7"]),
+    "a number for text": (put("prompts.superni", 7), ["prompts.superni", "7"]),
     "a fraction for a count": (put("ppo.steps", 2.5), ["ppo.steps", "2.5"]),
     "a number for yes or no": (put("ppo.kl.adaptive", 1), ["ppo.kl.adaptive", "1"]),
     "one size, no list": (put("sizes", 4), ["sizes", "4"]),
@@ -82,7 +82,7 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     "model name with a slash": (put("models", {"a/b": {"checkpoint": "x"}}), ["models", "a/b"]),
     # an impossible combination
     "rollouts that fill no batch": (put("ppo.rollouts", 6), ["ppo", "rollouts 6", "4"]),
-    "more rollouts than prompts": (put("instructions.segment", 2), ["ppo.rollouts 4", "2"]),
+    "more rollouts than prompts": (put("instructions.segment_size", 2), ["ppo.rollouts 4", "2"]),
     "fewest words above most": (
         put("instructions.filter.min_words", 99),
         ["instructions.filter", "min_words 99", "max_words 40"],
@@ -90,19 +90,19 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     "dropout in PPO": (put("ppo.lora.dropout", 0.1), ["ppo", "dropout 0.1"]),
     "a size twice": (put("sizes", [4, 4]), ["sizes", "4"]),
     "no base among the baselines": (
-        put("superni.baselines", {"other": {"prompt": "demo/prompts/superni.txt", "stop": []}}),
+        put("superni.baselines", {"other": {"stop": []}}),
         ["superni.baselines", "base"],
     ),
     "a baseline named as a method": (
-        put("superni.baselines.self-instruct", {"prompt": "demo/prompts/superni.txt", "stop": []}),
+        put("superni.baselines.self-instruct", {"stop": []}),
         ["superni.baselines", "'self-instruct'"],
     ),
     "a copy's name": (
-        put("superni.baselines.copy-input", {"prompt": "demo/prompts/superni.txt", "stop": []}),
+        put("superni.baselines.copy-input", {"stop": []}),
         ["superni.baselines", "'copy-input' is in every table"],
     ),
     "the name of the table's log": (
-        put("superni.baselines.table", {"prompt": "demo/prompts/superni.txt", "stop": []}),
+        put("superni.baselines.table", {"stop": []}),
         ["superni.baselines", "'table' is the name"],
     ),
     "no layer to adapt": (put("sft.lora.targets", []), ["  sft.lora.targets: neither", "got []"]),
@@ -115,7 +115,7 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     "a decay without end": (put("sft.weight_decay", 1e30), ["sft.weight_decay", "1e+30"]),
     "more segments than can be planned": (
         put("sizes", [10**9]),
-        ["sizes: 1000000000", "instructions.segment"],
+        ["sizes: 1000000000", "instructions.segment_size"],
     ),
     # a checkpoint or file that is not there, or is something else
     "a checkpoint that is a file": (
@@ -123,8 +123,8 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         ["models.tiny.checkpoint", "README.md", "this is a file"],
     ),
     "a checkpoint without config.json": (
-        put("ppo.reward.evaluator", "resources"),
-        ["ppo.reward.evaluator", "resources", "config.json"],
+        put("reward.evaluator", "resources"),
+        ["reward.evaluator", "resources", "config.json"],
     ),
     "a prompt without its slot": (
         put("prompts.instances", "README.md"),
@@ -144,14 +144,14 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"),
         ["models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"],
     ),
-    "missing reward model": (put("ppo.reward.model", "gone"), ["ppo.reward.model", "gone"]),
+    "missing reward model": (put("reward.model", "gone"), ["reward.model", "gone"]),
     "a scorer that is nowhere": (
-        put("ppo.reward.scorer", "my_reward.Brief"),
-        ["ppo.reward.scorer", "my_reward.Brief", "no such module"],
+        put("reward.scorer", "my_reward.Brief"),
+        ["reward.scorer", "my_reward.Brief", "no such module"],
     ),
     "weights of another scorer": (
-        put("ppo.reward.weights.brief", 1.0),
-        ["ppo.reward", "weights are for brief", "gives coherence, naturalness"],
+        put("reward.weights.brief", 1.0),
+        ["reward", "weights are for brief", "gives coherence, naturalness"],
     ),
     "missing seeds": (put("data.seeds", "none.jsonl"), ["data.seeds", "none.jsonl"]),
     "missing prompt": (put("prompts.instances", "none.txt"), ["prompts.instances", "none.txt"]),
@@ -299,7 +299,7 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
     row += '"reward": 0.1, "components": {"reward_model": 1.5}}'
     given: Flags = {
         "settings": canonical(config.sft),
-        "watch": canonical(config.watch.sft),
+        "compute": canonical(config.compute.sft),
         "size": 4,
         "encodings": ROOT / "demo" / "prompts" / "sft.json",
         "backbone": world / "llama",

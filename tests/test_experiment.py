@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import yaml
 
 from refine_af.errors import InputError
 from refine_af.jobs.command_line import canonical
+from refine_af.workflow import plan
 from refine_af.workflow.configuration import read_experiment
+from refine_af.workflow.door import check_experiment
 from refine_af.workflow.paths import checkpoint_folder
 from tiny import ROOT
 
@@ -71,8 +74,6 @@ def test_yamls_exponents_are_numbers(paper: dict[str, Any]) -> None:
         "clip",
         "value_coefficient",
         "kl.coefficient",
-        "reward.weights.constant",
-        "reward.weights.naturalness",
     ],
 )
 def test_a_number_that_no_one_can_mean_is_named(key: str, paper: dict[str, Any]) -> None:
@@ -85,10 +86,50 @@ def test_a_number_that_no_one_can_mean_is_named(key: str, paper: dict[str, Any])
         read_experiment(paper)
 
 
-def test_judges_that_would_read_nothing_are_refused(paper: dict[str, Any]) -> None:
-    paper["ppo"]["reward"]["max_length"] = 31
-    with pytest.raises(InputError, match=r"ppo\.reward: max_length 31: .*at least 32"):
+@pytest.mark.parametrize("name", ["constant", "naturalness"])
+def test_a_weight_that_no_one_can_mean_is_named(name: str, paper: dict[str, Any]) -> None:
+    paper["reward"]["weights"][name] = 1e300
+    with pytest.raises(InputError, match=rf"reward\.weights\.{name}: .* 1000000; got 1e\+300"):
         read_experiment(paper)
+
+
+def test_a_prompt_of_no_baseline_is_named(paper: dict[str, Any]) -> None:
+    paper["prompts"]["baselines"] = {"base": "one.txt", "bsae": "two.txt"}
+    with pytest.raises(InputError, match=r"prompts\.baselines: 'bsae' is none of superni\.baseli"):
+        read_experiment(paper)
+
+
+CANNOT_BE_GIVEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "judges that read nothing": (
+        lambda c: c["reward"].update(max_length=31),
+        r"reward\.max_length 31: .*at least 32",
+    ),
+    "a copy as a baseline": (
+        lambda c: c["superni"]["baselines"].update(empty=c["superni"]["baselines"]["base"]),
+        r"superni\.baselines: 'empty' is in every table",
+    ),
+    "a page of no method": (
+        lambda c: c["ratings"]["page"].update(methods=["base", "evol"]),
+        r"ratings\.page\.methods: 'evol' is none of the methods, nor base",
+    ),
+    "a page of no size": (
+        lambda c: c["ratings"]["page"].update(size=5),
+        r"ratings\.page\.size: 5 is none of the sizes \[5000, 10000, 15000\]",
+    ),
+    "files of no model": (
+        lambda c: c["ratings"].update(files={"other": ["x.json"]}),
+        r"ratings\.files: 'other' is none of the models",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_BE_GIVEN)
+def test_what_no_stage_can_give_is_refused(paper: dict[str, Any], name: str) -> None:
+    change, message = CANNOT_BE_GIVEN[name]
+    check_experiment(read_experiment(paper))
+    change(paper)
+    with pytest.raises(InputError, match=f"^config.yaml, {message}"):
+        check_experiment(read_experiment(paper))
 
 
 @pytest.mark.parametrize("name", ["hf_AbCdSecretKey123", "sk-Secret", "key"])
@@ -112,11 +153,13 @@ def test_a_threshold_is_asked_for_in_quotes(paper: dict[str, Any]) -> None:
 
 def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
     experiment = read_experiment(paper)
-    assert (experiment.segments, experiment.segments_of(5001)) == (3, 2)
-    paper["instructions"]["segment"], paper["ratings"]["page"]["size"] = 16, None
-    assert read_experiment(paper | {"sizes": [16_000]}).segments == 1000
-    with pytest.raises(InputError, match=r"sizes: 16016 needs 1001 segments of 16 .*than 1,000"):
-        read_experiment(paper | {"sizes": [16_016]})
+    assert (plan.segments(experiment), plan.segments_of(experiment, 5001)) == (3, 2)
+    assert plan.instance_rounds(experiment) == 20, "5,000 instructions, 256 a round"
+    assert plan.rated_cells(experiment) == ["self-instruct_15000", "refine-af_15000"]
+    paper["instructions"]["segment_size"], paper["ratings"]["page"]["size"] = 16, None
+    assert plan.segments(read_experiment(paper | {"sizes": [16_000]})) == 1000
+    with pytest.raises(InputError, match=r"sizes: 16001 needs more than 1,000 segments of 16 "):
+        read_experiment(paper | {"sizes": [16_001]})
 
 
 def test_where_a_checkpoint_stands() -> None:

@@ -151,7 +151,7 @@ def test_the_card_tells_the_runs_own_numbers(origin: Provenance, tmp_path: Path)
         assert line in text, line
     settings = json.loads(text.split("```json\n")[1].split("\n```")[0])
     assert settings["instances"] == origin.instances.model_dump(mode="json")
-    assert settings["ppo"]["reward"]["weights"]["naturalness"] == 0.3212
+    assert settings["reward"]["weights"]["naturalness"] == 0.3212
     assert "Apache" not in text and "MIT" not in text, "no licence is made up"
 
 
@@ -180,7 +180,7 @@ def test_the_cards_head_is_what_the_hub_reads(origin: Provenance) -> None:
     # The untouched backbone has no adapter and no PPO, but the same judges.
     text = card_of(origin, "self-instruct", ROWS, counts, data_file="x", mended=0)
     settings = json.loads(text.split("```json\n")[1].split("\n```")[0])
-    assert list(settings["ppo"]) == ["reward"]
+    assert list(settings) == ["instructions", "instances", "reward"]
     assert "seed of PPO" not in text and "No instance held half a character" in text
 
 
@@ -269,7 +269,7 @@ def test_the_card_tells_no_path_of_this_machine() -> None:
     config["servers"], config["ratings"]["files"] = {}, {}
     config["data"]["seeds"] = f"{home}/seeds.jsonl"
     config["prompts"]["instances"] = "../../someone/prompt.txt"
-    config["ppo"]["reward"]["model"] = f"{home}/judge/"
+    config["reward"]["model"] = f"{home}/judge/"
     told = provenance(read_experiment(config), "mine")
     counts = {"instructions": 3, "parsed": 3, "kept": 3}
     text = card_of(told, "refine-af", ROWS, counts, data_file="a", mended=0)

@@ -29,7 +29,7 @@ SHARED: dict[str, set[str]] = {
     "models": {"settings", "files"},
     "engines": {"settings", "files", "jobs", "models"},
     "rewards": {"settings", "jobs", "models"},
-    "exports": {"settings", "files", "records"},
+    "exports": {"settings", "files", "records", "rewards"},
 }
 STAGES = [
     "fetch",

@@ -42,7 +42,8 @@ from refine_af.prompts.templates import prompt_of
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
-from refine_af.rewards.scorer import COMPONENTS, Scorer, Triplet
+from refine_af.rewards.equation_1 import COMPONENTS
+from refine_af.rewards.scorer import Scorer, Triplet
 from refine_af.settings.fields import Section
 from refine_af.settings.instances import Instances
 from refine_af.settings.sampling import Sampling
@@ -52,7 +53,9 @@ from tiny import tiny_config
 
 PROMPT = prompt_of("Examples:\nTask: {instruction}\n", {"instruction"}, "prompt")
 SAMPLING = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=8, stop=())
-ONE = Instances(seed=1, requests=2, per_instruction=1, quantization="none", sampling=SAMPLING)
+ONE = Instances(
+    seed=1, prompts_per_round=2, per_instruction=1, quantization="none", sampling=SAMPLING
+)
 THREE = ONE.model_copy(update={"per_instruction": 3})
 HALF = ParsedWatch(least_parsed=0.5, patience=2)
 
@@ -354,7 +357,7 @@ def replying(
 def reading(world: Path, given: dict[str, Any], rounds: int, out: Path) -> dict[str, Any]:
     """The second half: the instances in the replies of all rounds."""
     return given | {
-        "reward": read_experiment(tiny_config(world)).ppo.reward,
+        "reward": read_experiment(tiny_config(world)).reward,
         "replies": [out / f"{number}.jsonl" for number in range(rounds)],
         "reward_model": world / "reward_model",
         "evaluator": world / "evaluator",
@@ -384,7 +387,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_command_line(run_script: Script, world: Path, tmp_path: Path) -> None:
     texts = [f"Sort number {index}." for index in range(60)]
-    given = asked_of(world, write_pool(tmp_path / "pool", texts), requests=25)
+    given = asked_of(world, write_pool(tmp_path / "pool", texts), prompts_per_round=25)
     first, again = tmp_path / "first", tmp_path / "again"
     done = run_script("instances_replies", *flags(replying(world, given, range(3), first)))
     assert done.returncode == 0, done.stderr
@@ -419,10 +422,10 @@ def test_every_instance_tells_who_wrote_it_and_what_the_judges_say(
     weights = (ppo / "adapter" / "adapter_model.safetensors").read_bytes()
     digests = {"self-instruct": "", "refine-af": hashlib.sha256(weights).hexdigest()}
     rows: dict[str, list[Instance]] = {}
-    reward = read_experiment(tiny_config(world)).ppo.reward
+    reward = read_experiment(tiny_config(world)).reward
     scorer = Scorer(reward, world / "reward_model", world / "evaluator")
     for method, digest in digests.items():
-        given = asked_of(world, pool, requests=25) | {"method": method}
+        given = asked_of(world, pool, prompts_per_round=25) | {"method": method}
         given |= {"ppo": ppo if digest else None}
         out = tmp_path / method
         instances_replies.main(**replying(world, given, range(3), out))
@@ -448,7 +451,7 @@ def test_every_instance_tells_who_wrote_it_and_what_the_judges_say(
 
 
 def test_scores_decide_nothing_of_what_is_kept(world: Path, tmp_path: Path) -> None:
-    given = asked_of(world, write_pool(tmp_path / "pool", ["Sort."] * 6), requests=4)
+    given = asked_of(world, write_pool(tmp_path / "pool", ["Sort."] * 6), prompts_per_round=4)
     instances_replies.main(**replying(world, given, range(2), tmp_path))
     asked = reading(world, given, 2, tmp_path)
     script.segment(**asked)

@@ -33,7 +33,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def halves(world: Path, pool: Path, out: Path, **changes: object) -> Halves:
     """Both halves of a segment of four whole rounds and one of two."""
-    given = asked_of(world, pool, requests=4, **changes)
+    given = asked_of(world, pool, prompts_per_round=4, **changes)
     return replying(world, given, range(ROUNDS), out), reading(world, given, ROUNDS, out)
 
 

@@ -34,7 +34,7 @@ from refine_af.settings.fields import Section
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.watch import YieldWatch
 from refine_af.workflow.configuration import read_experiment
-from tiny import ROOT, tiny_config
+from tiny import ROOT, demo_config, tiny_config
 
 PROMPT = prompt_of("Come up with tasks:\n{tasks}", {"tasks"}, "prompt")
 SEEDS = [Seed(f"seed_{i}", f"Seed instruction number {i} about topic{i}:") for i in range(9)]
@@ -42,9 +42,8 @@ SEEDS = [Seed(f"seed_{i}", f"Seed instruction number {i} about topic{i}:") for i
 
 @pytest.fixture(scope="module")
 def demo_settings() -> Instructions:
-    import yaml
 
-    config = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
+    config = demo_config()
     return read_experiment(config).instructions
 
 
@@ -121,9 +120,11 @@ def pool_of(segments: list[Segment]) -> list[Instruction]:
 
 @pytest.mark.parametrize("requests", [1, 3, 20])
 def test_where_segments_end_changes_nothing(demo_settings: Instructions, requests: int) -> None:
-    whole = grown(with_(demo_settings, segment=60, requests=requests), 1)
+    whole = grown(with_(demo_settings, segment_size=60, prompts_per_round=requests), 1)
     for size in (5, 20, 30):
-        parts = grown(with_(demo_settings, segment=size, requests=requests), 60 // size)
+        parts = grown(
+            with_(demo_settings, segment_size=size, prompts_per_round=requests), 60 // size
+        )
         assert pool_of(parts) == pool_of(whole)
         assert parts[-1].carry == whole[-1].carry
         assert [row for part in parts for row in part.rejected] == whole[0].rejected
@@ -131,12 +132,12 @@ def test_where_segments_end_changes_nothing(demo_settings: Instructions, request
 
 
 def test_fewer_segments_are_a_prefix_of_more(demo_settings: Instructions) -> None:
-    settings = with_(demo_settings, segment=10, requests=4)
+    settings = with_(demo_settings, segment_size=10, prompts_per_round=4)
     assert grown(settings, 5)[:3] == grown(settings, 3)
 
 
 def test_lineage_and_figures(demo_settings: Instructions) -> None:
-    made = grown(with_(demo_settings, segment=40, requests=4), 1)[0]
+    made = grown(with_(demo_settings, segment_size=40, prompts_per_round=4), 1)[0]
     assert [row.id for row in made.instructions] == [f"i{i:06d}" for i in range(40)]
     known = {seed.id for seed in SEEDS}
     last_round, ids = -1, set(known)
@@ -180,7 +181,7 @@ def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
         asked.extend(tails)
         return scripted(tails, seeds)
 
-    settings = with_(demo_settings, segment=1, requests=2)
+    settings = with_(demo_settings, segment_size=1, prompts_per_round=2)
     bootstrapped(settings, listening, prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt"))
     assert asked[0] != asked[1]
     for tail in asked:
@@ -276,7 +277,7 @@ def test_what_self_instruct_refuses_may_be_let_in(demo_settings: Instructions) -
 def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None:
     settings = Instructions.model_validate(
         {
-            "seed": 0, "engine": "transformers", "segment": 1, "requests": 1,
+            "seed": 0, "engine": "transformers", "segment_size": 1, "prompts_per_round": 1,
             "human_demonstrations": 1, "machine_demonstrations": 0, "numbering": "Task {number}:",
             "last_item": 9, "quantization": "none",
             "sampling": {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0,
@@ -306,7 +307,7 @@ def garbage(
 def test_a_model_that_writes_garbage_ends_in_figures(
     demo_settings: Instructions, least: float
 ) -> None:
-    settings = with_(demo_settings, segment=5, requests=4)
+    settings = with_(demo_settings, segment_size=5, prompts_per_round=4)
     with pytest.raises(InputError) as error:
         bootstrapped(settings, garbage, watch=YieldWatch(least_yield=least, patience=3))
     message = str(error.value)
@@ -324,15 +325,15 @@ def test_prompts_without_room_are_named_so(demo_settings: Instructions) -> None:
         for place in range(len(tails)):
             yield place, Reply("", "length", 999, 0)
 
-    settings = with_(demo_settings, segment=5, requests=4)
+    settings = with_(demo_settings, segment_size=5, prompts_per_round=4)
     with pytest.raises(InputError, match=r"100.0% no room.* shorten the prompt file or the seeds"):
         bootstrapped(settings, cramped, watch=YieldWatch(least_yield=0.0, patience=2))
 
 
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:
-    settings, watch = with_(demo_settings, segment=30, requests=4), {"patience": 4}
+    settings, watch = with_(demo_settings, segment_size=30, prompts_per_round=4), {"patience": 4}
     with pytest.raises(InputError, match=r"of the last 4 rounds .* asks for 99.0%"):
-        grown(with_(settings, segment=500), 1, YieldWatch(least_yield=0.99, **watch))
+        grown(with_(settings, segment_size=500), 1, YieldWatch(least_yield=0.99, **watch))
     low = YieldWatch(least_yield=0.05, **watch)
     assert len(grown(settings, 1, low)[0].instructions) == 30
 

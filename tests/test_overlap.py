@@ -20,7 +20,7 @@ from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.settings.overlap import OverlapBounds
 
-BOUNDS = OverlapBounds(ngram=13, rouge_l="0.7", words=4)
+BOUNDS = OverlapBounds(ngram=13, rouge_l="0.7", min_words=4)
 THIRTEEN = "a definition of thirteen words that nobody would write twice by chance, I think"
 EVALUATED = [
     Evaluated("task1-0", THIRTEEN, "The river Nile is long."),
@@ -86,7 +86,7 @@ def test_short_texts_are_not_compared_by_rouge_l() -> None:
     ]
 
     def with_bound(words: int) -> Overlap:
-        bounds = BOUNDS.model_copy(update={"words": words})
+        bounds = BOUNDS.model_copy(update={"min_words": words})
         (row,) = overlaps([made("Say it now please.", "in the garden here")], evaluated, bounds)
         return row
 
@@ -101,7 +101,7 @@ def test_short_texts_are_not_compared_by_rouge_l() -> None:
 def test_a_short_text_is_not_compared_with_a_long_one() -> None:
     text = "one two three four five six"  # of seven there: 2 · 6 / (6 + 7)
     for words, near in ((6, True), (7, False)):
-        bounds = BOUNDS.model_copy(update={"words": words})
+        bounds = BOUNDS.model_copy(update={"min_words": words})
         (row,) = overlaps([made("Sort.", text)], EVALUATED, bounds)
         assert row.overlaps == near
 
@@ -143,7 +143,7 @@ def test_rouge_l_is_that_of_rouge_score(
 ) -> None:
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     rows = [Evaluated(str(place), *pair) for place, pair in enumerate(evaluated)]
-    (row,) = overlaps([made(instruction, text)], rows, BOUNDS.model_copy(update={"words": 1}))
+    (row,) = overlaps([made(instruction, text)], rows, BOUNDS.model_copy(update={"min_words": 1}))
     for own, place, got in (
         (instruction, 0, row.instruction_rouge_l),
         (text, 1, row.input_rouge_l),
@@ -170,7 +170,7 @@ def make_files(folder: Path, texts: list[str]) -> list[str]:
     return [
         *(
             "--settings",
-            '{"ngram":13,"rouge_l":"0.7","words":4}',
+            '{"ngram":13,"rouge_l":"0.7","min_words":4}',
             "--segment",
             str(folder / "segment"),
         ),

@@ -16,7 +16,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from policies import SETTINGS, WATCH, ppo_settings
+from policies import COMPUTE, PAPER_WEIGHTS, REWARD, SETTINGS, WATCH, ppo_settings
 from ppo import main
 from refine_af.engines.generation import Completion, generate
 from refine_af.errors import InputError
@@ -31,9 +31,11 @@ from refine_af.prompts.completions import Pair
 from refine_af.prompts.templates import prompt_of
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.equation_1 import COMPONENTS
 from refine_af.rewards.judges import RewardModel
-from refine_af.rewards.scorer import COMPONENTS, MARKERS, Triplet
-from refine_af.settings.reward import Weights
+from refine_af.rewards.scorer import MARKERS, Triplet
+from refine_af.settings.compute import PpoMachine
+from refine_af.settings.reward import Reward, Weights
 from refine_af.settings.watch import PpoWatch
 from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, make_taught
@@ -130,7 +132,9 @@ def runs(
         folder = tmp_path_factory.mktemp(name) / "ppo"
         flags: dict[str, object] = {
             "settings": json.dumps(SETTINGS),
+            "reward": json.dumps(REWARD),
             "watch": json.dumps(WATCH),
+            "compute": json.dumps(COMPUTE),
             "backbone": answering_llama,
             "reward-model": judges[0],
             "evaluator": judges[1],
@@ -161,7 +165,7 @@ def test_the_stage_writes_its_folder(runs: tuple[Path, Path]) -> None:
     with open(runs[0] / "metrics.csv", newline="") as file:
         metrics = list(csv.DictReader(file))
     assert [row["step"] for row in metrics] == ["1", "2", "3"]
-    assert list(metrics[0]) == metric_columns(ppo_settings().reward.weights)
+    assert list(metrics[0]) == metric_columns(PAPER_WEIGHTS)
     assert {f"{name}_{kind}" for name in COMPONENTS for kind in ("mean", "sd")} < {*metrics[0]}
     assert float(metrics[0]["kl"]) == 0.0
     assert float(metrics[1]["kl"]) != 0.0
@@ -187,7 +191,7 @@ def test_fixed_prompts_are_answered_before_and_after(runs: tuple[Path, Path]) ->
     parsed = [row for row in rows if row["output"] is not None]
     assert parsed
     for row in parsed:
-        weights = SETTINGS["reward"]["weights"]
+        weights = REWARD["weights"]
         assert list(row["components"]) == list(COMPONENTS)
         total = sum(weights[name] * row["components"][name] for name in COMPONENTS)
         total += weights["constant"]
@@ -251,7 +255,7 @@ def test_score_figures_by_hand() -> None:
         Rollout(one, done, None, None, -1.0),
         Rollout(one, done, None, None, -1.0),
     ]
-    weights = ppo_settings().reward.weights.model_copy(update={"unparseable": -1.0})
+    weights = PAPER_WEIGHTS.model_copy(update={"unparseable": -1.0})
     figures = score_figures(rollouts, weights)
     assert figures["reward_mean"] == 0.5
     assert figures["reward_sd"] == pytest.approx(math.sqrt(11 / 3))
@@ -314,7 +318,7 @@ def test_an_instruction_without_room_costs_nothing(
         prompt=prompt_of(PROMPT, {"instruction"}, "prompt"),
         sampling=settings.sampling,
         judge=lambda triplets: [dict.fromkeys(COMPONENTS, 1.0) for _ in triplets],
-        weights=settings.reward.weights,
+        weights=PAPER_WEIGHTS,
     )
     texts = ["word " * 3000, *INSTRUCTIONS[:3]]
     pool = [
@@ -335,9 +339,7 @@ def test_an_instruction_without_room_costs_nothing(
 def test_the_instruction_is_asked_as_stage_3_asks_it() -> None:
     prompt = prompt_of(PROMPT, {"instruction"}, "prompt")
     row = Instruction("i000000", "\n Do it. ", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
-    environment = Environment(
-        None, prompt, ppo_settings().sampling, list, ppo_settings().reward.weights
-    )
+    environment = Environment(None, prompt, ppo_settings().sampling, list, PAPER_WEIGHTS)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     tails, _ = requests_of([row], read_experiment(config).instances, prompt)
     assert [environment.tail(row)] == tails == [" Do it.\n"]
@@ -347,7 +349,9 @@ def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **change
     """What the stage says as it ends."""
     given = {
         "settings": ppo_settings(),
+        "reward": Reward.model_validate(REWARD),
         "watch": PpoWatch.model_validate(WATCH),
+        "compute": PpoMachine.model_validate(COMPUTE),
         "backbone": backbone,
         "reward_model": judges[0],
         "evaluator": judges[1],

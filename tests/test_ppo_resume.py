@@ -17,7 +17,7 @@ import torch
 import ppo as stage2
 from killing import How, draws, killed, landed_from, writes
 from orphans import side_by_side
-from policies import SETTINGS, WATCH, ppo_settings
+from policies import COMPUTE, REWARD, SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
 from refine_af.ppo.checkpoint import (
@@ -34,7 +34,9 @@ from refine_af.ppo.training import Trainer
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.scorer import Scorer
+from refine_af.settings.compute import PpoMachine
 from refine_af.settings.ppo import Ppo
+from refine_af.settings.reward import Reward
 from refine_af.settings.watch import PpoWatch
 from test_journal import largest_file
 from tiny import sentence
@@ -57,7 +59,9 @@ def given(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Given:
     sampling = SETTINGS["sampling"] | {"temperature": 0.7, "stop": ["Do"]}
     return {
         "settings": ppo_settings(steps=5, sampling=sampling),
+        "reward": Reward.model_validate(REWARD),
         "watch": PpoWatch.model_validate(WATCH),
+        "compute": PpoMachine.model_validate(COMPUTE),
         "backbone": world / "llama",
         "reward_model": world / "reward_model",
         "evaluator": world / "evaluator",
@@ -74,8 +78,8 @@ def quantized(given: Given, quantization: str) -> Given:
 
 
 def flags(given: Given) -> list[object]:
-    texts = {"settings": given["settings"].model_dump_json()}
-    texts |= {"watch": given["watch"].model_dump_json()}
+    sections = ("settings", "reward", "watch", "compute")
+    texts = {name: given[name].model_dump_json() for name in sections}
     return [
         part
         for name, value in (given | texts).items()
@@ -433,13 +437,16 @@ def test_what_is_done_is_not_done_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither with other settings of `watch`, which decide nothing; other settings train anew."""
+    """Nor with another `watch` or `compute`, which decide nothing; other settings train anew."""
     (root, _), kept = whole["none"], kept_in(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "step", lambda *_: pytest.fail("a step is done"))
         patched.setattr(Trainer, "evaluation_rows", lambda *_: pytest.fail("evaluated again"))
-        other = copy["watch"].model_copy(update={"checkpoint_every": 1, "least_parsed": 0.0})
-        stage2.main(**copy | {"watch": other})
+        other = {
+            "watch": copy["watch"].model_copy(update={"least_parsed": 0.0}),
+            "compute": copy["compute"].model_copy(update={"checkpoint_every": 1}),
+        }
+        stage2.main(**copy | other)
         assert contents(tmp_path / "ppo") == contents(root / "ppo")
         with pytest.raises(InputError, match="ppo: exists already"):
             stage2.main(**copy)
@@ -449,13 +456,13 @@ def test_what_is_done_is_not_done_again(
     assert len([path for path in kept.parent.iterdir() if path.is_dir()]) == 2
 
 
-def test_what_is_watched_decides_no_result(
+def test_what_the_machine_gives_decides_no_result(
     given: Given, whole: dict[str, tuple[Path, list[str]]], tmp_path: Path
 ) -> None:
     changes = {"checkpoint_every": 100, "gradient_checkpointing": True}
-    other = given["watch"].model_copy(update=changes)
+    other = given["compute"].model_copy(update=changes)
     places = {"progress": tmp_path / "kept", "ppo": tmp_path / "ppo"}
-    stage2.main(**given | places | {"watch": other})
+    stage2.main(**given | places | {"compute": other})
     assert checkpoints(kept_in(tmp_path)) == ["step_000005"]
     assert contents(tmp_path / "ppo") == contents(whole["none"][0] / "ppo")
 

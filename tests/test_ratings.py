@@ -165,15 +165,13 @@ def test_the_review_draws_instructions_that_methods_share() -> None:
 @pytest.mark.parametrize(
     ("page", "files", "message"),
     [
-        ({"methods": ["evol"]}, {}, "ratings.page.methods: 'evol'"),
-        ({"size": 5}, {}, "ratings.page.size: 5"),
-        ({}, {"other": ["x.json"]}, "ratings.files: 'other'"),
+        ({"methods": ["base", "base"]}, {}, "listed twice: base"),
         ({}, {"tiny": []}, "at least 1 item"),
         ({}, {"tiny": ["a\0b"]}, "NUL character"),
         ({}, {"tiny": ["a.json", "./a.json"]}, "tiny lists twice: a.json"),
     ],
 )
-def test_a_page_of_what_is_not_made_is_refused(
+def test_settings_of_ratings_that_cannot_be_meant_are_refused(
     page: dict[str, Any], files: dict[str, Any], message: str
 ) -> None:
     document = {
@@ -182,14 +180,14 @@ def test_a_page_of_what_is_not_made_is_refused(
         "files": files,
     }
     with pytest.raises(ValueError, match=message):
-        Ratings.model_validate(document).check(models=["tiny"], methods=METHODS, sizes=[4, 8])
+        Ratings.model_validate(document)
 
 
 @pytest.mark.parametrize("kind", [Summary, Report])
 def test_a_confidence_has_a_finite_quantile(kind: type[Section]) -> None:
     others = {"seed": 0, "resamples": 10}
     if kind is Report:
-        others |= {"keys": "tasks", "span": 1, "examples": 1}
+        others |= {"count_wins_over": "tasks", "span": 1, "examples": 1}
     kind.model_validate(others | {"confidence": 0.999999})
     with pytest.raises(ValueError, match=r"confidence\n.*less than or equal to 0\.999999"):
         kind.model_validate(others | {"confidence": 0.9999999999999999})

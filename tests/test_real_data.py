@@ -54,19 +54,19 @@ def real_config(world: Path, backbone: Path, mirror: Path) -> dict[str, Any]:
     config["sizes"] = [12]
     config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
     stage1 = config["instructions"]
-    stage1 |= {"segment": 12, "requests": 16}
+    stage1 |= {"segment_size": 12, "prompts_per_round": 16}
     config["watch"]["instructions"]["least_yield"] = 0.0
     stage1["sampling"] |= {"temperature": 1.0, "top_p": 0.95, "max_new_tokens": 48}
     config["ppo"] |= {"steps": 1, "rollouts": 4, "gradient_accumulation_steps": 1, "epochs": 1}
     config["ppo"] |= {"quantization": "none", "evaluation_prompts": 2}
     config["watch"]["ppo"]["least_parsed"] = 0.0
     config["ppo"]["sampling"]["max_new_tokens"] = 24
-    config["ppo"]["reward"] |= {
+    config["reward"] |= {
         "model": str(world / "reward_model"),
         "evaluator": str(world / "evaluator"),
         "max_length": 256,
     }
-    config["instances"] |= {"quantization": "none", "requests": 8}
+    config["instances"] |= {"quantization": "none", "prompts_per_round": 8}
     config["watch"]["instances"]["least_parsed"] = 0.0
     config["instances"]["sampling"] |= {"temperature": 1.0, "max_new_tokens": 48}
     config["sft"] |= {"epochs": 1, "quantization": "none"}

@@ -353,7 +353,7 @@ def test_texts_too_short_to_compare_are_counted(tmp_path: Path) -> None:
     """Every input has three words, of four wanted: none has a nearest text."""
     flags = make_run(tmp_path)
     place = flags.index("--bounds") + 1
-    flags[place] = flags[place].replace('"words":3', '"words":4')
+    flags[place] = flags[place].replace('"min_words":3', '"min_words":4')
     said_so = words(report(flags))
     assert (
         "ROUGE-L compares no text of fewer than 4 words, since short texts are soon alike by "

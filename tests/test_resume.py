@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def asked(world: Path) -> dict[str, Any]:
     """A segment of some rounds; its places are relative to where it runs."""
     given = inputs(world)
-    settings = with_(given["settings"], segment=24, requests=2)
+    settings = with_(given["settings"], segment_size=24, prompts_per_round=2)
     places = {"earlier": [], "number": 0, "progress": Path("kept"), "segment": Path("segment")}
     return given | {"settings": settings} | places
 
@@ -193,7 +193,7 @@ def test_growth_leaves_the_first_lines_and_asks_for_nothing_twice(
 ) -> None:
     """Two segments of 12 are the one of 24; deleting what is kept on the way loses nothing."""
     root, _ = whole
-    given = asked | {"settings": with_(asked["settings"], segment=12)}
+    given = asked | {"settings": with_(asked["settings"], segment_size=12)}
     folders: list[Path] = []
     logged: list[dict[str, Any]] = []
     for number in range(2):
@@ -225,7 +225,7 @@ def test_other_settings_start_afresh(
     changes = [{"prompt": other_prompt}, {"settings": stricter}, {"seeds": seeds}]
     for number, change in enumerate([*changes, {"backbone": backbone}], 2):
         changed = given | change | {"segment": tmp_path / f"segment_{number}"}
-        changed["settings"] = with_(changed["settings"], segment=1)
+        changed["settings"] = with_(changed["settings"], segment_size=1)
         stage1.segment(**changed)
         assert len(list((tmp_path / "kept").glob("*/replies.jsonl"))) == number
     assert before.read_bytes() == log_of(root).read_bytes(), "the old log stays"
@@ -280,7 +280,7 @@ def test_what_a_server_answered_is_not_asked_for_again(
     asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("refine_af.engines.server.FIRST_WAIT_S", 0.01)
-    settings = with_(asked["settings"], engine="server", segment=120, requests=8)
+    settings = with_(asked["settings"], engine="server", segment_size=120, prompts_per_round=8)
     made, prompts = [], []
     for number, refuse_after in enumerate([None, 11, 15, None]):
         with serving() as fake:

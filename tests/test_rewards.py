@@ -11,18 +11,17 @@ import pytest
 import torch
 
 from refine_af.errors import InputError
+from refine_af.rewards.equation_1 import COMPONENTS, JUDGES, composite
 from refine_af.rewards.judges import RewardModel
 from refine_af.rewards.scorer import (
-    COMPONENTS,
     Scorer,
     Triplet,
-    composite,
     evaluator_ids,
     evaluator_questions,
     reward_model_ids,
     reward_model_text,
 )
-from refine_af.settings.reward import JUDGES, Reward, Weights
+from refine_af.settings.reward import Reward, Weights
 
 PAPER = Weights(
     reward_model=0.0078,

@@ -15,19 +15,21 @@ from pydantic import ValidationError
 
 import instances as stage3
 import ppo as stage2
-from policies import SETTINGS, WATCH, ppo_settings
+from policies import COMPUTE, SETTINGS, WATCH, ppo_settings
 from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.equation_1 import check_judges
 from refine_af.rewards.own_code import module_file
 from refine_af.rewards.scorer import Triplet
 from refine_af.rewards.scorers import Judge, load_scorer
+from refine_af.settings.compute import PpoMachine
 from refine_af.settings.instances import Instances
 from refine_af.settings.reward import Reward
 from refine_af.settings.watch import PpoWatch
-from tiny import ROOT, tiny_config, write_experiment
+from tiny import ROOT, demo_config, tiny_config, write_experiment
 from workflow import snakemake
 
 TWO = [Triplet("Say it.", "", "It is."), Triplet("Sort.", "b a", "a b c d")]
@@ -72,7 +74,7 @@ def test_a_function_that_makes_one_is_given_the_settings_and_the_checkpoints(
     judge = judge_of(
         "import numpy as np\n"
         "def Scorer(settings, model, evaluator):\n"
-        "    assert str(model) == 'model' and evaluator is None and settings.weights.components\n"
+        "    assert str(model) == 'model' and evaluator is None and settings.weights.model_extra\n"
         "    return lambda triplets: tuple({'a': np.float32(1.5)} for _ in triplets)\n",
         experiment,
     )
@@ -122,7 +124,7 @@ FAULTS = {
 def test_a_scorer_that_cannot_serve_is_named_before_any_work(fault: str, experiment: Path) -> None:
     code, message = FAULTS[fault]
     code = WORKS + code if code.startswith(" ") else code
-    with pytest.raises(InputError, match=rf"^ppo\.reward\.scorer mine\.Scorer: {message}"):
+    with pytest.raises(InputError, match=rf"^reward\.scorer mine\.Scorer: {message}"):
         judge_of(code, experiment)
 
 
@@ -143,7 +145,7 @@ def test_weights_must_be_those_of_its_components(experiment: Path) -> None:
     judge = load_scorer(reward(a=1.0, b=0.0), None, None)
     assert judge(TWO[:1]) == [{"b": 1.0, "a": 2.0}]
     for weights in ({"a": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0}):
-        said = rf"^ppo\.reward\.weights are for {', '.join(weights)}, and mine\.Scorer gives a, b$"
+        said = rf"^reward\.weights are for {', '.join(weights)}, and mine\.Scorer gives a, b$"
         with pytest.raises(InputError, match=said):
             load_scorer(reward(**weights), None, None)
 
@@ -164,11 +166,6 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
     [
         ({"scorer": "no_module"}, "scorer"),
         ({"scorer": "a..b"}, "scorer"),
-        ({"scorer": "refine_af.rewards.scorer.Scorer"}, "needs both judges, model and evaluator"),
-        (
-            {"scorer": "refine_af.rewards.scorer.Scorer", "model": "m", "evaluator": "e"},
-            "weights are for brief, fits, and refine_af.rewards.scorer.Scorer gives coherence, na",
-        ),
         ({"weights": {"constant": 0.0, "unparseable": 0.0}}, "no component is weighed"),
         ({"weights": BRIEF["weights"] | {"reward": 1.0}}, "'reward' is no name for a component"),
         ({"weights": BRIEF["weights"] | {"a b": 1.0}}, "'a b' is no name for a component"),
@@ -179,6 +176,27 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
 def test_settings_that_cannot_be_meant_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Reward.model_validate(BRIEF | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "^reward: .*Scorer needs both judges, model and evaluator"),
+        (
+            {"weights": BRIEF["weights"]},
+            "^reward.weights are for brief, fits, and .*Scorer gives coherence, natur",
+        ),
+        ({"max_length": 31}, r"^reward.max_length 31: .*at least 32"),
+    ],
+)
+def test_the_judges_are_given_what_they_need(changes: dict[str, Any], message: str) -> None:
+    paper = yaml.safe_load((ROOT / "config.yaml").read_text())["reward"]
+    check_judges(Reward.model_validate(paper))
+    settings = Reward.model_validate(paper | changes)
+    with pytest.raises(InputError, match=message):
+        check_judges(settings)
+    with pytest.raises(InputError, match=message):
+        load_scorer(settings, Path("model"), Path("evaluator"))
 
 
 def test_its_file_is_found_without_an_import(tmp_path: Path) -> None:
@@ -204,8 +222,10 @@ def given(experiment: Path, world: Path) -> dict[str, Any]:
     write_records(experiment / "segment" / "instructions.jsonl", rows)
     sampling = SETTINGS["sampling"] | {"temperature": 0.7, "stop": ["Do"]}
     return {
-        "settings": ppo_settings(steps=1, sampling=sampling, samples_every=1, reward=BRIEF),
+        "settings": ppo_settings(steps=1, sampling=sampling, samples_every=1),
+        "reward": Reward.model_validate(BRIEF),
         "watch": PpoWatch.model_validate(WATCH | {"least_parsed": 0.0}),
+        "compute": PpoMachine.model_validate(COMPUTE),
         "backbone": world / "llama",
         "reward_model": None,
         "evaluator": None,
@@ -245,15 +265,15 @@ def test_ppo_trains_on_it_and_starts_anew_after_an_edit(
 
 
 def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -> None:
-    config = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
-    settings = Instances.model_validate(config["instances"] | {"requests": 8})
+    config = demo_config()
+    settings = Instances.model_validate(config["instances"] | {"prompts_per_round": 8})
     replies = [
         LoggedReply(0, n, f"Input: x\nOutput: {'a ' * n}b\n", "stop", 9, 5) for n in range(4)
     ]
     write_records(experiment / "replies.jsonl", replies)
     stage3.segment(
         settings=settings,
-        reward=given["settings"].reward,
+        reward=given["reward"],
         watch=stage3.ParsedWatch(least_parsed=0.0, patience=9),
         method="self-instruct",
         instructions=experiment / "segment",
@@ -273,7 +293,7 @@ def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -
 def test_the_workflow_reruns_what_an_edited_scorer_scored(world: Path, tmp_path: Path) -> None:
     """Its file is an input of the rules that score, and null judges are inputs of none."""
     config = tiny_config(world)
-    config["ppo"]["reward"] = BRIEF
+    config["reward"] = BRIEF
     folder = write_experiment(tmp_path / "experiment", config)
     (folder / "my_reward.py").write_text("raise SystemExit('imported to plan')")
     done = snakemake("-n", "--cores", 1, "--resources", "gpu=1", "--directory", folder)

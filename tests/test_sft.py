@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import sft as script
-from fine_tuning import DEMO, FIXED, LORA, PAPER, WATCH, asked, instance, segment, settings
+from fine_tuning import COMPUTE, DEMO, FIXED, LORA, PAPER, asked, instance, segment, settings
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.files.rows import write_records
@@ -32,7 +31,7 @@ from refine_af.sft.examples import (
     within,
     without_label,
 )
-from tiny import ROOT
+from tiny import ROOT, demo_config
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -224,7 +223,7 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         script.main(
             settings=settings(),
-            watch=WATCH,
+            compute=COMPUTE,
             size=4,
             encodings=DEMO,
             backbone=tmp_path,
@@ -289,7 +288,7 @@ def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations
     assert tokenizer.decode(made.input_ids[:given]) == (
         "<s>Instruction: Sort the list.\nInput: 3, 1\nAnswer:"
     )
-    section = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())["superni"]
+    section = demo_config()["superni"]
     question = EvaluationInstance("1", "a", "words", "Sort the list.", "3, 1", ["1, 3"])
     prompt = read_prompt(ROOT / "demo" / "prompts" / "superni.txt", {"definition", "input"})
     (task,) = task_prompts([question], prompt, Superni.model_validate(section), tokenizer)
@@ -333,7 +332,7 @@ def test_the_command_line_twice_gives_the_same_bytes(
     def trained(adapter: Path) -> subprocess.CompletedProcess[str]:
         return run_script(
             "sft",
-            *("--settings", chosen.model_dump_json(), "--watch", WATCH.model_dump_json()),
+            *("--settings", chosen.model_dump_json(), "--compute", COMPUTE.model_dump_json()),
             *("--size", 18, "--encodings", PAPER, "--backbone", tiny_llama),
             *("--instances", *folders, "--overlap"),
             *("--progress", adapter.parent / "progress", "--adapter", adapter),

@@ -173,8 +173,8 @@ def test_what_is_done_is_not_done_again(
 
 def test_what_is_watched_decides_no_result(given: Given, whole: Whole, tmp_path: Path) -> None:
     changes = {"checkpoint_every": 100, "gradient_checkpointing": True}
-    other = given["watch"].model_copy(update=changes)
-    stage.main(**below(tmp_path, given) | {"watch": other})
+    other = given["compute"].model_copy(update=changes)
+    stage.main(**below(tmp_path, given) | {"compute": other})
     assert checkpoints(tmp_path) == ["step_000006"]
     assert contents(tmp_path / "adapter") == contents(whole["none"][0] / "adapter")
 
@@ -190,8 +190,8 @@ def test_memory_that_runs_out_halves_the_micro_batch(
     curves = {}
     for name, micro_batch in (("small", 1), ("short", 4)):
         (tmp_path / name).mkdir()
-        watch = given["watch"].model_copy(update={"micro_batch": micro_batch})
-        asked_for = below(tmp_path / name, given) | {"settings": plain, "watch": watch}
+        compute = given["compute"].model_copy(update={"micro_batch": micro_batch})
+        asked_for = below(tmp_path / name, given) | {"settings": plain, "compute": compute}
         with monkeypatch.context() as patched:
             if name == "short":
                 patched.setattr(Trainer, "training_step", without_memory(rows=1, update=3))

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tiny import ROOT, tiny_config, write_experiment
+from tiny import ROOT, demo_config, tiny_config, write_experiment
 from workflow import snakemake
 
 PROFILE = ("--workflow-profile", "profiles/slurm")
@@ -22,7 +21,7 @@ MISSING = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not s
 
 
 def test_rules_with_a_gpu_go_to_one_partition_and_the_others_to_another(tmp_path: Path) -> None:
-    demo = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
+    demo = demo_config()
     done = snakemake("-n", *PROFILE, "--directory", write_experiment(tmp_path, demo))
     assert done.returncode == 0, done.stdout
     shown = re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)", done.stdout, re.M)

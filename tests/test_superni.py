@@ -24,9 +24,9 @@ from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
 from refine_af.models.backbones import encode, load_tokenizer
 from refine_af.prompts.templates import prompt_of, read_prompt
-from refine_af.records.cells import method_and_size
+from refine_af.records.cells import COPIES, method_and_size
 from refine_af.records.evaluation import EvaluationInstance, Prediction
-from refine_af.settings.superni import COPIES, Superni
+from refine_af.settings.superni import Superni
 from refine_af.superni.tasks import in_order, part_of, task_instances, task_names
 from refine_af.superni.zero_shot import (
     TaskPrompts,

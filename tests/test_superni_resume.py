@@ -48,7 +48,7 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(world: Path, instances: Path, out: Path, parts: range, **changes: Any) -> dict[str, Any]:
     """The tasks of three parts: a and d, b and e, c; at most five prompts a round."""
-    settings = {"requests": 5, "max_new_tokens": 10} | changes
+    settings = {"prompts_per_round": 5, "max_new_tokens": 10} | changes
     given = asking(out, world / "llama", parts, of=PARTS, **settings)
     return given | {"instances": instances}
 
@@ -133,10 +133,10 @@ def test_only_missing_replies_are_asked_for(
         )
         superni_replies.replies(**given)
         assert parts_in(tmp_path) == parts_in(root)
-        # The other cells' prompts decide no reply of this one.
+        # What other cells are asked decides no reply of this one.
         settings = given["settings"]
         other = {"few-shot": settings.baselines["base"]} | settings.baselines
-        changed = settings.model_copy(update={"baselines": other, "prompt": "other.txt"})
+        changed = settings.model_copy(update={"baselines": other})
         superni_replies.replies(**given | {"settings": changed})
         shutil.copytree(root / "kept", tmp_path / "other")
         longer = {"settings": settings.model_copy(update={"max_new_tokens": 11})}

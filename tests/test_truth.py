@@ -7,13 +7,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import yaml
-
 from refine_af.demo.corpus import draw_task
 from refine_af.demo.families import FAMILIES
 from refine_af.demo.truth import Evaluated, FamilyReader, is_junk, is_true, truth
 
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "demo/config.yaml").read_text())
+CONFIG = demo_config()
 
 
 def test_families_are_recognised_from_instructions() -> None:

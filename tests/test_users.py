@@ -30,7 +30,7 @@ ENCODINGS = ROOT / "resources" / "prompts" / "users.json"
 def settings(**changes: object) -> Users:
     section = yaml.safe_load((ROOT / "config.yaml").read_text())["users"]
     return Users.model_validate(
-        section | {"quantization": "none", "requests": 2, "max_new_tokens": 8} | changes
+        section | {"quantization": "none", "prompts_per_round": 2, "max_new_tokens": 8} | changes
     )
 
 

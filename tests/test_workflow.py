@@ -323,7 +323,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "an edited prompt": (edit_text("demo/prompts/instructions.txt"), POOLED),
     "section instructions": (
-        edit_config(lambda c: c["instructions"].update(requests=9)),
+        edit_config(lambda c: c["instructions"].update(prompts_per_round=9)),
         POOLED,
     ),
     "the floor of the yield": (
@@ -337,7 +337,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {"ppo": 1} | REFINED | {"exports": 2},  # whose cards tell the settings
     ),
     "the weights of the reward": (
-        edit_config(lambda c: c["ppo"]["reward"]["weights"].update(constant=0.5)),
+        edit_config(lambda c: c["reward"]["weights"].update(constant=0.5)),
         {"ppo": 1, "instances_replies_0": 2} | SCORED,
     ),
     "the floor of stage 3": (
@@ -394,6 +394,10 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "section report": (edit_config(lambda c: c["report"].update(span=10)), {"report": 1}),
     "hardware": (edit_config(lambda c: c["compute"]["ppo"].update(mem_mb=3000)), {}),
+    "how often progress is kept": (
+        edit_config(lambda c: [c["compute"][s].update(checkpoint_every=1) for s in ("ppo", "sft")]),
+        {},
+    ),
     "the order of keys": (
         edit_config(lambda c: c.update(sft=dict(reversed(list(c.pop("sft").items()))))),
         {},
@@ -485,7 +489,7 @@ def test_more_jobs_write_the_same_instances(finished: Run, tmp_path: Path) -> No
 def test_a_killed_run_goes_on(world: Path, clone: Path, tmp_path: Path) -> None:
     """kill -9 of Snakemake and its job; the next run asks only for the replies that are missing."""
     config = tiny_config(world)
-    config["instructions"] |= {"segment": 150, "requests": 2}
+    config["instructions"] |= {"segment_size": 150, "prompts_per_round": 2}
     config["sizes"] = [150]
     folder = write_experiment(tmp_path / "experiment", config)
     pool = "results/instructions_tiny.jsonl"

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from refine_af.workflow.configuration import read_configuration
+
 ROOT = Path(__file__).resolve().parents[1]
 
 WORDS = ["sort", "count", "name", "copy", "turn", "list", "word", "line", "number", "color"]
@@ -205,9 +207,14 @@ def make_prompt(path: Path) -> None:
     path.write_text("Do\nSort.\nOutput: River stone.\n\nDo\n{instruction}\n")
 
 
+def demo_config() -> dict[str, Any]:
+    """The demo's configuration, with what it takes from the paper's."""
+    return read_configuration(ROOT / "demo" / "config.yaml").values
+
+
 def tiny_config(world: Path) -> dict[str, Any]:
     """The demo's configuration cut down to a grid of seconds, on the models and data in `world`."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "demo" / "config.yaml").read_text())
+    config: dict[str, Any] = demo_config()
     config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
     config["sizes"] = [4, 8]
     config["data"] = {
@@ -219,16 +226,16 @@ def tiny_config(world: Path) -> dict[str, Any]:
     for stage in ("ppo", "instances"):
         config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do"]}
     config["demo"] = None
-    config["instructions"] |= {"segment": 4, "requests": 8}
+    config["instructions"] |= {"segment_size": 4, "prompts_per_round": 8}
     config["watch"]["instructions"]["least_yield"] = 0.0
     config["instructions"]["novelty"]["threshold"] = "1.0"
     config["ppo"] |= {"steps": 1, "rollouts": 4, "batch_size": 4, "epochs": 1}
     config["ppo"] |= {"evaluation_prompts": 4, "samples_every": 1}
-    config["ppo"]["reward"] |= {
+    config["reward"] |= {
         "model": str(world / "reward_model"),
         "evaluator": str(world / "evaluator"),
     }
-    config["instances"]["requests"] = 2
+    config["instances"]["prompts_per_round"] = 2
     config["watch"]["instances"]["least_parsed"] = 0.0
     config["sft"]["epochs"] = 1
     config["superni"] |= {"instances_per_task": 2, "max_new_tokens": 4}

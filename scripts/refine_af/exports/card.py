@@ -11,7 +11,8 @@ from huggingface_hub import DatasetCardData
 
 from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
-from refine_af.settings.reward import JUDGES, Reward
+from refine_af.rewards.equation_1 import JUDGES, judges_of
+from refine_af.settings.reward import Reward
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 WHY = {
@@ -68,7 +69,7 @@ def card_of(
         f"## Counts\n\n{_yields(counts, instances)}",
         f"## Why pairs were refused\n\n{_refusals(counts)}",
         f"## Words\n\n{_lengths(instances)}",
-        f"## Rewards\n\n{_rewards(instances, origin.ppo.reward)}",
+        f"## Rewards\n\n{_rewards(instances, origin.reward)}",
         f"## Columns\n\n{FIELDS}",
         f"## Characters\n\n{_characters(mended)}",
         f"## How it came about\n\n{_origin(origin, method, instances)}",
@@ -142,7 +143,7 @@ def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
 
 
 def _scorer(reward: Reward) -> str:
-    given = ", ".join(f"{key} {_code(name)}" for key, name in reward.judges.items())
+    given = ", ".join(f"{key} {_code(name)}" for key, name in judges_of(reward).items())
     said = f"The components are given by {_code(reward.scorer)}{f': {given}' if given else ''}."
     if reward.scorer == JUDGES:
         said += " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1."
@@ -159,8 +160,8 @@ def _characters(mended: int) -> str:
 
 def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> str:
     whole = origin.model_dump(mode="json")
-    stages = {"instructions": whole["instructions"], "instances": whole["instances"]}
-    stages["ppo"] = whole["ppo"] if method == "refine-af" else {"reward": whole["ppo"]["reward"]}
+    told = ["instructions", "instances", "reward", *(["ppo"] if method == "refine-af" else [])]
+    stages = {section: whole[section] for section in told}
     text = json.dumps(stages, indent=2, ensure_ascii=True)
     fence = "`" * max(3, _longest_run(text) + 1)
     rows = [

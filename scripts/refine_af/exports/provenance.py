@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.fields import Name, Section, Text
 from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.ppo import Ppo
+from refine_af.settings.reward import Reward
 
 
 class Provenance(Section):
@@ -21,21 +23,21 @@ class Provenance(Section):
     prompt: Text
     instructions: Instructions
     ppo: Ppo
+    reward: Reward
     instances: Instances
 
 
 def provenance(experiment: Experiment, model: str) -> Provenance:
     """What the data sets of one of the models come from."""
-    reward = experiment.ppo.reward
-    judges = {key: _public(name) for key, name in reward.judges.items()}
-    scored = experiment.ppo.model_copy(update={"reward": reward.model_copy(update=judges)})
+    judges = {key: _public(name) for key, name in judges_of(experiment.reward).items()}
     return Provenance(
         model=model,
         checkpoint=_public(experiment.models[model].checkpoint),
         seeds=_public(experiment.data.seeds),
         prompt=_public(experiment.prompts.instances),
         instructions=experiment.instructions,
-        ppo=scored,
+        ppo=experiment.ppo,
+        reward=experiment.reward.model_copy(update=judges),
         instances=experiment.instances,
     )
 

@@ -63,13 +63,13 @@ def bootstrap(
     carry: Carry,
     log: RoundLog,
 ) -> Segment:
-    """The pool's next segment: the `settings.segment` instructions that follow `earlier`.
+    """The pool's next segment: the `settings.segment_size` instructions that follow `earlier`.
 
     Where segments end changes nothing in the pool: rounds are numbered through, and what one
     yields past an end is carried over. Raises InputError where the last rounds yield too little.
     """
     pool = Pool(settings, seeds, [*earlier, *carry.surplus])
-    start, end = len(earlier), len(earlier) + settings.segment
+    start, end = len(earlier), len(earlier) + settings.segment_size
     number, rounds, rejected = carry.next_round, list[Round](), list[RejectedInstruction]()
     while len(pool.machine) < end:
         made, refused = bootstrap_round(settings, pool, number, prompt, log)
@@ -87,7 +87,7 @@ def bootstrap_round(
     settings: Instructions, pool: Pool, number: int, prompt: Prompt, log: RoundLog
 ) -> tuple[Round, list[RejectedInstruction]]:
     """One round: all prompts from the pool as it stands, then all items in order into it."""
-    requests = [pool.request(number, place) for place in range(settings.requests)]
+    requests = [pool.request(number, place) for place in range(settings.prompts_per_round)]
     # An editor ends a file with a newline; the model is to continue the last line.
     tails = [prompt.tail(tasks=request.tasks(settings.numbering)).rstrip() for request in requests]
     seeds = [
@@ -111,7 +111,7 @@ def bootstrap_round(
                 rejected.append(similar)
     made = Round(
         number=number,
-        requested=settings.requests,
+        requested=settings.prompts_per_round,
         accepted=len(pool.machine) - before,
         reasons=Counter(row.reason for row in rejected),
         tokens=sum(reply.tokens for reply in replies),

@@ -10,7 +10,7 @@ from pathlib import Path
 from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
 from refine_af.metrics.novelty import NoveltyPool
-from refine_af.prompts.task_lists import task_list
+from refine_af.prompts.task_lists import demonstrations, task_list
 from refine_af.randomness import derived_seed
 from refine_af.records.human_tasks import Seed
 from refine_af.records.instructions import Instruction, RejectedInstruction
@@ -54,7 +54,7 @@ class Pool:
         made = min(self._settings.machine_demonstrations, len(self.machine))
         rows: list[Seed | Instruction] = [
             *drawn.sample(self.machine, made),
-            *drawn.sample(self._seeds, self._settings.demonstrations - made),
+            *drawn.sample(self._seeds, demonstrations(self._settings) - made),
         ]
         drawn.shuffle(rows)
         return Request(round_number, number, rows)

@@ -38,7 +38,7 @@ def overlaps(
 
     Words are rouge_score's without stemmer. An instance overlaps that shares an n-gram, or whose
     instruction or input has a ROUGE-L F1 of at least the bound with one of the evaluation's. A
-    text of fewer words than `bounds.words` is not compared so, on neither side.
+    text of fewer words than `bounds.min_words` is not compared so, on neither side.
     """
     shared = shared_ngrams(
         [(row.instruction, row.input) for row in instances],
@@ -119,7 +119,7 @@ class _Texts:
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
     """Whether a text is long enough for ROUGE-L to say something of it."""
-    return len(rouge_tokens(text)) >= bounds.words
+    return len(rouge_tokens(text)) >= bounds.min_words
 
 
 def _holders(texts: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -173,17 +173,17 @@ def _rules(course: _Course, settings: Alarms) -> Iterator[_Rule]:
 
 def _disagreements(course: _Course, settings: Alarms) -> Iterator[_Rule]:
     """The reward rises while a component falls, or with one component alone."""
-    rises = {name: course.rise(name, settings.errors) for name in course.components}
-    rewarded = course.rise("reward", settings.errors) > settings.effect
+    rises = {name: course.rise(name, settings.min_standard_errors) for name in course.components}
+    rewarded = course.rise("reward", settings.min_standard_errors) > settings.effect_size
     for name, rise in rises.items():
-        fell = rewarded & (rise < -settings.effect)
-        yield _Rule(f"{name} falls", rise, -settings.effect, fell, f"{name} {FELL}")
+        fell = rewarded & (rise < -settings.effect_size)
+        yield _Rule(f"{name} falls", rise, -settings.effect_size, fell, f"{name} {FELL}")
     if len(rises) > 1:
         sure = np.max(np.stack(list(rises.values())), axis=0)
         # What may be noise is a rise here: it may be one of a component with the others.
         second = np.sort([course.rise(name, 0) for name in rises], axis=0)[-2]
-        alone = rewarded & (sure > settings.effect) & (second < settings.flat)
-        yield _Rule("one component", second, settings.flat, alone, ALONE)
+        alone = rewarded & (sure > settings.effect_size) & (second < settings.flat_effect_size)
+        yield _Rule("one component", second, settings.flat_effect_size, alone, ALONE)
 
 
 SINCE = "(means of {window} steps, the last against the first)"

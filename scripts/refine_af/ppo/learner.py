@@ -113,7 +113,7 @@ class Learner:
             raise InputError(
                 f"out of memory with one response at a time: {first_line(error)}; a lower "
                 f"ppo.sampling.max_new_tokens than {self._settings.sampling.max_new_tokens}, a "
-                "shorter prompt, or watch.ppo.gradient_checkpointing: true, needs less"
+                "shorter prompt, or compute.ppo.gradient_checkpointing: true, needs less"
             ) from None
         half = self.micro_batch // 2
         print(

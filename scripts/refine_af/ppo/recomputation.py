@@ -23,7 +23,7 @@ def recompute_layers(trunk: Any) -> None:
     layers = getattr(trunk, "layers", None)
     if not isinstance(layers, torch.nn.ModuleList):
         kind = type(trunk).__name__
-        raise InputError(f"watch.ppo.gradient_checkpointing: {kind} has no list of layers")
+        raise InputError(f"compute.ppo.gradient_checkpointing: {kind} has no list of layers")
     for index, layer in enumerate(layers):
         layer.forward = _recomputed(layer.forward, index)
 

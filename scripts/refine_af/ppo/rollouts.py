@@ -17,7 +17,8 @@ from refine_af.prompts.completions import Pair, parse_completion, refusal
 from refine_af.prompts.templates import Prompt
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instructions import Instruction
-from refine_af.rewards.scorer import Triplet, composite
+from refine_af.rewards.equation_1 import composite
+from refine_af.rewards.scorer import Triplet
 from refine_af.rewards.scorers import Judge
 from refine_af.settings.reward import Weights
 from refine_af.settings.sampling import Sampling

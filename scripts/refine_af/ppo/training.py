@@ -19,6 +19,7 @@ from refine_af.ppo.policy import Policy, Row
 from refine_af.ppo.rollouts import Environment, Rollout
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.equation_1 import weighed
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Weights
 
@@ -67,7 +68,7 @@ class Trainer:
     def step(self, instructions: Sequence[Instruction]) -> Step:
         """Draw rollouts, judge them, and improve the policy on them."""
         number, settings, stopwatch = self.done + 1, self.settings, Stopwatch()
-        weights = settings.reward.weights
+        weights = self._environment.weights
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
             step_instructions(instructions, number, settings),
@@ -173,7 +174,7 @@ def step_instructions(
 
 def metric_columns(weights: Weights) -> list[str]:
     """The columns of metrics.csv, of which the components' are named as they are weighed."""
-    scores = ("reward", *weights.components)
+    scores = ("reward", *weighed(weights))
     return ["step", *(f"{score}_{kind}" for score in scores for kind in ("mean", "sd")), *FIGURES]
 
 
@@ -185,7 +186,7 @@ def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, An
     """
     columns: dict[str, list[float]] = {"reward": [rollout.reward for rollout in rollouts]}
     parsed = [rollout.components for rollout in rollouts if rollout.components]
-    for name in weights.components:
+    for name in weighed(weights):
         columns[name] = [components[name] for components in parsed]
     figures: dict[str, Any] = {}
     for name, column in columns.items():

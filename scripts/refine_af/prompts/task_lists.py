@@ -30,6 +30,11 @@ ITEM_REASONS = (
 )
 
 
+def demonstrations(settings: Instructions) -> int:
+    """How many tasks a prompt shows before it asks for more."""
+    return settings.human_demonstrations + settings.machine_demonstrations
+
+
 def task_list(instructions: Sequence[str], numbering: str) -> str:
     """The demonstrations as a numbered list that the model is to continue (appendix IX-C)."""
     texts = [" ".join(text.split()).rstrip(":") for text in instructions]
@@ -61,7 +66,7 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
     if settings.filter.capitalize:
         lines = [line.capitalize() for line in lines]
     found = [(line, place < whole) for place, line in enumerate(lines)]
-    return found[: settings.last_item - settings.demonstrations]
+    return found[: settings.last_item - demonstrations(settings)]
 
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import SURROGATE
 from refine_af.files.rows import as_records, each_once, read_records, read_rows
-from refine_af.settings.instructions import Instructions
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ def read_seeds(path: Path) -> list[Seed]:
     return seeds
 
 
-def checked_seeds(seeds: Sequence[Seed], settings: Instructions, source: Path) -> Sequence[Seed]:
+def checked_seeds(seeds: Sequence[Seed], demonstrations: int, source: Path) -> Sequence[Seed]:
     """The seeds. InputError where a prompt asks for more demonstrations than there are."""
-    if len(seeds) < settings.demonstrations:
+    if len(seeds) < demonstrations:
         raise InputError(
             f"{source}: {len(seeds)} seed tasks; instructions.human_demonstrations and "
-            f"machine_demonstrations ask for {settings.demonstrations} in the first prompts"
+            f"machine_demonstrations ask for {demonstrations} in the first prompts"
         )
     return seeds
 

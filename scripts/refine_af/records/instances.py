@@ -19,7 +19,7 @@ class Instance:
     """An (instruction, input, output) triplet; `instruction_id` names its line of the pool.
 
     `adapter_sha256` is that of the weights of the adapter that wrote it, "" for the backbone by
-    itself; `reward` is Eq. 1 of the components, which the scorer of `ppo.reward` names.
+    itself; `reward` is Eq. 1 of the components, which the scorer of `reward` names.
     """
 
     id: str

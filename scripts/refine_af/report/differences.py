@@ -150,7 +150,7 @@ def _compared(run: ModelRun, size: str, settings: Report) -> Compared:
         wins=wins(
             differences,
             tasks,
-            categories if settings.keys == "paper" else None,
+            categories if settings.count_wins_over == "paper" else None,
             confidence=settings.confidence,
             resamples=settings.resamples,
             seed=seeds[1],

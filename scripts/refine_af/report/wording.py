@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from refine_af.records.cells import COPIES
 from refine_af.report.differences import Change
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.summaries import cell_means, largest_cells, sizes
 from refine_af.settings.report import Report
-from refine_af.settings.superni import COPIES
 
 CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
 

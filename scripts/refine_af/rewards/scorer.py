@@ -1,8 +1,8 @@
-"""Scores of (instruction, input, output) triplets by a reward model and an evaluator, and Eq. 1."""
+"""Scores of (instruction, input, output) triplets by a reward model and an evaluator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import torch
 
 from refine_af.errors import InputError
 from refine_af.models.backbones import device, encode, load_tokenizer
+from refine_af.rewards.equation_1 import COMPONENTS
 from refine_af.rewards.judges import RewardModel as RewardModel
 from refine_af.rewards.judges import evaluator_logits, load_evaluator
-from refine_af.settings.reward import COMPONENTS as COMPONENTS
-from refine_af.settings.reward import Reward, Weights
+from refine_af.settings.reward import Reward
 
 MARKERS = ("<|prompter|>", "<|assistant|>", "<|endoftext|>")
 TOKENS_A_BATCH = 8192
@@ -72,15 +72,6 @@ def evaluator_ids(tokenizer: Any, triplet: Triplet, max_length: int) -> dict[str
         name: [*_ids(tokenizer, pieces)[: max_length - 1], tokenizer.eos_token_id]
         for name, pieces in _evaluator_pieces(triplet).items()
     }
-
-
-def composite(components: Mapping[str, float] | None, weights: Weights) -> float:
-    """The reward of Eq. 1: weighted components plus a constant; None, unparseable, has its own."""
-    if components is None:
-        return weights.unparseable
-    weighed = weights.components
-    terms = (weighed[name] * score for name, score in components.items())
-    return float(sum(terms) + weights.constant)
 
 
 class Scorer:

@@ -1,6 +1,6 @@
-"""The scorer that `ppo.reward.scorer` names: imported, made once, and held to its word.
+"""The scorer that `reward.scorer` names: imported, made once, and held to its word.
 
-A dotted path names what makes a scorer, a class or a function: it is called with `ppo.reward` and
+A dotted path names what makes a scorer, a class or a function: it is called with `reward` and
 the folders of the model and the evaluator, None where config.yaml has null. The scorer is called
 with a sequence of triplets, whose `instruction`, `input` and `output` are text, and gives for each,
 in order, a mapping from its components' names to finite numbers, of 1e12 at most.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from refine_af.errors import InputError, shown
+from refine_af.rewards.equation_1 import check_components, check_judges
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.rewards.scorer import Triplet
 from refine_af.settings.reward import Reward
@@ -33,7 +34,8 @@ def load_scorer(reward: Reward, model: Path | None, evaluator: Path | None) -> J
 
     What its own code raises is its author's to see, and passes as it is.
     """
-    name = f"ppo.reward.scorer {reward.scorer}"
+    check_judges(reward)
+    name = f"reward.scorer {reward.scorer}"
     make = _imported(reward.scorer, name)
     try:
         inspect.signature(make).bind(reward, model, evaluator)
@@ -80,10 +82,7 @@ def _imported(dotted: str, name: str) -> Callable[..., Any]:
 def _checked(row: object, triplet: Triplet, reward: Reward, name: str) -> Scores:
     if not isinstance(row, Mapping):
         raise InputError(f"{name}: gives {shown(row)} for {shown(triplet)}, no named components")
-    try:
-        reward.check_components([str(key) for key in row])
-    except ValueError as error:
-        raise InputError(f"ppo.reward.{error}") from None
+    check_components(reward, [str(key) for key in row])
     for key, score in row.items():
         if not is_score(score):
             raise InputError(

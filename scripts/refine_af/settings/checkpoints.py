@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from refine_af.settings.fields import Section, Text
 
@@ -12,7 +12,10 @@ HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})"
 
 
 class Model(Section):
-    checkpoint: Text
+    checkpoint: Text = Field(
+        description="The backbone: a local folder, or organisation/name@commit on the hub "
+        "(paper III-A)."
+    )
 
     @field_validator("checkpoint")
     @classmethod

@@ -12,30 +12,62 @@ MOST_SHARDS = 8  # jobs that may share the work of one
 
 
 class Machine(Section):
-    """What one job of a stage asks of the machine: CPU threads, memory in MB, minutes."""
+    """What one job of a stage asks of the machine."""
 
-    threads: Count
-    mem_mb: Count
-    runtime: Count
+    threads: Count = Field(description="CPU threads of a job (ours).")
+    mem_mb: Count = Field(description="Memory of a job, in MB (ours).")
+    runtime: Count = Field(description="Time limit of a job, in minutes (ours).")
 
 
 class Shared(Machine):
-    """The same of each of the `shards` jobs that take a part of the work of one."""
+    """The same of each of several jobs that take a part of the work of one."""
 
-    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)]
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)] = Field(
+        description="Jobs that share the work: the replies of a segment, or a cell's tasks (ours)."
+    )
 
 
-class SeveralGpus(Machine):
-    """The same of a job that may train on more than one GPU."""
+class PpoMachine(Machine):
+    """The same of PPO's job, and how it trades memory and disk for time."""
 
-    gpus: Annotated[int, Field(ge=1, le=64)]
+    checkpoint_every: Count = Field(
+        description="Steps between checkpoints; a job that is killed does at most these again "
+        "(ours)."
+    )
+    gradient_checkpointing: bool = Field(
+        description="Whether layers are computed again in the backward pass: less memory, more "
+        "time, the same bytes (ours)."
+    )
+
+
+class SftMachine(Machine):
+    """The same of a job that may train on more than one GPU, and of its memory."""
+
+    gpus: Annotated[int, Field(ge=1, le=64)] = Field(
+        description="GPUs that share the batch of every update (ours)."
+    )
+    checkpoint_every: Count = Field(
+        description="Updates between checkpoints; a job that is killed does at most these again "
+        "(ours)."
+    )
+    micro_batch: Count = Field(
+        description="Rows at once on a GPU, of an update's batch_size × "
+        "gradient_accumulation_steps; memory that runs out halves it, and another number makes "
+        "the same updates but not the same bytes (ours)."
+    )
+    gradient_checkpointing: bool = Field(
+        description="Whether layers are computed again in the backward pass: less memory, more "
+        "time (ours)."
+    )
 
 
 class Compute(Section):
-    demo: Machine
-    instructions: Machine
-    ppo: Machine
-    instances: Shared
-    sft: SeveralGpus
-    superni: Shared
-    users: Machine
+    demo: Machine = Field(description="Of a job that trains a model of the embedded demo (ours).")
+    instructions: Machine = Field(description="Of a job of stage 1 (ours).")
+    ppo: PpoMachine = Field(description="Of the job of stage 2 (ours).")
+    instances: Shared = Field(description="Of a job of stage 3 (ours).")
+    sft: SftMachine = Field(description="Of a job that fine-tunes (ours).")
+    superni: Shared = Field(description="Of a job that answers Super-NI's tasks (ours).")
+    users: Machine = Field(
+        description="Of a job that answers the user-oriented instructions (ours)."
+    )

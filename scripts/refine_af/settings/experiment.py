@@ -15,48 +15,76 @@ from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ppo import Ppo
+from refine_af.settings.prompts import Prompts
 from refine_af.settings.ratings import Ratings
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Reward
 from refine_af.settings.servers import Server
 from refine_af.settings.sft import Sft
 from refine_af.settings.superni import Superni
 from refine_af.settings.users import Users
 from refine_af.settings.watch import Watch
 
+MOST_SEGMENTS = 1000  # each names all before it: planning more takes minutes
+
 
 class Data(Section):
-    seeds: Text
-    user_instructions: Text
-    superni: Text
-
-
-class Prompts(Section):
-    instructions: Text
-    instances: Text
-    sft: Text
-    users: Text
+    seeds: Text = Field(
+        description="JSON lines with the human-written seed tasks (paper III-A: the 175 of SI)."
+    )
+    user_instructions: Text = Field(
+        description="JSON lines with the user-oriented instructions (paper IX-E: the 252 of SI)."
+    )
+    superni: Text = Field(description="Folder with Super-NI's test tasks (paper III-B: 119).")
 
 
 class Experiment(Section):
-    models: Annotated[dict[Name, Model], Field(min_length=1)]
-    sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False), Distinct]
-    methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False), Distinct]
-    data: Data
-    prompts: Prompts
-    fetch: Fetch | None
-    instructions: Instructions
-    ppo: Ppo
-    instances: Instances
-    sft: Sft
-    superni: Superni
-    users: Users
-    overlap: OverlapBounds
-    ratings: Ratings
-    report: Report
-    watch: Watch
-    servers: dict[Name, Server]
-    demo: Demo | None
-    compute: Compute
+    models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
+        description="The backbones by name (paper III-A)."
+    )
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False), Distinct] = Field(
+        description="Numbers of instructions to fine-tune on, nested prefixes of one pool "
+        "(paper table II)."
+    )
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False), Distinct] = Field(
+        description="Who writes the instances: the untouched backbone, or the one that PPO "
+        "trained (paper III-A)."
+    )
+    data: Data = Field(description="The data that the stages read (paper III).")
+    prompts: Prompts = Field(description="The prompt files (paper IX-C, IX-D; SI; T-k).")
+    fetch: Fetch | None = Field(
+        description="What is fetched, from where, with which digests; null where nothing is (ours)."
+    )
+    instructions: Instructions = Field(
+        description="Stage 1, the pool of instructions (paper II-B)."
+    )
+    ppo: Ppo = Field(description="Stage 2, PPO of the instance generator (paper II-C).")
+    reward: Reward = Field(
+        description="How instances are scored, in stages 2 and 3 (paper table I, Eq. 1)."
+    )
+    instances: Instances = Field(
+        description="Stage 3, input and output for every instruction (paper II-D)."
+    )
+    sft: Sft = Field(description="Fine-tuning (paper III-A).")
+    superni: Superni = Field(description="The evaluation on Super-NI (paper III-B).")
+    users: Users = Field(description="The answers to the user-oriented instructions (paper IX-E).")
+    overlap: OverlapBounds = Field(
+        description="What instances share with the evaluation sets (ours)."
+    )
+    ratings: Ratings = Field(
+        description="Ratings by people, blind, on a page for each model (paper figure 6, table IV)."
+    )
+    report: Report = Field(description="The report on the run (paper III).")
+    watch: Watch = Field(
+        description="What a stage minds on its way; a change reruns nothing (ours)."
+    )
+    servers: dict[Name, Server] = Field(
+        description="By model, the servers of stage 1 where its engine is server (ours)."
+    )
+    demo: Demo | None = Field(description="The embedded demo's tiny models, or null (ours).")
+    compute: Compute = Field(
+        description="What a job of each stage asks of the machine; a change reruns nothing (ours)."
+    )
 
     @model_validator(mode="after")
     def has_a_server_for_each_model(self) -> Experiment:
@@ -71,15 +99,16 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
-        if self.segments > 1000:  # each names all before it: planning takes minutes
+        if max(self.sizes) > MOST_SEGMENTS * self.instructions.segment_size:
             raise ValueError(
-                f"sizes: {max(self.sizes)} needs {self.segments} segments of "
-                f"{self.instructions.segment} (instructions.segment), more than 1,000"
+                f"sizes: {max(self.sizes)} needs more than {MOST_SEGMENTS:,} segments of "
+                f"{self.instructions.segment_size} (instructions.segment_size)"
             )
-        if self.ppo.rollouts > self.instructions.segment:
+        if self.ppo.rollouts > self.instructions.segment_size:
             raise ValueError(
-                f"ppo.rollouts {self.ppo.rollouts} exceeds the {self.instructions.segment} "
-                "instructions of the pool's first segment (instructions.segment), which PPO reads"
+                f"ppo.rollouts {self.ppo.rollouts} exceeds the {self.instructions.segment_size} "
+                "instructions of the pool's first segment (instructions.segment_size), which PPO "
+                "reads"
             )
         return self
 
@@ -94,19 +123,9 @@ class Experiment(Section):
         return self
 
     @model_validator(mode="after")
-    def rates_what_is_made(self) -> Experiment:
-        self.ratings.check(models=self.models, methods=self.methods, sizes=[*self.sizes])
+    def prompts_baselines_that_there_are(self) -> Experiment:
+        if unknown := self.prompts.baselines.keys() - self.superni.baselines.keys():
+            raise ValueError(
+                f"prompts.baselines: {sorted(unknown)[0]!r} is none of superni.baselines"
+            )
         return self
-
-    @property
-    def segments(self) -> int:
-        """How many segments of the pool the largest size needs."""
-        return self.segments_of(max(self.sizes))
-
-    @property
-    def instance_rounds(self) -> int:
-        """In how many rounds stage 3 asks for the replies of a segment."""
-        return -(-self.instructions.segment // self.instances.requests)
-
-    def segments_of(self, size: int) -> int:
-        return -(-size // self.instructions.segment)

@@ -10,20 +10,47 @@ from refine_af.settings.fields import Count, Digest, Positive, Section, Text, Te
 
 
 class RemoteFile(Section):
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")]
-    sha256: Digest
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")] = Field(
+        description="Where the file stands, at a pinned commit (SI)."
+    )
+    sha256: Digest = Field(description="SHA-256 of the file as it must be, in hex digits (ours).")
 
 
 class Fetch(Section):
-    mirror: Text | None
-    seed_tasks: RemoteFile
-    user_oriented_instructions: RemoteFile
-    instance_prompt: RemoteFile
-    instance_prompt_constant: Annotated[str, StringConstraints(pattern=r"^\w+$")]
-    instance_prompt_sha256: Digest
-    superni_task_url: Annotated[str, StringConstraints(pattern=r"^https?://.*\{task\}")]
-    superni_digests: Text
-    superni_tasks: Annotated[Texts, Field(min_length=1)] | None
-    weights_sha256: dict[Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")], Digest]
-    timeout_s: Positive
-    attempts: Count
+    mirror: Text | None = Field(
+        description="A folder that already holds the files, for machines without a network, or "
+        "null; nothing is downloaded then (ours)."
+    )
+    seed_tasks: RemoteFile = Field(description="The 175 seed tasks (paper III-A; SI).")
+    user_oriented_instructions: RemoteFile = Field(
+        description="The 252 user-oriented instructions (paper IX-E; SI)."
+    )
+    instance_prompt: RemoteFile = Field(
+        description="A Python module with the prompt of stage 3; the constant is read, the module "
+        "never run (paper IX-D; SI)."
+    )
+    instance_prompt_constant: Annotated[str, StringConstraints(pattern=r"^\w+$")] = Field(
+        description="The name of the constant that holds the prompt (SI)."
+    )
+    instance_prompt_sha256: Digest = Field(
+        description="SHA-256 of the constant's text, in hex digits (ours)."
+    )
+    superni_task_url: Annotated[str, StringConstraints(pattern=r"^https?://.*\{task\}")] = Field(
+        description="Where a task of Super-NI stands, with {task} for its name "
+        "(natural-instructions@55a36563)."
+    )
+    superni_digests: Text = Field(
+        description="File with ids and digests of references of the 11,810 test instances (ours)."
+    )
+    superni_tasks: Annotated[Texts, Field(min_length=1)] | None = Field(
+        description="Names of the test tasks to fetch; null fetches all 119 (paper III-B)."
+    )
+    weights_sha256: dict[Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")], Digest] = Field(
+        description="By organisation/name, SHA-256 of weights published as one .bin, in hex digits "
+        "(the hub's record at that commit)."
+    )
+    timeout_s: Positive = Field(description="Seconds that one connection or read may take (ours).")
+    attempts: Count = Field(
+        description="Attempts without a new byte before a download is given up, 0.5, 1, 2, … "
+        "seconds apart (ours)."
+    )

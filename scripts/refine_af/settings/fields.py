@@ -82,8 +82,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
 Threshold = Annotated[
     str,
-    BeforeValidator(_quoted),
     StringConstraints(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$"),
+    BeforeValidator(_quoted),
     AfterValidator(_above_zero),
 ]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

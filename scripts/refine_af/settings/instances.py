@@ -11,8 +11,17 @@ from refine_af.settings.sampling import Sampling
 
 
 class Instances(Section):
-    seed: Seed
-    requests: Count
-    per_instruction: Annotated[int, Field(ge=1, le=5)]
-    quantization: Literal["nf4", "none"]
-    sampling: Sampling
+    seed: Seed = Field(
+        description="Seed of the replies, and of which of their pairs are kept (SI)."
+    )
+    prompts_per_round: Count = Field(
+        description="Prompts of a round, written side by side (ours; SI: 5 a request)."
+    )
+    per_instruction: Annotated[int, Field(ge=1, le=5)] = Field(
+        description="Most pairs of input and output that are kept of an instruction "
+        "(paper II-D; SI: up to 5)."
+    )
+    quantization: Literal["nf4", "none"] = Field(
+        description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."
+    )
+    sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")

@@ -11,20 +11,44 @@ from refine_af.settings.sampling import Sampling
 
 
 class Novelty(Section):
-    threshold: Threshold
-    tie: Literal["reject", "accept"]
-    tokens: Literal["rouge", "unicode"]
+    threshold: Threshold = Field(
+        description="ROUGE-L with the nearest instruction of the pool from which a new one is "
+        "refused, an exact decimal in quotes (paper II-B)."
+    )
+    tie: Literal["reject", "accept"] = Field(
+        description='What becomes of an instruction exactly at the threshold (paper II-B: "below '
+        "0.7\"; SI's code: accept)."
+    )
+    tokens: Literal["rouge", "unicode"] = Field(
+        description="Words that ROUGE-L compares: those of rouge_score without a stemmer, or those "
+        "of every script (SI: rouge)."
+    )
 
 
 class InstructionFilter(Section):
-    min_words: Count
-    max_words: Count
-    keywords: Texts
-    prefixes: Texts
-    punctuation: bool
-    non_ascii: bool
-    capitalize: bool
-    truncated: Literal["drop item", "drop reply"]
+    min_words: Count = Field(
+        description="Fewest words of an instruction (SI: 3 words or fewer are dropped)."
+    )
+    max_words: Count = Field(description="Most words of an instruction (SI).")
+    keywords: Texts = Field(
+        description="Words that an instruction must not hold (SI, with Alpaca's video, audio, "
+        "music, flowchart and diagram left out)."
+    )
+    prefixes: Texts = Field(description="Beginnings that an instruction must not have (SI).")
+    punctuation: bool = Field(
+        description="Whether an instruction may begin with a punctuation mark (SI: false)."
+    )
+    non_ascii: bool = Field(
+        description="Whether an instruction may begin with a character beyond ASCII (SI: false)."
+    )
+    capitalize: bool = Field(
+        description="Whether all but the first letter is put in lower case (ours; SI: true, which "
+        "lower-cases acronyms)."
+    )
+    truncated: Literal["drop item", "drop reply"] = Field(
+        description="What is dropped of a reply that the length limit cut: its last item or all of "
+        "it (ours; SI: drop reply)."
+    )
 
     @model_validator(mode="after")
     def is_a_range(self) -> InstructionFilter:
@@ -36,22 +60,42 @@ class InstructionFilter(Section):
 
 
 class Instructions(Section):
-    seed: Seed
-    engine: Literal["transformers", "server"]
-    segment: Count
-    requests: Count
-    human_demonstrations: Count
-    machine_demonstrations: Annotated[int, Field(ge=0)]
-    numbering: Annotated[str, StringConstraints(pattern=r"^[^{}\n]*\{number\}[^{}\n]*$")]
-    last_item: Count
-    quantization: Literal["nf4", "none"]
-    sampling: Sampling
-    filter: InstructionFilter
-    novelty: Novelty
-
-    @property
-    def demonstrations(self) -> int:
-        return self.human_demonstrations + self.machine_demonstrations
+    seed: Seed = Field(description="Seed of demonstrations and sampling (SI).")
+    engine: Literal["transformers", "server"] = Field(
+        description="What completes prompts: the backbone in the job, or an endpoint under "
+        "`servers` (ours)."
+    )
+    segment_size: Count = Field(
+        description="Instructions of a segment, the piece in which the pool grows and is kept "
+        "(ours)."
+    )
+    prompts_per_round: Count = Field(
+        description="Prompts of a round, drawn from the pool as it stood when the round began "
+        "(ours; SI: 5)."
+    )
+    human_demonstrations: Count = Field(
+        description="Human-written tasks that a prompt shows (paper II-B)."
+    )
+    machine_demonstrations: Annotated[int, Field(ge=0)] = Field(
+        description="Machine-written tasks that a prompt shows; seeds fill in while there are "
+        "fewer (paper II-B; SI)."
+    )
+    numbering: Annotated[str, StringConstraints(pattern=r"^[^{}\n]*\{number\}[^{}\n]*$")] = Field(
+        description="What stands before a task of a prompt, with {number} for its number "
+        '(paper IX-C; SI: "{number}.").'
+    )
+    last_item: Count = Field(
+        description='Number of the task after which a reply ends (SI: the stop "16.").'
+    )
+    quantization: Literal["nf4", "none"] = Field(
+        description="Rounding of the backbone's weights: nf4 is 4 bits, where memory is short "
+        "(ours: as published)."
+    )
+    sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")
+    filter: InstructionFilter = Field(description="Which items of a reply are refused (SI).")
+    novelty: Novelty = Field(
+        description="How much a new instruction must differ from the pool (paper II-B)."
+    )
 
     @field_validator("numbering")
     @classmethod
@@ -62,9 +106,10 @@ class Instructions(Section):
 
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
-        if self.last_item <= self.demonstrations:
+        shown = self.human_demonstrations + self.machine_demonstrations
+        if self.last_item <= shown:
             raise ValueError(
                 f"last_item {self.last_item} leaves nothing to write after the "
-                f"{self.demonstrations} demonstrations of a prompt"
+                f"{shown} demonstrations of a prompt"
             )
         return self

@@ -10,10 +10,17 @@ from refine_af.settings.fields import Count, Real, Section, Text, Texts
 
 
 class Lora(Section):
-    r: Count
-    alpha: Count
-    dropout: Annotated[Real, Field(ge=0, lt=1)]
-    targets: Text | Texts
+    r: Count = Field(description="Rank of the adapter (ours: StackLLaMA, the paper's [19]).")
+    alpha: Count = Field(
+        description="Scale of the adapter, which is multiplied by alpha / r (ours: StackLLaMA)."
+    )
+    dropout: Annotated[Real, Field(ge=0, lt=1)] = Field(
+        description="Share of the adapter's inputs that are dropped in training; PPO asks for 0 "
+        "(ours; StackLLaMA: 0.05)."
+    )
+    targets: Text | Texts = Field(
+        description="The layers that get an adapter: names of layers, or all-linear (ours)."
+    )
 
     @field_validator("targets", mode="before")
     @classmethod

@@ -10,11 +10,15 @@ from refine_af.settings.fields import Count, Section, Threshold
 
 
 class OverlapBounds(Section):
-    """From where an instance overlaps with an evaluation set: words in a row, ROUGE-L.
+    """From where an instance overlaps with an evaluation set."""
 
-    A text of fewer than `words` words is not compared by ROUGE-L.
-    """
-
-    ngram: Annotated[int, Field(ge=1, le=1000)]
-    rouge_l: Threshold
-    words: Count
+    ngram: Annotated[int, Field(ge=1, le=1000)] = Field(
+        description="Words in a row that make an overlap (ours; Brown et al. 2020, appendix C)."
+    )
+    rouge_l: Threshold = Field(
+        description="ROUGE-L from which two texts overlap, an exact decimal in quotes (ours: as "
+        "instructions.novelty.threshold)."
+    )
+    min_words: Count = Field(
+        description="Fewest words of a text that ROUGE-L compares, on either side (ours)."
+    )

@@ -4,45 +4,78 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from refine_af.settings.fields import Count, NotNegative, Positive, Section, Seed, Share
 from refine_af.settings.lora import Lora
-from refine_af.settings.reward import Reward
 from refine_af.settings.sampling import Sampling
 
 
 class Kl(Section):
-    coefficient: NotNegative
-    adaptive: bool
-    target: Positive
-    horizon: Positive
+    coefficient: NotNegative = Field(
+        description="Weight β of the KL to the reference in the reward, of Eq. 2 (ours; TRL "
+        "init_kl_coef)."
+    )
+    adaptive: bool = Field(
+        description="Whether the coefficient follows the KL to its target (TRL adap_kl_ctrl)."
+    )
+    target: Positive = Field(
+        description="KL that an adaptive coefficient aims at, in nats a reply (TRL)."
+    )
+    horizon: Positive = Field(
+        description="Replies over which an adaptive coefficient makes up its error (TRL)."
+    )
 
 
 class Ppo(Section):
-    algorithm: Literal["ppo", "rloo", "grpo"]
-    seed: Seed
-    steps: Count
-    rollouts: Count
-    generations: Count
-    batch_size: Count
-    gradient_accumulation_steps: Count
-    epochs: Count
-    learning_rate: Positive
-    value_learning_rate: Positive
-    max_grad_norm: Positive
-    gamma: Share
-    lam: Share
-    clip: Positive
-    value_clip: Positive
-    value_coefficient: NotNegative
-    kl: Kl
-    lora: Lora
-    quantization: Literal["nf4", "none"]
-    sampling: Sampling
-    reward: Reward
-    evaluation_prompts: Count
-    samples_every: Count
+    algorithm: Literal["ppo", "rloo", "grpo"] = Field(
+        description="What updates the policy: PPO, or as an ablation TRL 1.16's RLOO or GRPO "
+        "(paper II-C)."
+    )
+    seed: Seed = Field(description="Seed of adapter, prompts, answers and minibatches (TRL).")
+    steps: Count = Field(description="Number of PPO steps (paper III-A).")
+    rollouts: Count = Field(
+        description="Answers of a step (ours: batch 4 × accumulation 4; TRL's classic API: 4)."
+    )
+    generations: Count = Field(
+        description="Answers to one instruction in a step; rloo and grpo need 2 or more (ours)."
+    )
+    batch_size: Count = Field(description="Answers of a minibatch (paper III-A).")
+    gradient_accumulation_steps: Count = Field(
+        description="Minibatches whose gradients make one optimizer step (paper III-A)."
+    )
+    epochs: Count = Field(description="Passes over a step's answers (TRL ppo_epochs).")
+    learning_rate: Positive = Field(description="Learning rate of the adapter (paper III-A).")
+    value_learning_rate: Positive = Field(
+        description="Learning rate of the value head (TRL: one rate for both)."
+    )
+    max_grad_norm: Positive = Field(
+        description="Norm to which a gradient is clipped (ours; TRL: none)."
+    )
+    gamma: Share = Field(description="Discount of later rewards, a token (TRL).")
+    lam: Share = Field(description="λ of generalised advantage estimation (TRL).")
+    clip: Positive = Field(
+        description="How far from 1 the probability ratio counts (TRL cliprange)."
+    )
+    value_clip: Positive = Field(
+        description="How far from the old value a new one counts (TRL cliprange_value)."
+    )
+    value_coefficient: NotNegative = Field(
+        description="Weight of the loss of the values (TRL vf_coef)."
+    )
+    kl: Kl = Field(description="How the KL to the reference is weighed (paper Eq. 2).")
+    lora: Lora = Field(description="The adapter that is trained (ours).")
+    quantization: Literal["nf4", "none"] = Field(
+        description="Rounding of the backbone's weights: nf4 is 4 bits (paper III-A)."
+    )
+    sampling: Sampling = Field(
+        description="How the tokens of an answer are drawn: from the model as it is (ours: "
+        "StackLLaMA)."
+    )
+    evaluation_prompts: Count = Field(
+        description="Fixed prompts that are answered before and after training (ours)."
+    )
+    samples_every: Count = Field(description="Steps between kept samples of the rollouts (ours).")
 
     @model_validator(mode="after")
     def batches_fill_a_step(self) -> Ppo:

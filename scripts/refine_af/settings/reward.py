@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from refine_af.errors import shown
 from refine_af.settings.fields import Count, Real, Section, Text
 
-JUDGES = "refine_af.rewards.scorer.Scorer"
-
-
-COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")  # that they give
-
-
-LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
-
-
 COMPONENT = re.compile("[a-z][a-z0-9_]*")
-
-
 TAKEN = {"reward", "parse_rate", "junk", "true"}  # columns and rows beside the components'
-
-
 DottedPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
 
 
@@ -35,13 +21,10 @@ class Weights(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Real]
 
-    constant: Real
-    unparseable: Real
-
-    @property
-    def components(self) -> dict[str, float]:
-        """The scorer's components with their weights, in the order of the alphabet."""
-        return dict(self.__pydantic_extra__)
+    constant: Real = Field(description="What is added to every weighed sum (paper Eq. 1).")
+    unparseable: Real = Field(
+        description="The reward of a reply without an instance, below the least real value (ours)."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -51,9 +34,9 @@ class Weights(Section):
 
     @model_validator(mode="after")
     def name_components(self) -> Weights:
-        if not self.components:
+        if not self.__pydantic_extra__:
             raise ValueError("no component is weighed")
-        for name in self.components:
+        for name in self.__pydantic_extra__:
             if not COMPONENT.fullmatch(name) or name in TAKEN:
                 raise ValueError(
                     f"{shown(name)} is no name for a component: small letters, digits and _, "
@@ -63,36 +46,21 @@ class Weights(Section):
 
 
 class Reward(Section):
-    scorer: DottedPath
-    model: Text | None
-    evaluator: Text | None
-    weights: Weights
-    max_length: Count
-
-    @model_validator(mode="after")
-    def has_what_the_judges_need(self) -> Reward:
-        if self.scorer == JUDGES:
-            if len(self.judges) < 2:
-                raise ValueError(f"{JUDGES} needs both judges, model and evaluator")
-            self.check_components(COMPONENTS)
-            if self.max_length < LEAST_LENGTH:
-                raise ValueError(
-                    f"max_length {self.max_length}: the judges would read of a text little but "
-                    f"their own question; at least {LEAST_LENGTH}"
-                )
-        return self
-
-    @property
-    def judges(self) -> dict[str, str]:
-        """The checkpoints that the scorer is given, by key."""
-        named = {"model": self.model, "evaluator": self.evaluator}
-        return {key: checkpoint for key, checkpoint in named.items() if checkpoint is not None}
-
-    def check_components(self, given: Collection[str]) -> None:
-        """ValueError unless each component that the scorer gives has a weight, and no other has."""
-        weighed = self.weights.components
-        if set(given) != set(weighed):
-            raise ValueError(
-                f"weights are for {', '.join(weighed)}, "
-                f"and {self.scorer} gives {', '.join(sorted(given)) or 'nothing'}"
-            )
+    scorer: DottedPath = Field(
+        description="Dotted path of what scores a triplet, the judges of table I or one of your "
+        "own (paper table I)."
+    )
+    model: Text | None = Field(
+        description="Checkpoint of the reward model, or null (ours; paper table I names "
+        "oasst-rm-pythia-1.4b)."
+    )
+    evaluator: Text | None = Field(
+        description="Checkpoint of the evaluator UniEval, or null (paper table I)."
+    )
+    max_length: Count = Field(
+        description="Most tokens of a text that a judge reads (UniEval@d33e7b6c, scorer.py)."
+    )
+    weights: Weights = Field(
+        description="The weight of each component of the scorer, by its name (paper Eq. 1, "
+        "restored from arXiv 2307.06290)."
+    )

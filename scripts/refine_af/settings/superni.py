@@ -6,26 +6,41 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from refine_af.settings.fields import Count, Name, Section, Text, Texts
-
-COPIES = ("copy-demonstration", "copy-input", "empty")  # baselines that need no model
+from refine_af.settings.fields import Count, Name, Section, Texts
 
 
 class Baseline(Section):
-    prompt: Text
-    stop: Texts
+    stop: Texts = Field(description="Strings that end a reply of this baseline (ours).")
 
 
 class Superni(Section):
-    instances_per_task: Count
-    requests: Count
-    prompt: Text
-    full_stop: bool
-    max_source_tokens: Count
-    max_new_tokens: Count
-    end_of_text: bool
-    quantization: Literal["nf4", "none"]
-    baselines: Annotated[dict[Name, Baseline], Field(min_length=1)]
+    instances_per_task: Count = Field(
+        description="Instances of a task, the first in the order of its file "
+        "(natural-instructions@55a36563: 100)."
+    )
+    prompts_per_round: Count = Field(
+        description="Prompts of a round, of whole tasks, written side by side (ours)."
+    )
+    full_stop: bool = Field(
+        description="Whether a definition and an input that lack a full stop are given one (T-k: "
+        "ni_collator.py)."
+    )
+    max_source_tokens: Count = Field(
+        description="Most tokens of a prompt; a longer input is cut (T-k)."
+    )
+    max_new_tokens: Count = Field(
+        description="Most tokens of a reply (T-k; SI, for all its evaluations: 1024)."
+    )
+    end_of_text: bool = Field(
+        description="Whether that token ends a reply; false reads over it, and all run on (T-k, "
+        "SI: true)."
+    )
+    quantization: Literal["nf4", "none"] = Field(
+        description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."
+    )
+    baselines: Annotated[dict[Name, Baseline], Field(min_length=1)] = Field(
+        description="Untuned models in the same table by name, among them base (paper III-B)."
+    )
 
     @field_validator("baselines")
     @classmethod
@@ -34,8 +49,6 @@ class Superni(Section):
             raise ValueError("the untuned model is evaluated as `base`, which is missing")
         if taken := {"self-instruct", "refine-af"} & value.keys():
             raise ValueError(f"{sorted(taken)[0]!r} is a method, and so no baseline's name")
-        if taken := value.keys() & set(COPIES):
-            raise ValueError(f"{sorted(taken)[0]!r} is in every table, and needs no model")
         if "table" in value:
             raise ValueError("'table' is the name of the table's own log")
         return value

@@ -10,44 +10,67 @@ from refine_af.settings.fields import Count, NotNegative, Positive, Real, Sectio
 
 
 class YieldWatch(Section):
-    least_yield: Share
-    patience: Count
+    least_yield: Share = Field(
+        description="Share of items that enter the pool; less over `patience` rounds ends the "
+        "stage (ours)."
+    )
+    patience: Count = Field(description="Rounds over which the share is taken (ours).")
 
 
 class Alarms(Section):
-    """Bounds of refine_af/ppo/alarm.py."""
+    """Bounds of refine_af/ppo/alarm.py, of the last `window` steps against the first."""
 
-    action: Literal["warn", "error"]
-    window: Count
-    kl: Positive
-    length: Annotated[Real, Field(gt=1)]
-    parse_rate: Annotated[Real, Field(gt=0, lt=1)]
-    distinct: Annotated[Real, Field(gt=0, lt=1)]
-    effect: Positive
-    flat: NotNegative
-    errors: NotNegative
+    action: Literal["warn", "error"] = Field(
+        description="What an alarm does: it is told in log and report, or the first one ends the "
+        "stage (ours)."
+    )
+    window: Count = Field(description="Steps whose means are compared (ours).")
+    kl: Positive = Field(
+        description="KL to the reference beyond which it rings, in nats a reply (ours: some four "
+        "times ppo.kl.target)."
+    )
+    length: Annotated[Real, Field(gt=1)] = Field(
+        description="How many times as long as at the start replies may get, or how many times "
+        "shorter (ours)."
+    )
+    parse_rate: Annotated[Real, Field(gt=0, lt=1)] = Field(
+        description="How far the share of parsed replies may fall from its best window (ours)."
+    )
+    distinct: Annotated[Real, Field(gt=0, lt=1)] = Field(
+        description="Share of the start's distinct-1 and distinct-2 that outputs must keep (ours; "
+        "Li et al. 2016)."
+    )
+    effect_size: Positive = Field(
+        description="Standard deviations by which the reward rises while a component falls, or "
+        "rises alone (ours: Cohen's medium effect)."
+    )
+    flat_effect_size: NotNegative = Field(
+        description="Standard deviations below which a component did not rise with another (ours)."
+    )
+    min_standard_errors: NotNegative = Field(
+        description="Standard errors of a window's mean below which a change is noise (ours)."
+    )
 
 
 class PpoWatch(Section):
-    least_parsed: Share
-    checkpoint_every: Count
-    gradient_checkpointing: bool
-    alarm: Alarms
+    least_parsed: Share = Field(
+        description="Share of answers before training that hold an instance; less ends the stage "
+        "(ours)."
+    )
+    alarm: Alarms = Field(description="Signs of reward hacking (ours).")
 
 
 class ParsedWatch(Section):
-    least_parsed: Share
-    patience: Count
-
-
-class SftWatch(Section):
-    checkpoint_every: Count
-    micro_batch: Count
-    gradient_checkpointing: bool
+    least_parsed: Share = Field(
+        description="Share of replies that hold an instance; less ends the stage (ours)."
+    )
+    patience: Count = Field(
+        description="Rounds of a job after which the share is looked at; it is at a segment's end "
+        "too (ours)."
+    )
 
 
 class Watch(Section):
-    instructions: YieldWatch
-    ppo: PpoWatch
-    instances: ParsedWatch
-    sft: SftWatch
+    instructions: YieldWatch = Field(description="What stage 1 minds (ours).")
+    ppo: PpoWatch = Field(description="What stage 2 minds (ours).")
+    instances: ParsedWatch = Field(description="What stage 3 minds (ours).")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from refine_af.randomness import derived_seed
+from refine_af.settings.sft import Sft
 
 
 @dataclass
@@ -67,6 +68,11 @@ class Batches:
     def _order(self, epoch: int) -> list[int]:
         drawn = random.Random(derived_seed(self.seed, "order", epoch))
         return drawn.sample(range(self.rows), self.rows)
+
+
+def rows_an_update(settings: Sft) -> int:
+    """Rows of an update, whatever the hardware."""
+    return settings.batch_size * settings.gradient_accumulation_steps
 
 
 def fitting(micro_batch: int, share: int) -> int:

@@ -20,10 +20,10 @@ from refine_af.models.device_faults import first_line, free_cached, out_of_memor
 from refine_af.models.lora import with_lora
 from refine_af.models.snapshots import Snapshot, newest_snapshot
 from refine_af.models.upstream import use_one_gpu
+from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
-from refine_af.settings.watch import SftWatch
 from refine_af.sft.attention import without_padding
-from refine_af.sft.batches import Batches, fitting
+from refine_af.sft.batches import Batches, fitting, rows_an_update
 from refine_af.sft.rows import IGNORED, Row
 from refine_af.sft.trainer import Trainer, Updates
 
@@ -45,7 +45,7 @@ def tuned(
     tokenizer: Any,
     rows: Sequence[Row],
     settings: Sft,
-    watch: SftWatch,
+    compute: SftMachine,
     kept: Path,
     processes: Processes,
 ) -> tuple[Any, Trained]:
@@ -56,8 +56,8 @@ def tuned(
     row fits, where a row is longer than the model's context, where packed rows would see each
     other, where the loss is no number, and where a checkpoint cannot be written.
     """
-    share = settings.global_batch // processes.count
-    micro_batch = watch.micro_batch
+    share = rows_an_update(settings) // processes.count
+    micro_batch = compute.micro_batch
     while True:
         snapshot = processes.told(newest_snapshot(kept) if processes.first else None)
         if snapshot:
@@ -66,7 +66,7 @@ def tuned(
         model = _fresh(backbone, settings)
         try:
             found = train(
-                model, tokenizer, rows, settings, watch, kept, processes, micro_batch, snapshot
+                model, tokenizer, rows, settings, compute, kept, processes, micro_batch, snapshot
             )
             return model, found
         except (RuntimeError, MemoryError) as error:
@@ -84,7 +84,7 @@ def train(
     tokenizer: Any,
     rows: Sequence[Row],
     settings: Sft,
-    watch: SftWatch,
+    compute: SftMachine,
     kept: Path,
     processes: Processes,
     micro_batch: int,
@@ -96,7 +96,7 @@ def train(
     blocks = _blocks(rows, settings)
     batches = Batches(
         rows=len(blocks) - 1,
-        global_batch=settings.global_batch,
+        global_batch=rows_an_update(settings),
         micro_batch=micro_batch,
         seed=settings.seed,
         processes=processes.count,
@@ -107,7 +107,7 @@ def train(
         kept=kept,
         updates=Updates(settings, batches),
         model=model,
-        args=_arguments(settings, watch, batches, padding_free, kept),
+        args=_arguments(settings, compute, batches, padding_free, kept),
         train_dataset=blocks,
         processing_class=tokenizer,
     )
@@ -142,12 +142,12 @@ def _half(micro_batch: int, processes: Processes, error: Exception) -> int:
     if processes.count > 1:  # the others wait for this one, and cannot be told
         raise InputError(
             f"out of memory with {micro_batch} rows at a time on each of {processes.count} GPUs: "
-            f"{first_line(error)}; a lower watch.sft.micro_batch needs less"
+            f"{first_line(error)}; a lower compute.sft.micro_batch needs less"
         ) from None
     if micro_batch == 1:
         raise InputError(
             f"out of memory with one row at a time: {first_line(error)}; a lower sft.max_length, "
-            "or watch.sft.gradient_checkpointing: true, needs less"
+            "or compute.sft.gradient_checkpointing: true, needs less"
         ) from None
     half = micro_batch // 2
     print(f"out of memory with {micro_batch} rows at a time: going on with {half}", flush=True)
@@ -177,7 +177,7 @@ def _check_room(model: Any, rows: Sequence[Row]) -> None:
 
 
 def _arguments(
-    settings: Sft, watch: SftWatch, batches: Batches, padding_free: bool, kept: Path
+    settings: Sft, compute: SftMachine, batches: Batches, padding_free: bool, kept: Path
 ) -> SFTConfig:
     gpu = torch.cuda.is_available()
     arguments = SFTConfig(
@@ -196,10 +196,10 @@ def _arguments(
         dataset_kwargs={"skip_prepare_dataset": True},
         use_cpu=not gpu,
         bf16=gpu,
-        activation_checkpointing=watch.gradient_checkpointing,
+        activation_checkpointing=compute.gradient_checkpointing,
         ddp_find_unused_parameters=False,
         save_strategy="steps",
-        save_steps=watch.checkpoint_every,
+        save_steps=compute.checkpoint_every,
         report_to="none",
         logging_steps=1,
         logging_nan_inf_filter=False,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.moved_keys import check_moved
 
 Key = tuple[str, ...]
 
@@ -71,6 +72,7 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
     """
     if not isinstance(config, Configuration):
         config = Configuration(dict(config), {})
+    check_moved(config.values, config.place)
     try:
         return Experiment.model_validate(config.values)
     except ValidationError as error:

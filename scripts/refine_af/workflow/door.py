@@ -10,24 +10,37 @@ from pathlib import Path
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.models.checkpoints import check_checkpoint
+from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
+from refine_af.records.cells import BASE, COPIES
 from refine_af.records.human_tasks import checked_seeds, read_seeds, read_user_instructions
+from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
-from refine_af.workflow.paths import checkpoint_folder, local_paths
+from refine_af.workflow.paths import checkpoint_folder, local_paths, prompt_paths
 
-EVALUATED = {"definition", "input"}
+
+def check_experiment(experiment: Experiment) -> None:
+    """InputError, with the key, where the settings ask for what no stage can give."""
+    try:
+        check_judges(experiment.reward)
+        _check_baselines(experiment)
+        _check_ratings(experiment)
+    except InputError as error:
+        raise InputError(f"config.yaml, {error}") from None
 
 
 def check_files(
     experiment: Experiment, located: Callable[[str], str], is_made: Callable[[str], bool]
 ) -> None:
-    """InputError, with the key, at the first file that cannot be what it must be.
+    """InputError, with the key, where `check_experiment` finds a fault, or a file cannot be what it
+    must be.
 
     `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: such
     a file, as long as it is not there, is left to the job that reads it.
     """
+    check_experiment(experiment)
     _check_results(Path("results"))
     for key, path in local_paths(experiment):
         if set("{}") & set(path):
@@ -47,37 +60,49 @@ def _check_results(folder: Path) -> None:
 
 
 def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> None:
-    prompts, superni = experiment.prompts, experiment.superni
-    _check("prompts.instructions", located(prompts.instructions), _prompt({"tasks"}))
-    _check("prompts.instances", located(prompts.instances), _prompt({"instruction"}))
-    _check("prompts.sft", located(prompts.sft), read_document)
-    _check("prompts.users", located(prompts.users), read_document)
-    _check("superni.prompt", located(superni.prompt), _prompt(EVALUATED))
-    for name, baseline in superni.baselines.items():
-        key = f"superni.baselines.{name}.prompt"
-        _check(key, located(baseline.prompt), _prompt(EVALUATED))
+    for key, path in prompt_paths(experiment.prompts):
+        _check(key, located(path), READERS.get(key, _prompt({"definition", "input"})))
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
         _check(f"models.{name}.checkpoint", folder, check_checkpoint)
-    _check_scorer(experiment.ppo.reward.scorer)
-    for key, judge in experiment.ppo.reward.judges.items():
-        _check(f"ppo.reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
+    _check_scorer(experiment.reward.scorer)
+    for key, judge in judges_of(experiment.reward).items():
+        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     asked = located(experiment.data.user_instructions)
     _check("data.user_instructions", asked, read_user_instructions)
+
+
+def _check_baselines(experiment: Experiment) -> None:
+    for name in experiment.superni.baselines:
+        if name in COPIES:
+            raise InputError(f"superni.baselines: {name!r} is in every table, and needs no model")
+
+
+def _check_ratings(experiment: Experiment) -> None:
+    """Whether people rate what the experiment makes."""
+    page, sizes = experiment.ratings.page, list(experiment.sizes)
+    for name in page.methods:
+        if name != BASE and name not in experiment.methods:
+            raise InputError(f"ratings.page.methods: {name!r} is none of the methods, nor base")
+    if page.size is not None and page.size not in sizes:
+        raise InputError(f"ratings.page.size: {page.size} is none of the sizes {sizes}")
+    for model in experiment.ratings.files:
+        if model not in experiment.models:
+            raise InputError(f"ratings.files: {model!r} is none of the models")
 
 
 def _check_scorer(dotted: str) -> None:
     """Whether there is such a module; its own code runs in the jobs alone."""
     if not (module_file(dotted, homes()) or find_spec(dotted.partition(".")[0])):
         raise InputError(
-            f"config.yaml, ppo.reward.scorer: {dotted}: there is no such module in the "
+            f"config.yaml, reward.scorer: {dotted}: there is no such module in the "
             "experiment's folder, the project's root or the environment"
         )
 
 
 def _seeds(settings: Instructions) -> Callable[[Path], object]:
-    return lambda path: checked_seeds(read_seeds(path), settings, path)
+    return lambda path: checked_seeds(read_seeds(path), demonstrations(settings), path)
 
 
 def _prompt(slots: set[str]) -> Callable[[Path], object]:
@@ -94,3 +119,11 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
         raise InputError(f"config.yaml, {key}: {error}") from None
     except OSError as error:
         raise InputError(f"config.yaml, {key}: {path}: {error.strerror}") from None
+
+
+READERS: dict[str, Callable[[Path], object]] = {  # of the files that no model of Super-NI is given
+    "prompts.instructions": _prompt({"tasks"}),
+    "prompts.instances": _prompt({"instruction"}),
+    "prompts.sft": read_document,
+    "prompts.users": read_document,
+}

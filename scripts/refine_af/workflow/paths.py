@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
+from refine_af.settings.prompts import Prompts
 
 
 def checkpoint_folder(checkpoint: str) -> str:
@@ -17,19 +19,25 @@ def checkpoint_folder(checkpoint: str) -> str:
 
 def hub_name(folder: str, experiment: Experiment) -> str:
     """The organisation/name@revision whose files belong in a folder of results/checkpoints/."""
-    reward = experiment.ppo.reward
-    named = [*(model.checkpoint for model in experiment.models.values()), *reward.judges.values()]
+    named = [model.checkpoint for model in experiment.models.values()]
+    named += judges_of(experiment.reward).values()
     return next(name for name in named if checkpoint_folder(name) == folder)
+
+
+def prompt_paths(prompts: Prompts) -> list[tuple[str, str]]:
+    """Each prompt file that config.yaml names, with its key."""
+    files = prompts.model_dump(exclude={"baselines"})
+    files |= {f"baselines.{name}": path for name, path in prompts.baselines.items()}
+    return [(f"prompts.{key}", path) for key, path in files.items()]
 
 
 def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     """Each file and folder that config.yaml names, with its key."""
     paths = [("data.seeds", experiment.data.seeds), ("data.superni", experiment.data.superni)]
     paths.append(("data.user_instructions", experiment.data.user_instructions))
-    paths += [(f"prompts.{key}", path) for key, path in experiment.prompts.model_dump().items()]
-    paths += [("superni.prompt", experiment.superni.prompt), *experiment.ratings.named_files()]
-    for name, baseline in experiment.superni.baselines.items():
-        paths.append((f"superni.baselines.{name}.prompt", baseline.prompt))
+    paths += prompt_paths(experiment.prompts)
+    for model, files in experiment.ratings.files.items():
+        paths += [(f"ratings.files.{model}", path) for path in files]
     if experiment.fetch:
         paths.append(("fetch.superni_digests", experiment.fetch.superni_digests))
         if experiment.fetch.mirror:
@@ -37,7 +45,7 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     checkpoints = {
         f"models.{name}.checkpoint": m.checkpoint for name, m in experiment.models.items()
     }
-    judges = experiment.ppo.reward.judges
-    checkpoints |= {f"ppo.reward.{key}": checkpoint for key, checkpoint in judges.items()}
+    judges = judges_of(experiment.reward)
+    checkpoints |= {f"reward.{key}": checkpoint for key, checkpoint in judges.items()}
     paths += [(key, checkpoint_folder(name)) for key, name in checkpoints.items()]
     return paths

@@ -11,6 +11,8 @@ from typing import Any
 from refine_af.exports.provenance import provenance
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
+from refine_af.records.cells import BASE
+from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
@@ -40,7 +42,7 @@ class Plan:
         self.rated = list(experiment.ratings.files)
         self.served = experiment.instructions.engine == "server"
         # Of a scorer of the user's own: an edit reruns what it scored.
-        self.scorer = own_code(experiment.ppo.reward.scorer, [Path(), root])
+        self.scorer = own_code(experiment.reward.scorer, [Path(), root])
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
 
@@ -51,13 +53,13 @@ class Plan:
 
     def segments_of(self, size: int | str) -> list[int]:
         """The segments that hold the first `size` instructions."""
-        return list(range(-(-int(size) // self.experiment.instructions.segment)))
+        return list(range(-(-int(size) // self.experiment.instructions.segment_size)))
 
     @cached_property
     def rounds(self) -> list[int]:
         """The rounds in which stage 3 asks for the replies of a segment."""
-        segment, asked = self.experiment.instructions.segment, self.experiment.instances.requests
-        return list(range(-(-segment // asked)))
+        asked = self.experiment.instances.prompts_per_round
+        return list(range(-(-self.experiment.instructions.segment_size // asked)))
 
     @cached_property
     def shards(self) -> list[int]:
@@ -74,7 +76,13 @@ class Plan:
 
     def rated_cells(self) -> list[str]:
         """The cells whose replies people rate, in the order of ratings.page.methods."""
-        return list(self.experiment.ratings.cells(self.sizes).values())
+        methods = self.experiment.ratings.page.methods
+        return [name if name == BASE else f"{name}_{self.rated_size}" for name in methods]
+
+    @property
+    def rated_size(self) -> int:
+        """The size whose cells people rate: the largest where none is named."""
+        return self.experiment.ratings.page.size or max(self.sizes)
 
     # Where files stand.
 
@@ -96,13 +104,13 @@ class Plan:
 
     def judge(self, key: str) -> str | list[str]:
         """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
-        named = self.experiment.ppo.reward.judges.get(key)
+        named = judges_of(self.experiment.reward).get(key)
         return self.checkpoint(named) if named else []
 
     def evaluated_prompt(self, wildcards: Any) -> str:
         """A baseline's own prompt, or the one that every tuned cell is given."""
-        superni = self.experiment.superni
-        return self.located(superni.baselines.get(wildcards.cell, superni).prompt)
+        prompts = self.experiment.prompts
+        return self.located(prompts.baselines.get(wildcards.cell, prompts.superni))
 
     def returned_ratings(self, wildcards: Any) -> list[str]:
         """The files of ratings of a model that came back."""

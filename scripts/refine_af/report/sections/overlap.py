@@ -110,7 +110,7 @@ def _shown_rows(numbers: pd.DataFrame, bounds: OverlapBounds) -> list[list[str]]
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
     """Whether a text has the words that it takes for its ROUGE-L to say something."""
-    return len(rouge_tokens(text)) >= bounds.words
+    return len(rouge_tokens(text)) >= bounds.min_words
 
 
 def _near(rouge_l: float, bounds: OverlapBounds) -> bool:
@@ -131,7 +131,7 @@ def _short_sentence(rows: Sequence[Instance], bounds: OverlapBounds) -> str:
     if not short:
         return ""
     return (
-        f"ROUGE-L compares no text of fewer than {counted(bounds.words, 'word')}, since short "
+        f"ROUGE-L compares no text of fewer than {counted(bounds.min_words, 'word')}, since short "
         f"texts are soon alike by chance; such are {short:,} of {counted(len(inputs), 'input')}."
     )
 

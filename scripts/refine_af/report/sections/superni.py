@@ -117,7 +117,8 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
     if not compared:
         return paragraph("Only one method was run, so there is nothing to compare it with.")
     size, last = int(compared[-1].size), compared[-1].wins
-    keys = "tasks" if settings.keys == "tasks" else "tasks, categories and the mean over all"
+    only_tasks = settings.count_wins_over == "tasks"
+    keys = "tasks" if only_tasks else "tasks, categories and the mean over all"
     return join(
         paragraph(
             f"With {size:,} instructions refine-af scores higher than self-instruct on "

@@ -1,0 +1,56 @@
+"""Eq. 1: which components a reward weighs, what they come to, and who gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from refine_af.errors import InputError
+from refine_af.settings.reward import Reward, Weights
+
+JUDGES = "refine_af.rewards.scorer.Scorer"  # the scorer of the two judges of Table I
+COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")  # that they give
+LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
+
+
+def weighed(weights: Weights) -> dict[str, float]:
+    """The scorer's components with their weights, in the order of the alphabet."""
+    return dict(weights.model_extra or {})
+
+
+def composite(components: Mapping[str, float] | None, weights: Weights) -> float:
+    """The reward of Eq. 1: weighted components plus a constant; None, unparseable, has its own."""
+    if components is None:
+        return weights.unparseable
+    factors = weighed(weights)
+    terms = (factors[name] * score for name, score in components.items())
+    return float(sum(terms) + weights.constant)
+
+
+def judges_of(reward: Reward) -> dict[str, str]:
+    """The checkpoints that the scorer is given, by key."""
+    named = {"model": reward.model, "evaluator": reward.evaluator}
+    return {key: checkpoint for key, checkpoint in named.items() if checkpoint is not None}
+
+
+def check_components(reward: Reward, given: Collection[str]) -> None:
+    """InputError unless each component that the scorer gives has a weight, and no other has."""
+    factors = weighed(reward.weights)
+    if set(given) != set(factors):
+        raise InputError(
+            f"reward.weights are for {', '.join(factors)}, "
+            f"and {reward.scorer} gives {', '.join(sorted(given)) or 'nothing'}"
+        )
+
+
+def check_judges(reward: Reward) -> None:
+    """InputError where the scorer is the judges' own and lacks what they need."""
+    if reward.scorer != JUDGES:
+        return
+    if len(judges_of(reward)) < 2:
+        raise InputError(f"reward: {JUDGES} needs both judges, model and evaluator")
+    check_components(reward, COMPONENTS)
+    if reward.max_length < LEAST_LENGTH:
+        raise InputError(
+            f"reward.max_length {reward.max_length}: the judges would read of a text little but "
+            f"their own question; at least {LEAST_LENGTH}"
+        )
