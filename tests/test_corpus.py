@@ -13,6 +13,7 @@ from refine_af.demo.corpus import draw_example, draw_task, examples_document, li
 from refine_af.demo.families import FAMILIES, HELD_OUT, TRAINING, UNANSWERABLE
 from refine_af.prompts.task_lists import refusal
 from refine_af.settings.instructions import InstructionFilter
+from tiny import demo_config
 
 CONFIG = demo_config()
 

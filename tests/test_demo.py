@@ -19,6 +19,7 @@ from refine_af.demo.families import TRAINING
 from refine_af.jobs.command_line import canonical, run
 from refine_af.records.human_tasks import read_seeds
 from refine_af.settings.demo import Demo
+from tiny import demo_config
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = demo_config()

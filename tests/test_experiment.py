@@ -11,10 +11,10 @@ import yaml
 
 from refine_af.errors import InputError
 from refine_af.jobs.command_line import canonical
-from refine_af.workflow import plan
 from refine_af.workflow.configuration import read_experiment
 from refine_af.workflow.door import check_experiment
 from refine_af.workflow.paths import checkpoint_folder
+from refine_af.workflow.plan import Plan
 from tiny import ROOT
 
 
@@ -152,12 +152,8 @@ def test_a_threshold_is_asked_for_in_quotes(paper: dict[str, Any]) -> None:
 
 
 def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
-    experiment = read_experiment(paper)
-    assert (plan.segments(experiment), plan.segments_of(experiment, 5001)) == (3, 2)
-    assert plan.instance_rounds(experiment) == 20, "5,000 instructions, 256 a round"
-    assert plan.rated_cells(experiment) == ["self-instruct_15000", "refine-af_15000"]
     paper["instructions"]["segment_size"], paper["ratings"]["page"]["size"] = 16, None
-    assert plan.segments(read_experiment(paper | {"sizes": [16_000]})) == 1000
+    assert len(Plan(read_experiment(paper | {"sizes": [16_000]}), ROOT).segments) == 1000
     with pytest.raises(InputError, match=r"sizes: 16001 needs more than 1,000 segments of 16 "):
         read_experiment(paper | {"sizes": [16_001]})
 

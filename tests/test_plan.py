@@ -31,6 +31,7 @@ def test_the_papers_axes() -> None:
         [0],
     )
     assert len(plan.rounds) == 20  # 5,000 instructions, 256 a round
+    assert plan.rated_cells() == ["self-instruct_15000", "refine-af_15000"]
 
 
 def test_shards_take_every_round_once() -> None:
@@ -84,6 +85,6 @@ def test_a_scorer_that_is_no_python_is_named(
     weights = {"a": 1.0, "constant": 0.0, "unparseable": -1.0}
     reward = {"scorer": "mine.f", "model": None, "evaluator": None, "weights": weights}
     values = read_configuration(ROOT / "config.yaml").values
-    values["ppo"]["reward"] |= reward
+    values["reward"] |= reward
     with pytest.raises(InputError, match=r"mine\.py, line 1: no Python"):
         Plan(read_experiment(values), ROOT)

@@ -10,6 +10,7 @@ from typing import Any
 from refine_af.demo.corpus import draw_task
 from refine_af.demo.families import FAMILIES
 from refine_af.demo.truth import Evaluated, FamilyReader, is_junk, is_true, truth
+from tiny import demo_config
 
 CONFIG = demo_config()
 
