@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from refine_af.engines.reply_log import ReplyLog
+from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
 from refine_af.instances import rounds as instance_rounds
@@ -46,7 +46,7 @@ def main(
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
     stamp = stamp_of(settings, inputs)
-    engine = engine_of(settings, asked, backbone, adapter)
+    engine = engine_of(settings, backbone, adapter)
     taken = {number: of_segment[number] for number in files}
     writing = Writing(settings, watch, asked, taken)
     wanted = progress / "wanted"
@@ -56,7 +56,7 @@ def main(
         # Who waited for another process finds its replies here, and need not ask.
         with (
             scratch(progress / str(number), stamp) as place,
-            closing(ReplyLog(place.folder / "replies.jsonl", engine)) as log,
+            closing(Rounds(place.folder / "replies.jsonl", engine)) as log,
         ):
             written = writing.round(number, log)
             check_wanted(wanted, stamp)

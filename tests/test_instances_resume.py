@@ -16,7 +16,6 @@ from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
 from refine_af.errors import InputError
 from refine_af.instances import replies as instance_replies
-from refine_af.instances import rounds as instance_rounds
 from test_instances import asked_of, contents, flags, reading, replying, write_adapter, write_pool
 from tiny import sentence
 
@@ -134,7 +133,10 @@ def test_only_missing_replies_are_asked_for(
     shutil.copytree(root / "kept", tmp_path / "kept")
     given = halves(world, pool, tmp_path)[0]
     with monkeypatch.context() as patched:
-        patched.setattr(instance_rounds, "_loaded", lambda *_: pytest.fail("the model is loaded"))
+        patched.setattr(
+            "refine_af.models.backbones.load_backbone",
+            lambda *_, **__: pytest.fail("the model is loaded"),
+        )
         first_half.main(**given)
         assert replies_in(tmp_path) == replies_in(root)
         # Other judges, other prices: how replies are read decides none of them.

@@ -8,7 +8,7 @@ import random
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 import instructions as script
 from conftest import Script
+from engines import Answering, Replies
 from refine_af.engines.replies import Engine, Reply
 from refine_af.errors import InputError
 from refine_af.instructions.bootstrapping import Carry, Segment, bootstrap, carry_of
@@ -59,9 +60,7 @@ def reply(text: str, finish: str = "stop") -> Reply:
     return Reply(text, finish, 50, len(text.split()))  # type: ignore[arg-type]
 
 
-def scripted(
-    tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-) -> Iterator[tuple[int, Reply]]:
+def scripted(tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()) -> Replies:
     """Two to four items a reply, drawn by the reply's seed, of words that seldom repeat."""
     for place in random.Random(len(answered)).sample(range(len(seeds)), len(seeds)):
         rng = random.Random(seeds[place])
@@ -73,13 +72,14 @@ def scripted(
         yield place, reply(text, rng.choice(["stop", "length", "eos"]))
 
 
+SCRIPTED = Answering(scripted)
 NOTHING = Carry(next_round=0, surplus=[])
 PATIENT = YieldWatch(least_yield=0.0, patience=20)
 
 
 def bootstrapped(
     settings: Instructions,
-    engine: Engine = scripted,
+    engine: Engine = SCRIPTED,
     *,
     watch: YieldWatch = PATIENT,
     prompt: Prompt = PROMPT,
@@ -176,12 +176,14 @@ def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
 
     def listening(
         tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-    ) -> Iterator[tuple[int, Reply]]:
+    ) -> Replies:
         asked.extend(tails)
         return scripted(tails, seeds)
 
     settings = with_(demo_settings, segment=1, requests=2)
-    bootstrapped(settings, listening, prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt"))
+    bootstrapped(
+        settings, Answering(listening), prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt")
+    )
     assert asked[0] != asked[1]
     for tail in asked:
         lines = tail.split("\n")
@@ -294,9 +296,7 @@ def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None
             assert refused is None or refused.reason in ("no tokens", "similar")
 
 
-def garbage(
-    tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-) -> Iterator[tuple[int, Reply]]:
+def garbage(tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()) -> Replies:
     yield 0, reply(" \x00\ufffd!!", "length")
     for place in range(1, len(tails)):
         yield place, reply("")
@@ -308,7 +308,7 @@ def test_a_model_that_writes_garbage_ends_in_figures(
 ) -> None:
     settings = with_(demo_settings, segment=5, requests=4)
     with pytest.raises(InputError) as error:
-        bootstrapped(settings, garbage, watch=YieldWatch(least_yield=least, patience=3))
+        bootstrapped(settings, Answering(garbage), watch=YieldWatch(least_yield=least, patience=3))
     message = str(error.value)
     assert "of the 12 items of the last 3 rounds 0 (0.0%) entered the pool" in message
     assert "holds 0 instructions" in message
@@ -320,13 +320,13 @@ def test_prompts_without_room_are_named_so(demo_settings: Instructions) -> None:
 
     def cramped(
         tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-    ) -> Iterator[tuple[int, Reply]]:
+    ) -> Replies:
         for place in range(len(tails)):
             yield place, Reply("", "length", 999, 0)
 
     settings = with_(demo_settings, segment=5, requests=4)
     with pytest.raises(InputError, match=r"100.0% no room.* shorten the prompt file or the seeds"):
-        bootstrapped(settings, cramped, watch=YieldWatch(least_yield=0.0, patience=2))
+        bootstrapped(settings, Answering(cramped), watch=YieldWatch(least_yield=0.0, patience=2))
 
 
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:

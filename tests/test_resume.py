@@ -108,7 +108,10 @@ def test_what_is_in_the_log_is_not_asked_for_again(
     lines = whole_log.splitlines(keepends=True)
     last = json.loads(lines[-1])["round"]
     with monkeypatch.context() as patched:
-        patched.setattr(stage1, "_written", lambda *_: pytest.fail("the model is loaded"))
+        patched.setattr(
+            "refine_af.models.backbones.load_backbone",
+            lambda *_, **__: pytest.fail("the model is loaded"),
+        )
         stage1.segment(**given)
         assert contents(tmp_path / "segment") == contents(root / "segment")
         shutil.rmtree(tmp_path / "segment")
