@@ -16,7 +16,7 @@ from refine_af.instructions.pool import run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.prompts.task_lists import decoding
 from refine_af.prompts.templates import read_prompt
@@ -56,17 +56,16 @@ def segment(
         {"settings": settings.model_dump_json(), "served": served, **inputs},
         code=code_digest(Path(__file__)),
     )
-    with scratch(progress, stamp) as place:
-        if landed_meanwhile(place, stamp, segment):
+    with resumable(progress, stamp, segment) as place:
+        if place is None:
             return
         target, start = len(pool) + settings.segment, len(pool) + len(carry.surplus)
         shown = Progress(settings.segment, "instructions")
-        with RoundLog(place.folder, engine, shown, start=start, target=target) as log:
+        with RoundLog(place, engine, shown, start=start, target=target) as log:
             made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log
             )
         write_segment(segment, made, log.times)
-        mark_landed(place)
 
 
 def standing(

@@ -14,7 +14,7 @@ from refine_af.files.rows import write_rows
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.device_faults import device_faults
@@ -58,21 +58,20 @@ def main(
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
     given = {"settings": settings.model_dump_json(), "scorer": own_code(settings.reward.scorer)}
     stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
-    with scratch(progress, stamp) as place, device_faults():
-        if landed_meanwhile(place, stamp, ppo):
+    with resumable(progress, stamp, ppo) as place, device_faults():
+        if place is None:
             return
         judge = load_scorer(settings.reward, reward_model, evaluator)
         trainer = _trainer(settings, watch, backbone, prompt, judge)
         fixed = evaluation_instructions(asked, settings)
-        before = _evaluation("before", trainer, fixed, place.folder)
+        before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
         columns = metric_columns(settings.reward.weights)
-        with closing(StepLog(place.folder / "steps.jsonl", columns)) as log:
-            _train(trainer, asked, log, place.folder, watch)
-            after = _evaluation("after", trainer, fixed, place.folder)
+        with closing(StepLog(place / "steps.jsonl", columns)) as log:
+            _train(trainer, asked, log, place, watch)
+            after = _evaluation("after", trainer, fixed, place)
             steps = log.rows(settings.steps)
             _write(ppo, trainer, steps, [*before, *after], watch.alarm)
-        mark_landed(place)
 
 
 def _trainer(settings: Ppo, watch: PpoWatch, backbone: Path, prompt: Path, judge: Judge) -> Trainer:

@@ -206,20 +206,6 @@ def test_who_waits_for_an_orphan_finds_its_work(
         assert sorted(log.read_bytes().splitlines()) == sorted(sound.read_bytes().splitlines())
 
 
-def test_a_lock_that_is_being_signed_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lock").write_text("")
-
-    def sign(_: float) -> None:
-        (tmp_path / "lock").write_text("12 node theirs\n")
-
-    monkeypatch.setattr("instances_replies.time.sleep", sign)
-    with pytest.raises(InputError, match="has taken over"):
-        first_half.check_wanted(tmp_path, "ours")
-    first_half.check_wanted(tmp_path, "theirs")
-
-
 def test_an_orphan_of_other_settings_lands_nothing_more(
     world: Path, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

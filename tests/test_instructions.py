@@ -458,6 +458,10 @@ def test_faults_end_the_stage_before_it_writes(
         script.segment(**given | {"seeds": seeds})
     with pytest.raises(InputError, match="--number 2: needs 2 earlier segments, got 0"):
         script.segment(**given | {"number": 2})
+    given["segment"].mkdir()
+    (given["segment"] / "file").touch()
+    with pytest.raises(InputError, match="segment: exists already"):
+        script.segment(**given)
 
 
 @pytest.mark.parametrize(
