@@ -1,4 +1,4 @@
-"""Engines that are no model: what a function answers to the ends of the prompts."""
+"""An engine that is no model: a function that replies to the ends of the prompts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Replies = Iterator[tuple[int, Reply]]
 
 
 @dataclass
-class Answering:
-    """Gives what `answer` gives to all tails, their seeds and the places answered already."""
+class Replying:
+    """Gives what `reply` gives to all tails, their seeds and the places answered already."""
 
-    answer: Callable[[Sequence[str], Sequence[int], Collection[int]], Replies]
+    reply: Callable[[Sequence[str], Sequence[int], Collection[int]], Replies]
     loading_s: float = 0.0
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Replies:
-        return self.answer([tail for group in groups for tail in group.tails], seeds, answered)
+        return self.reply([tail for group in groups for tail in group.tails], seeds, answered)

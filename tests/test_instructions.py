@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 import instructions as script
 from conftest import Script
-from engines import Answering, Replies
+from engines import Replies, Replying
 from refine_af.engines.replies import Engine, Reply
 from refine_af.errors import InputError
 from refine_af.instructions.bootstrapping import Carry, Segment, bootstrap, carry_of
@@ -72,7 +72,7 @@ def scripted(tails: Sequence[str], seeds: Sequence[int], answered: Collection[in
         yield place, reply(text, rng.choice(["stop", "length", "eos"]))
 
 
-SCRIPTED = Answering(scripted)
+SCRIPTED = Replying(scripted)
 NOTHING = Carry(next_round=0, surplus=[])
 PATIENT = YieldWatch(least_yield=0.0, patience=20)
 
@@ -182,7 +182,7 @@ def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
 
     settings = with_(demo_settings, segment=1, requests=2)
     bootstrapped(
-        settings, Answering(listening), prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt")
+        settings, Replying(listening), prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt")
     )
     assert asked[0] != asked[1]
     for tail in asked:
@@ -308,7 +308,7 @@ def test_a_model_that_writes_garbage_ends_in_figures(
 ) -> None:
     settings = with_(demo_settings, segment=5, requests=4)
     with pytest.raises(InputError) as error:
-        bootstrapped(settings, Answering(garbage), watch=YieldWatch(least_yield=least, patience=3))
+        bootstrapped(settings, Replying(garbage), watch=YieldWatch(least_yield=least, patience=3))
     message = str(error.value)
     assert "of the 12 items of the last 3 rounds 0 (0.0%) entered the pool" in message
     assert "holds 0 instructions" in message
@@ -326,7 +326,7 @@ def test_prompts_without_room_are_named_so(demo_settings: Instructions) -> None:
 
     settings = with_(demo_settings, segment=5, requests=4)
     with pytest.raises(InputError, match=r"100.0% no room.* shorten the prompt file or the seeds"):
-        bootstrapped(settings, Answering(cramped), watch=YieldWatch(least_yield=0.0, patience=2))
+        bootstrapped(settings, Replying(cramped), watch=YieldWatch(least_yield=0.0, patience=2))
 
 
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:

@@ -28,6 +28,7 @@ class Written:
 
     @property
     def rate(self) -> str:
+        """How fast the new ones were written, in words."""
         seconds = max(self.seconds, 1e-9)
         return f"{self.new / seconds:,.1f} replies/s · {self.tokens / seconds:,.0f} tokens/s"
 
