@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -40,8 +40,10 @@ from ways import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines import generation
+from refine_af.engines.local import LocalEngine
 from refine_af.engines.replies import Reply
-from refine_af.engines.reply_log import ReplyLog
+from refine_af.engines.reply_log import reply_in
+from refine_af.engines.rounds import Rounds
 from refine_af.instances.parsing import parsed
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import requests_of
@@ -60,26 +62,13 @@ def as_the_stage(
     model: Any, tokenizer: Any, settings: Instances, prompt: Prompt, rows: Sequence[Instruction]
 ) -> tuple[Measured, int]:
     """A round as the stage writes it, its replies logged and read; its instances counted."""
-
-    def engine(
-        tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-    ) -> Iterator[tuple[int, Reply]]:
-        for place, made in generation.completions(
-            model,
-            tokenizer,
-            prefix=prompt.prefix,
-            tails=tails,
-            sampling=settings.sampling,
-            seeds=seeds,
-        ):
-            yield place, Reply(made.text, made.finish, made.prompt_tokens, len(made.tokens))
+    engine = LocalEngine(lambda: (model, tokenizer), settings.sampling)
 
     def work() -> tuple[int, int]:
         writing = Writing(settings, PATIENT, prompt, {0: rows})
-        with closing(ReplyLog(Path(folder, "replies.jsonl"), engine)) as log:
-            replies = writing.round(0, log)
-        answers = [Reply(row.text, row.finish, row.prompt_tokens, row.tokens) for row in replies]
-        return sum(row.tokens for row in replies), len(parsed(settings, rows, answers).kept)
+        with closing(Rounds(Path(folder, "replies.jsonl"), engine)) as log:
+            replies = [reply_in(row) for row in writing.round(0, log)]
+        return sum(row.tokens for row in replies), len(parsed(settings, rows, replies).kept)
 
     phases: dict[str, float] = {}
     with (

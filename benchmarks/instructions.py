@@ -36,7 +36,7 @@ from ways import (
 )
 
 from refine_af.engines import generation
-from refine_af.engines.replies import Reply
+from refine_af.engines.replies import Group, Reply
 from refine_af.instructions.bootstrapping import bootstrap_round
 from refine_af.instructions.pool import Pool
 from refine_af.models.backbones import load_backbone, load_tokenizer, precision
@@ -58,8 +58,9 @@ class Answering:
         self._engine = engine
         self.seconds = 0.0
 
-    def replies(self, _: int, tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
-        self.seconds, replies = timed(lambda: self._engine(tails, seeds))
+    def replies(self, _: int, groups: Sequence[Group], seeds: Sequence[int]) -> list[Reply]:
+        (group,) = groups  # whose prefix is the engine's own
+        self.seconds, replies = timed(lambda: self._engine(group.tails, seeds))
         return replies
 
 

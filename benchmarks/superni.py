@@ -38,7 +38,8 @@ from ways import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af.engines.answers import Answers, greedy
+from refine_af.engines.greedy import greedy, greedy_replies
+from refine_af.engines.local import LocalEngine
 from refine_af.engines.replies import Group, Reply
 from refine_af.jobs.progress import Progress
 from refine_af.metrics.scores import read_instances
@@ -81,21 +82,9 @@ def as_the_stage(
         phases_of_ours(phases),
         redirect_stdout(StringIO()),
     ):
-        writing = Answers(
-            lambda: (model, tokenizer),
-            sampling,
-            end_of_text=True,
-            progress=Progress(1, "replies"),
-        )
-
-        def work() -> list[Reply]:
-            return [
-                reply
-                for number, groups in enumerate(rounds)
-                for reply in writing.round(number, groups, Path(folder))
-            ]
-
-        seconds, replies = timed(work)
+        engine = LocalEngine(lambda: (model, tokenizer), sampling)
+        log, shown = Path(folder, "replies.jsonl"), Progress(1, "replies")
+        seconds, replies = timed(lambda: greedy_replies(rounds, log, engine, shown))
     tokens = sum(reply.tokens for reply in replies)
     return Measured("ours: the stage, tasks side by side", seconds, tokens, phases=phases), replies
 

@@ -14,7 +14,7 @@ from refine_af.instances.replies import in_rounds
 from refine_af.instances.rounds import adapter_of, rounds_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.instances import Instance
 from refine_af.records.segments import read_segment
@@ -56,13 +56,11 @@ def segment(
     inputs["instructions"] = instructions / "instructions.jsonl"
     inputs["scorer"] = own_code(reward.scorer)
     stamp = fingerprint({**sections, **judges, **inputs}, code=code_digest(Path(__file__)))
-    with scratch(progress, stamp) as place:
-        if landed_meanwhile(place, stamp, segment):
-            return
-        log = place.folder / "scores.jsonl"
-        rows = scored(reward, reward_model, evaluator, log, found, method, digest)
-        write_segment(segment, parsing.joined(found), rows)
-        mark_landed(place)
+    with resumable(progress, stamp, segment) as place:
+        if place is not None:
+            log = place / "scores.jsonl"
+            rows = scored(reward, reward_model, evaluator, log, found, method, digest)
+            write_segment(segment, parsing.joined(found), rows)
 
 
 def digest_of(adapter: Path | None) -> str:

@@ -1,18 +1,17 @@
 """Stage 3's first half: what a model answers when it is asked for an instruction's instances."""
 
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from refine_af.engines.reply_log import ReplyLog
+from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
 from refine_af.instances import rounds as instance_rounds
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import adapter_of, engine_of, rounds_of
 from refine_af.jobs.command_line import run
-from refine_af.jobs.scratch import fingerprint, scratch
+from refine_af.jobs.scratch import fingerprint, last_stamp, scratch
 from refine_af.jobs.shares import files_of
 from refine_af.jobs.sources import code_digest
 from refine_af.prompts.templates import read_prompt
@@ -46,17 +45,17 @@ def main(
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
     stamp = stamp_of(settings, inputs)
-    engine = engine_of(settings, asked, backbone, adapter)
+    engine = engine_of(settings, backbone, adapter)
     taken = {number: of_segment[number] for number in files}
     writing = Writing(settings, watch, asked, taken)
     wanted = progress / "wanted"
     with scratch(wanted, stamp):
-        pass  # whose lock file now says that these replies are wanted, and no others
+        pass  # whose last stamp now says that these replies are wanted, and no others
     for number, path in files.items():
         # Who waited for another process finds its replies here, and need not ask.
         with (
             scratch(progress / str(number), stamp) as place,
-            closing(ReplyLog(place.folder / "replies.jsonl", engine)) as log,
+            closing(Rounds(place.folder / "replies.jsonl", engine)) as log,
         ):
             written = writing.round(number, log)
             check_wanted(wanted, stamp)
@@ -69,20 +68,16 @@ def stamp_of(settings: Instances, inputs: Mapping[str, Path | None]) -> str:
     return fingerprint({**given, **inputs}, code=code_digest(Path(instance_rounds.__file__)))
 
 
-def check_wanted(path: Path, stamp: str) -> None:
+def check_wanted(wanted: Path, stamp: str) -> None:
     """InputError where a later job, with other settings, inputs or code, writes the segment now.
 
     A killed Snakemake leaves its jobs running: one of them could land its replies after those of
     the job that took its place, since the rounds of a segment are not all of one job.
     """
-    lock = path / "lock"
-    for _ in range(100):
-        signed = lock.read_text(encoding="utf-8").split() if lock.exists() else [stamp]
-        if signed:
-            break
-        time.sleep(0.01)  # a job is about to sign it
-    if signed and signed[-1] != stamp:
-        raise InputError(f"{path.parent}: a job with other settings, inputs or code has taken over")
+    if last_stamp(wanted) not in (stamp, None):
+        raise InputError(
+            f"{wanted.parent}: a job with other settings, inputs or code has taken over"
+        )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
 
-from refine_af.engines.replies import Engine, LateEngine
+from refine_af.engines.local import LocalEngine, model_of
+from refine_af.engines.replies import Engine
 from refine_af.errors import InputError
 from refine_af.files.documents import write_json
 from refine_af.files.landing import check_free, whole_folder
@@ -16,14 +16,13 @@ from refine_af.instructions.pool import run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.prompts.task_lists import decoding, demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.human_tasks import checked_seeds, read_seeds
 from refine_af.records.instructions import Instruction
 from refine_af.settings.instructions import Instructions
-from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Server
 from refine_af.settings.watch import YieldWatch
 
@@ -49,7 +48,7 @@ def segment(
     tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
     asked = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
-    engine = chosen_engine(settings, server, backbone, asked.prefix)
+    engine = chosen_engine(settings, server, backbone)
     served = server.model if server else None
     before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
     inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
@@ -57,17 +56,16 @@ def segment(
         {"settings": settings.model_dump_json(), "served": served, **inputs},
         code=code_digest(Path(__file__)),
     )
-    with scratch(progress, stamp) as place:
-        if landed_meanwhile(place, stamp, segment):
+    with resumable(progress, stamp, segment) as place:
+        if place is None:
             return
         target, start = len(pool) + settings.segment_size, len(pool) + len(carry.surplus)
         shown = Progress(settings.segment_size, "instructions")
-        with RoundLog(place.folder, engine, shown, start=start, target=target) as log:
+        with RoundLog(place, engine, shown, start=start, target=target) as log:
             made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log
             )
         write_segment(segment, made, log.times)
-        mark_landed(place)
 
 
 def standing(
@@ -83,31 +81,18 @@ def standing(
     return pool, bootstrapping.carry_of(handed_on.read_bytes(), handed_on, pool)
 
 
-def chosen_engine(
-    settings: Instructions, server: Server | None, backbone: Path | None, prefix: str
-) -> Engine:
+def chosen_engine(settings: Instructions, server: Server | None, backbone: Path | None) -> Engine:
     """The engine of the settings, which needs a backbone or a server and takes no other."""
     if settings.engine == "server" and server and not backbone:
-        return LateEngine(partial(_served, server, prefix, decoding(settings)))
+        from refine_af.engines.server import load_server
+
+        return load_server(server, decoding(settings))
     if settings.engine == "transformers" and backbone and not server:
-        writer = partial(_written, backbone, settings.quantization, prefix, decoding(settings))
-        return LateEngine(writer)
+        return LocalEngine(model_of(backbone, None, settings.quantization), decoding(settings))
     raise InputError(
         f"instructions.engine {settings.engine}: got --server {server} and --backbone {backbone}; "
         "transformers needs a backbone alone, server a server alone"
     )
-
-
-def _served(server: Server, prefix: str, sampling: Sampling) -> Engine:
-    from refine_af.engines.server import load_server
-
-    return load_server(server, prefix=prefix, sampling=sampling)
-
-
-def _written(backbone: Path, quantization: str, prefix: str, sampling: Sampling) -> Engine:
-    from refine_af.engines.writer import load_writer
-
-    return load_writer(backbone, quantization=quantization, prefix=prefix, sampling=sampling)
 
 
 def merge(*, segments: list[Path], instructions: Path) -> None:

@@ -14,7 +14,7 @@ from refine_af.files.rows import write_rows
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.device_faults import device_faults
@@ -63,21 +63,20 @@ def main(
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
     given = {**sections, "scorer": own_code(reward.scorer)}
     stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
-    with scratch(progress, stamp) as place, device_faults():
-        if landed_meanwhile(place, stamp, ppo):
+    with resumable(progress, stamp, ppo) as place, device_faults():
+        if place is None:
             return
         judge = load_scorer(reward, reward_model, evaluator)
         trainer = _trainer(settings, compute, backbone, prompt, judge, reward.weights)
         fixed = evaluation_instructions(asked, settings)
-        before = _evaluation("before", trainer, fixed, place.folder)
+        before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
         columns = metric_columns(reward.weights)
-        with closing(StepLog(place.folder / "steps.jsonl", columns)) as log:
-            _train(trainer, asked, log, place.folder, watch, compute)
-            after = _evaluation("after", trainer, fixed, place.folder)
+        with closing(StepLog(place / "steps.jsonl", columns)) as log:
+            _train(trainer, asked, log, place, watch, compute)
+            after = _evaluation("after", trainer, fixed, place)
             steps = log.rows(settings.steps)
             _write(ppo, trainer, columns, steps, [*before, *after], watch.alarm)
-        mark_landed(place)
 
 
 def _trainer(

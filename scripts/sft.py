@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from refine_af.files.rows import read_records
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.processes import Processes, joined
-from refine_af.jobs.scratch import Given, fingerprint, landed_meanwhile, mark_landed, scratch
+from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.instances import Instance
 from refine_af.settings.compute import SftMachine
@@ -45,7 +43,8 @@ def main(
     given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size}
     given |= {"encodings": encodings, "backbone": backbone, "instances": files, "overlap": overlap}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
-    with joined() as processes, _place(processes, progress, stamp, adapter) as place:
+    held = resumable(progress, stamp, adapter)
+    with joined() as processes, processes.together(held) as place:
         if place is not None:
             _tune(settings, compute, backbone, texts, place, processes, adapter)
 
@@ -71,21 +70,6 @@ def _texts(
     if not kept:
         raise InputError(f"{where} no instance is left to train on")
     return Texts(size, where, kept, dropped)
-
-
-@contextmanager
-def _place(
-    processes: Processes, progress: Path, stamp: str, adapter: Path
-) -> Iterator[Path | None]:
-    """The job's own folder in `progress`, held for all processes; None where all is done."""
-    if not processes.first:
-        yield processes.told(None)
-        return
-    with scratch(progress, stamp) as place:
-        landed = landed_meanwhile(place, stamp, adapter)
-        yield processes.told(None if landed else place.folder)
-        if not landed:
-            mark_landed(place)
 
 
 def _tune(

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from refine_af.engines import answers
-from refine_af.engines.answers import Answers
+from refine_af.engines.greedy import greedy, greedy_replies
+from refine_af.engines.local import LocalEngine, context_of, model_of
 from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
@@ -58,12 +58,12 @@ def replies(
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
     stamp = stamp_of(settings, stop, of, inputs)
     shares = {part: of_tasks.part_of(asked, part, of) for part in sorted(files)}
-    writing = Answers(
-        answers.model_of(backbone, adapter, settings.quantization),
-        answers.greedy(settings.max_new_tokens, stop),
+    engine = LocalEngine(
+        model_of(backbone, adapter, settings.quantization),
+        greedy(settings.max_new_tokens, stop),
         end_of_text=settings.end_of_text,
-        progress=Progress(sum(map(len, shares.values())), "replies"),
     )
+    shown = Progress(sum(map(len, shares.values())), "replies")
     template = read_prompt(prompt, {"definition", "input"})
     rounds = _rounds(shares, template, settings, backbone)
     with ExitStack() as held:
@@ -72,7 +72,7 @@ def replies(
             part: held.enter_context(scratch(progress / str(part), stamp)).folder for part in shares
         }
         for part, rows in shares.items():
-            written = _written(writing, rounds[part], folders[part])
+            written = greedy_replies(rounds[part], folders[part] / "replies.jsonl", engine, shown)
             write_records(files[part], predicted(rows, written))
 
 
@@ -93,14 +93,6 @@ def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> l
     ]
 
 
-def _written(writing: Answers, rounds: Sequence[Sequence[Group]], folder: Path) -> list[Reply]:
-    """The replies to a part's prompts, in order."""
-    found = []
-    for number, groups in enumerate(rounds):
-        found += writing.round(number, groups, folder)
-    return found
-
-
 def _rounds(
     shares: Mapping[int, Sequence[EvaluationInstance]],
     template: Prompt,
@@ -115,7 +107,7 @@ def _rounds(
     from refine_af.superni.zero_shot import longest_prompt, rounds_of, task_prompts
 
     tokenizer = load_tokenizer(backbone)
-    room = answers.context_of(backbone)
+    room = context_of(backbone)
     found = {}
     for part, rows in shares.items():
         tasks = list(task_prompts(rows, template, settings, tokenizer))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from refine_af.engines import answers
-from refine_af.engines.answers import Answers
+from refine_af.engines.greedy import greedy, greedy_replies
+from refine_af.engines.local import LocalEngine, context_of, model_of
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
@@ -40,22 +40,20 @@ def predictions(
     inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
     given = {"settings": settings.model_dump_json(), "instructions": instructions, **inputs}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
-    writing = Answers(
-        answers.model_of(backbone, adapter, settings.quantization),
-        answers.greedy(settings.max_new_tokens, settings.stop),
-        end_of_text=True,
-        progress=Progress(len(asked), "replies"),
+    engine = LocalEngine(
+        model_of(backbone, adapter, settings.quantization),
+        greedy(settings.max_new_tokens, settings.stop),
     )
+    starts = range(0, len(texts), settings.prompts_per_round)
+    rounds = [[Group("", texts[start : start + settings.prompts_per_round])] for start in starts]
+    shown = Progress(len(asked), "replies")
     with scratch(progress, stamp) as place:
-        replies = []
-        for number, start in enumerate(range(0, len(texts), settings.prompts_per_round)):
-            group = Group("", texts[start : start + settings.prompts_per_round])
-            replies += writing.round(number, [group], place.folder)
+        replies = greedy_replies(rounds, place.folder / "replies.jsonl", engine, shown)
         if without_room := sum(not reply.tokens for reply in replies):
             print(
                 f"{without_room} of {len(asked)} prompts leave no room for a reply of "
                 f"users.max_new_tokens {settings.max_new_tokens} in the model's context of "
-                f"{answers.context_of(backbone)} tokens: their predictions are empty"
+                f"{context_of(backbone)} tokens: their predictions are empty"
             )
         write_records(predictions, stage.answered(asked, replies, model, cell))
 

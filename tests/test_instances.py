@@ -19,8 +19,9 @@ import instances as script
 import instances_replies
 from conftest import Script
 from policies import moved_policy
-from refine_af.engines.replies import Finish, Reply
-from refine_af.engines.reply_log import LoggedReply, ReplyLog
+from refine_af.engines.replies import Finish, Group, Reply
+from refine_af.engines.reply_log import LoggedReply
+from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
 from refine_af.instances.parsing import (
@@ -145,11 +146,12 @@ class Answering:
     def __init__(self, *replies: str) -> None:
         self.replies = list(replies)
         self.asked = 0
+        self.loading_s = 0.0
 
     def __call__(
-        self, tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+        self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:
-        for place in range(len(tails)):
+        for place in range(len(seeds)):
             if place not in answered:
                 self.asked += 1
                 yield place, Reply(self.replies.pop(0), "stop", 7, 3)
@@ -166,7 +168,7 @@ def test_a_job_stops_early_where_too_few_replies_parse(tmp_path: Path) -> None:
         made = []
         for number in rounds:
             (tmp_path / str(number)).mkdir(exist_ok=True)
-            log = ReplyLog(tmp_path / str(number) / "replies.jsonl", engine)
+            log = Rounds(tmp_path / str(number) / "replies.jsonl", engine)
             made += writing.round(number, log)
             log.close()
         return made
@@ -200,7 +202,7 @@ def test_patience_is_counted_in_rounds(tmp_path: Path) -> None:
 
         def write(writing: Writing = writing, folder: Path = folder, e: Any = engine) -> None:
             for number in rounds:
-                writing.round(number, ReplyLog(folder / f"{number}.jsonl", e))
+                writing.round(number, Rounds(folder / f"{number}.jsonl", e))
 
         if asked is None:
             write()

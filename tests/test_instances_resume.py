@@ -16,7 +16,6 @@ from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
 from refine_af.errors import InputError
 from refine_af.instances import replies as instance_replies
-from refine_af.instances import rounds as instance_rounds
 from test_instances import asked_of, contents, flags, reading, replying, write_adapter, write_pool
 from tiny import sentence
 
@@ -134,7 +133,10 @@ def test_only_missing_replies_are_asked_for(
     shutil.copytree(root / "kept", tmp_path / "kept")
     given = halves(world, pool, tmp_path)[0]
     with monkeypatch.context() as patched:
-        patched.setattr(instance_rounds, "_loaded", lambda *_: pytest.fail("the model is loaded"))
+        patched.setattr(
+            "refine_af.models.backbones.load_backbone",
+            lambda *_, **__: pytest.fail("the model is loaded"),
+        )
         first_half.main(**given)
         assert replies_in(tmp_path) == replies_in(root)
         # Other judges, other prices: how replies are read decides none of them.
@@ -202,20 +204,6 @@ def test_who_waits_for_an_orphan_finds_its_work(
     assert replies_in(tmp_path) == replies_in(root)
     for log, sound in zip(logs_in(tmp_path), logs_in(root), strict=True):
         assert sorted(log.read_bytes().splitlines()) == sorted(sound.read_bytes().splitlines())
-
-
-def test_a_lock_that_is_being_signed_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "lock").write_text("")
-
-    def sign(_: float) -> None:
-        (tmp_path / "lock").write_text("12 node theirs\n")
-
-    monkeypatch.setattr("instances_replies.time.sleep", sign)
-    with pytest.raises(InputError, match="has taken over"):
-        first_half.check_wanted(tmp_path, "ours")
-    first_half.check_wanted(tmp_path, "theirs")
 
 
 def test_an_orphan_of_other_settings_lands_nothing_more(

@@ -8,7 +8,7 @@ import random
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 import instructions as script
 from conftest import Script
+from engines import Replies, Replying
 from refine_af.engines.replies import Engine, Reply
 from refine_af.errors import InputError
 from refine_af.instructions.bootstrapping import Carry, Segment, bootstrap, carry_of
@@ -58,9 +59,7 @@ def reply(text: str, finish: str = "stop") -> Reply:
     return Reply(text, finish, 50, len(text.split()))  # type: ignore[arg-type]
 
 
-def scripted(
-    tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-) -> Iterator[tuple[int, Reply]]:
+def scripted(tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()) -> Replies:
     """Two to four items a reply, drawn by the reply's seed, of words that seldom repeat."""
     for place in random.Random(len(answered)).sample(range(len(seeds)), len(seeds)):
         rng = random.Random(seeds[place])
@@ -72,13 +71,14 @@ def scripted(
         yield place, reply(text, rng.choice(["stop", "length", "eos"]))
 
 
+SCRIPTED = Replying(scripted)
 NOTHING = Carry(next_round=0, surplus=[])
 PATIENT = YieldWatch(least_yield=0.0, patience=20)
 
 
 def bootstrapped(
     settings: Instructions,
-    engine: Engine = scripted,
+    engine: Engine = SCRIPTED,
     *,
     watch: YieldWatch = PATIENT,
     prompt: Prompt = PROMPT,
@@ -88,8 +88,8 @@ def bootstrapped(
 ) -> Segment:
     """A segment; what is logged on the way is kept in `folder`, or nowhere."""
     with tempfile.TemporaryDirectory() as nowhere:
-        progress = Progress(settings.segment, "instructions")
-        target, start = len(earlier) + settings.segment, len(earlier) + len(carry.surplus)
+        progress = Progress(settings.segment_size, "instructions")
+        target, start = len(earlier) + settings.segment_size, len(earlier) + len(carry.surplus)
         place = folder or Path(nowhere)
         with RoundLog(place, engine, progress, start=start, target=target) as log:
             return bootstrap(
@@ -177,12 +177,14 @@ def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
 
     def listening(
         tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-    ) -> Iterator[tuple[int, Reply]]:
+    ) -> Replies:
         asked.extend(tails)
         return scripted(tails, seeds)
 
     settings = with_(demo_settings, segment_size=1, prompts_per_round=2)
-    bootstrapped(settings, listening, prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt"))
+    bootstrapped(
+        settings, Replying(listening), prompt=prompt_of("Go:\n{tasks}\n", {"tasks"}, "prompt")
+    )
     assert asked[0] != asked[1]
     for tail in asked:
         lines = tail.split("\n")
@@ -295,9 +297,7 @@ def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None
             assert refused is None or refused.reason in ("no tokens", "similar")
 
 
-def garbage(
-    tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-) -> Iterator[tuple[int, Reply]]:
+def garbage(tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()) -> Replies:
     yield 0, reply(" \x00\ufffd!!", "length")
     for place in range(1, len(tails)):
         yield place, reply("")
@@ -309,7 +309,7 @@ def test_a_model_that_writes_garbage_ends_in_figures(
 ) -> None:
     settings = with_(demo_settings, segment_size=5, prompts_per_round=4)
     with pytest.raises(InputError) as error:
-        bootstrapped(settings, garbage, watch=YieldWatch(least_yield=least, patience=3))
+        bootstrapped(settings, Replying(garbage), watch=YieldWatch(least_yield=least, patience=3))
     message = str(error.value)
     assert "of the 12 items of the last 3 rounds 0 (0.0%) entered the pool" in message
     assert "holds 0 instructions" in message
@@ -321,13 +321,13 @@ def test_prompts_without_room_are_named_so(demo_settings: Instructions) -> None:
 
     def cramped(
         tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
-    ) -> Iterator[tuple[int, Reply]]:
+    ) -> Replies:
         for place in range(len(tails)):
             yield place, Reply("", "length", 999, 0)
 
     settings = with_(demo_settings, segment_size=5, prompts_per_round=4)
     with pytest.raises(InputError, match=r"100.0% no room.* shorten the prompt file or the seeds"):
-        bootstrapped(settings, cramped, watch=YieldWatch(least_yield=0.0, patience=2))
+        bootstrapped(settings, Replying(cramped), watch=YieldWatch(least_yield=0.0, patience=2))
 
 
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:
@@ -459,6 +459,10 @@ def test_faults_end_the_stage_before_it_writes(
         script.segment(**given | {"seeds": seeds})
     with pytest.raises(InputError, match="--number 2: needs 2 earlier segments, got 0"):
         script.segment(**given | {"number": 2})
+    given["segment"].mkdir()
+    (given["segment"] / "file").touch()
+    with pytest.raises(InputError, match="segment: exists already"):
+        script.segment(**given)
 
 
 @pytest.mark.parametrize(

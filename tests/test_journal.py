@@ -247,10 +247,10 @@ def test_a_disk_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 STAGE = """
 import sys
 from pathlib import Path
-from refine_af.journal import Journal
-from refine_af.landing import whole_folder
-from refine_af.records import write_rows
-from refine_af.scratch import scratch
+from refine_af.files.journal import Journal
+from refine_af.files.landing import whole_folder
+from refine_af.files.rows import write_rows
+from refine_af.jobs.scratch import scratch
 
 with scratch(Path("progress"), "5eed" * 16) as place, Journal(place.folder / "rows.jsonl") as kept:
     rows = [row for _, row in kept.rows]

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from fake_completions import Answer, completion, serving
 from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
 from refine_af.errors import InputError
-from refine_af.jobs.scratch import Place, landed_meanwhile, mark_landed
 from refine_af.settings.servers import Server
 from test_instructions import RESULTS, flags, inputs, with_
 from tiny import ROOT, WORDS
@@ -108,7 +106,10 @@ def test_what_is_in_the_log_is_not_asked_for_again(
     lines = whole_log.splitlines(keepends=True)
     last = json.loads(lines[-1])["round"]
     with monkeypatch.context() as patched:
-        patched.setattr(stage1, "_written", lambda *_: pytest.fail("the model is loaded"))
+        patched.setattr(
+            "refine_af.models.backbones.load_backbone",
+            lambda *_, **__: pytest.fail("the model is loaded"),
+        )
         stage1.segment(**given)
         assert contents(tmp_path / "segment") == contents(root / "segment")
         shutil.rmtree(tmp_path / "segment")
@@ -161,31 +162,6 @@ def test_who_waited_for_a_process_that_did_the_work_is_done(
     assert "segment: written by the process that this one waited for" in waited
     assert "written by" not in worked
     assert log_of(tmp_path).read_bytes() == log_of(root).read_bytes()
-
-
-def test_what_another_process_landed_is_not_taken_for_the_own(
-    asked: dict[str, Any], whole: tuple[Path, list[str]], tmp_path: Path
-) -> None:
-    """Only the mark of its own settings' landing makes a process that waited end well."""
-    given = asked | {"progress": tmp_path / "kept", "segment": tmp_path / "segment"}
-    ours = log_of(whole[0]).parent.name
-    place = Place(tmp_path / "kept" / ours, waited_for=ours)
-    place.folder.mkdir(parents=True)
-    output = tmp_path / "segment"
-    assert not landed_meanwhile(place, ours, output), "nothing stands there"
-    mark_landed(place)
-    output.mkdir()
-    assert not landed_meanwhile(place, ours, output), "an empty folder is no output"
-    mark_landed(place)
-    (output / "file").touch()
-    assert landed_meanwhile(place, ours, output)
-    with pytest.raises(InputError, match="exists already"):
-        landed_meanwhile(replace(place, waited_for="another"), ours, output)
-    # The next one who waits for this process finds that it has landed nothing.
-    with pytest.raises(InputError, match="exists already"):
-        landed_meanwhile(place, ours, output)
-    with pytest.raises(InputError, match="exists already"):
-        stage1.segment(**given)
 
 
 def test_growth_leaves_the_first_lines_and_asks_for_nothing_twice(

@@ -1,36 +1,45 @@
-"""What stage 1 keeps on its way: every reply once, every round's time by hand, all read again."""
+"""What stages keep of their rounds: every reply once, each round's time by hand, all read again."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refine_af.engines.replies import Engine, LateEngine, Reply
-from refine_af.engines.reply_log import ReplyLog
+from refine_af.engines.greedy import greedy
+from refine_af.engines.local import LocalEngine
+from refine_af.engines.replies import Engine, Group, Reply
+from refine_af.engines.rounds import Rounds, Written
 from refine_af.errors import InputError
 from refine_af.instructions.rounds import Round, RoundLog
 from refine_af.jobs.progress import Progress
 
-PROMPTS = ["a", "b", "c", "d"]
+PROMPTS = [Group("P", ["a", "b"]), Group("Q", ["c", "d"])]
 
 
 class Asked:
-    """An engine that answers from the last prompt to the first, and remembers what it was asked."""
+    """An engine that answers from the last prompt to the first, and remembers what it was asked.
 
-    def __init__(self, *, repeats: bool, dies_after: int | None = None) -> None:
+    It takes `loads` seconds to load, of which its first call tells.
+    """
+
+    def __init__(self, *, repeats: bool, dies_after: int | None = None, loads: float = 0) -> None:
         self.repeats, self.dies_after = repeats, dies_after
         self.calls: list[list[int]] = []
         self.written = 0
+        self.loading_s, self._loads = 0.0, loads
 
     def __call__(
-        self, tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+        self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:
+        self.loading_s = self._loads
         self.calls.append(sorted(answered))
+        tails = [group.prefix + tail for group in groups for tail in group.tails]
         for place in reversed(range(len(tails))):
             if self.repeats or place not in answered:
                 if self.written == self.dies_after:
@@ -39,42 +48,71 @@ class Asked:
                 yield place, Reply(f"{tails[place]} {seeds[place]} \ud800\u2028\0", "stop", 7, 3)
 
 
-def ignore(count: int, reply: Reply) -> None:
-    pass
+def written(
+    path: Path, engine: Engine, number: int = 0, prompts: Sequence[Group] = PROMPTS
+) -> tuple[Written, list[int]]:
+    """A round, and what was heard of its new replies."""
+    heard: list[int] = []
+    seeds = range(sum(len(group.tails) for group in prompts))
+    with closing(Rounds(path, engine)) as log:
+        return log.written(number, prompts, seeds, heard.append), heard
 
 
 @pytest.mark.parametrize("repeats", [True, False])
 def test_an_engine_that_fails_loses_no_reply(tmp_path: Path, repeats: bool) -> None:
     path = tmp_path / "replies.jsonl"
-    engine = Asked(repeats=repeats, dies_after=2)
-    log = ReplyLog(path, engine)
     with pytest.raises(InputError, match="the GPU failed"):
-        log.replies(0, PROMPTS, range(4), ignore)
-    log.close()
+        written(path, Asked(repeats=repeats, dies_after=2))
     before = path.read_bytes()
     assert [json.loads(line)["request"] for line in before.splitlines()] == [3, 2]
 
     engine = Asked(repeats=repeats)
-    log = ReplyLog(path, engine)
-    assert log.known(0) == 2
-    heard: list[int] = []
-    replies = log.replies(0, PROMPTS, range(4), lambda count, _: heard.append(count))
-    log.close()
-    assert [reply.text for reply in replies] == [
-        f"{prompt} {seed} \ud800\u2028\0" for seed, prompt in enumerate(PROMPTS)
+    made, heard = written(path, engine)
+    assert [reply.text for reply in made.replies] == [
+        f"{prompt} {seed} \ud800\u2028\0" for seed, prompt in enumerate(["Pa", "Pb", "Qc", "Qd"])
     ]
     assert engine.calls == [[2, 3]]
-    assert heard == [1, 2], "of the new ones alone"
+    assert (made.new, made.tokens) == (2, 6), "the other two are not this run's"
+    assert heard == [3, 4]
     assert path.read_bytes().startswith(before)
     assert [json.loads(line)["request"] for line in path.read_bytes().splitlines()] == [3, 2, 1, 0]
 
     engine = Asked(repeats=repeats)
-    log = ReplyLog(path, engine)
-    assert log.replies(0, PROMPTS, range(4), ignore) == replies
-    assert engine.calls == []
-    assert log.replies(1, PROMPTS[:2], range(2), ignore) == replies[:2]
+    again, heard = written(path, engine)
+    assert again.replies == made.replies and again.new == again.tokens == 0
+    assert engine.calls == heard == []
+    other, _ = written(path, engine, 1, PROMPTS[:1])
+    assert other.replies == made.replies[:2]
     assert engine.calls == [[]]
-    log.close()
+    with pytest.raises(InputError, match=r"round 0 has a reply to request 2 of 2"):
+        written(path, engine, 0, PROMPTS[:1])
+
+
+def test_known_replies_are_counted_as_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, shown = tmp_path / "replies.jsonl", Progress(4, "replies")
+    with pytest.raises(InputError, match="the GPU failed"):
+        written(path, Asked(repeats=True, dies_after=3))
+    clock = clocked(0, 36)
+    with closing(Rounds(path, Asked(repeats=True, loads=34), clock)) as log:
+        made = log.counted(0, PROMPTS, range(4), shown)
+    assert "progress: 4/4 replies\n" in capsys.readouterr().out
+    # One reply of 3 tokens in the 2 seconds that loading leaves of 36.
+    assert (made.seconds, made.loading_s, made.rate) == (2, 34, "0.5 replies/s · 2 tokens/s")
+
+
+def test_a_model_is_loaded_once_and_when_it_is_asked() -> None:
+    loads: list[None] = []
+
+    def load() -> tuple[Any, Any]:
+        loads.append(None)
+        return None, None
+
+    engine = LocalEngine(load, greedy(4, ()), clock=clocked(2, 32))
+    assert engine.loading_s == 0.0 and not loads
+    assert list(engine([], [])) == list(engine([], [])) == []
+    assert engine.loading_s == 30.0 and len(loads) == 1
 
 
 def round_of(number: int, accepted: int, similar: int = 0) -> Round:
@@ -122,9 +160,8 @@ def test_times_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_loading_a_model_is_no_time_of_a_round(tmp_path: Path) -> None:
     """30 of the 34 and 37 seconds are the engine's loading; a loaded one loads no more."""
-    engine = LateEngine(lambda: Asked(repeats=False), clocked(0, 30))
     clock = clocked(100, 101, 135, 137, 137, 141, 141)
-    with opened(tmp_path, engine, clock) as log:
+    with opened(tmp_path, Asked(repeats=False, loads=30), clock) as log:
         for number in (0, 1):
             log.replies(number, PROMPTS, range(4))
             log.ended(round_of(number, accepted=1), 1 + number)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
-from refine_af.jobs.scratch import READ_WHOLE, fingerprint, scratch
+from refine_af.jobs import scratch as module
+from refine_af.jobs.scratch import (
+    READ_WHOLE,
+    Place,
+    fingerprint,
+    last_stamp,
+    resumable,
+    scratch,
+)
 from refine_af.jobs.sources import code_digest
 from tiny import ROOT
 
@@ -239,6 +248,76 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         scratch(tmp_path / "file" / "cell", MINE),
     ):
         raise AssertionError("must not run")
+
+
+@contextmanager
+def waiting(folder: Path, stamp: str, for_whom: str | None) -> Iterator[Place]:
+    """Held as `scratch` does, after a wait for a process of another stamp, or of the same."""
+    with scratch(folder, stamp) as place:
+        yield Place(place.folder, for_whom)
+
+
+def test_only_what_the_other_landed_under_the_same_stamp_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, output = tmp_path / "kept", tmp_path / "segment"
+
+    def given(for_whom: str | None) -> bool:
+        """Whether a process that has waited has work to do, which it does not."""
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "scratch", partial(waiting, for_whom=for_whom))
+            with resumable(kept, MINE, output) as place:
+                assert place in (None, kept / MINE[:16])
+                return place is not None
+
+    assert given(MINE), "nothing stands there"
+    with resumable(kept, MINE, output):
+        output.mkdir()
+    assert given(MINE), "an empty folder is no output"
+    with resumable(kept, MINE, output) as place:
+        assert place == kept / MINE[:16]
+        (output / "file").touch()
+    capsys.readouterr()
+    assert not given(MINE)
+    said = capsys.readouterr().out
+    assert said == f"{output}: written by the process that this one waited for\n"
+    assert not given(MINE), "the mark stays"
+    for for_whom in (OTHER, "", None):
+        with pytest.raises(InputError, match="exists already"):
+            given(for_whom)
+    # The next one who waits for this process finds that it has landed nothing.
+    with pytest.raises(InputError, match="exists already"):
+        given(MINE)
+
+
+def test_a_block_that_fails_has_landed_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="mine"), resumable(tmp_path, MINE, tmp_path / "segment"):
+        raise OSError("mine")
+    assert list((tmp_path / MINE[:16]).iterdir()) == [] and not locked(tmp_path)
+
+
+def test_the_last_stamp_is_that_of_who_held_the_folder_last(start: Start, tmp_path: Path) -> None:
+    cell = tmp_path / "cell"
+    assert last_stamp(cell) is None
+    with scratch(cell, OTHER):
+        assert last_stamp(cell) == OTHER, "and of who holds it"
+    assert last_stamp(cell) == OTHER
+    first = start(MINE)
+    assert said(first).startswith("held")
+    assert last_stamp(cell) == MINE
+    (tmp_path / "go").touch()
+    assert said(first) == "left"
+    assert last_stamp(cell) == MINE
+
+
+def test_a_lock_that_is_being_signed_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock"
+    lock.write_text("")
+    assert last_stamp(tmp_path) is None, "nobody signs"
+    monkeypatch.setattr(module.time, "sleep", lambda _: lock.write_text(f"12 node {OTHER}\n"))
+    assert last_stamp(tmp_path) == OTHER
 
 
 def project(place: Path) -> Path:

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ import refine_af.engines.server
 import refine_af.engines.server_connection
 from fake_completions import PIECE, Answer, FakeCompletions, completion, serving
 from fake_server import closed_address
-from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.replies import Group, Reply
 from refine_af.engines.server import load_server, wait_before
 from refine_af.engines.server_answers import read_answer
 from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
@@ -47,10 +47,15 @@ def sampling(**changes: Any) -> Sampling:
     return Sampling(**{**usual, "stop": ("\n\n", "Task 9"), **changes})
 
 
+Engine = Callable[..., Iterator[tuple[int, Reply]]]
+
+
 def engine(url: str, *, prefix: str = "P: ", decoding: Sampling | None = None, **to: Any) -> Engine:
+    """The engine, asked for the ends of prompts that begin with `prefix`."""
     usual = {"model": "tiny", "key_variable": None, "concurrency": 4}
     server = Server(**{"url": url, "timeout_s": 5.0, "attempts": 1, **usual, **to})
-    return load_server(server, prefix=prefix, sampling=decoding or sampling())
+    made = load_server(server, decoding or sampling())
+    return lambda tails, *others, **named: made([Group(prefix, tails)], *others, **named)
 
 
 def answered_to(engine: Engine, *tails: str) -> dict[int, Reply]:
@@ -931,14 +936,16 @@ def test_replies_that_nobody_takes_are_not_asked_for(fake: FakeCompletions) -> N
 PROGRAM = """
 import sys
 sys.path.insert(0, "scripts")
-from refine_af.command_line import run
+from refine_af.jobs.command_line import run
+from refine_af.engines.replies import Group
 from refine_af.engines.server import load_server
-from refine_af.settings import Sampling, Server
+from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Server
 
 def ask(*, url: str, stop_early: str) -> None:
     server = Server(url=url, model="m", key_variable=None, concurrency=4, timeout_s=60, attempts=9)
     sampling = Sampling(temperature=1, top_p=1, presence_penalty=0, max_new_tokens=4, stop=())
-    for _ in load_server(server, prefix="", sampling=sampling)(["a", "b", "c"], [0, 1, 2]):
+    for _ in load_server(server, sampling)([Group("", ["a", "b", "c"])], [0, 1, 2]):
         print("came", flush=True)
         if stop_early == "yes":
             break

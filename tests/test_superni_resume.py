@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import superni_replies
 from killing import draws, killed, writes
 from orphans import side_by_side
 from refine_af.engines import generation
-from refine_af.engines.answers import Answers, greedy, model_of
+from refine_af.engines.greedy import greedy, greedy_replies
+from refine_af.engines.local import LocalEngine, model_of
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
@@ -58,10 +60,10 @@ def parts_in(folder: Path) -> dict[str, bytes]:
 
 
 def logs_in(folder: Path) -> dict[str, bytes]:
-    """Every log by part and round; their lines in order, since a model ends texts in any order."""
+    """Every log by part; their lines in order, since a model ends texts in any order."""
     return {
-        f"{path.parts[-3]}/{path.name}": b"".join(sorted(path.read_bytes().splitlines(True)))
-        for path in sorted(folder.glob("kept/*/*/*.jsonl"))
+        path.parts[-3]: b"".join(sorted(path.read_bytes().splitlines(True)))
+        for path in sorted(folder.glob("kept/*/*/replies.jsonl"))
     }
 
 
@@ -79,16 +81,17 @@ def test_every_reply_is_on_disk_before_it_is_used(
     whole: tuple[Path, list[object], list[str]],
 ) -> None:
     root, _, made = whole
-    assert {name: log.count(b"\n") for name, log in logs_in(root).items()} == {
-        "0/0.jsonl": 1 + 4,
-        "1/0.jsonl": 2,
-        "1/1.jsonl": 5,
-        "2/0.jsonl": 3,
+    rounds = {
+        part: Counter(json.loads(line)["round"] for line in log.splitlines())
+        for part, log in logs_in(root).items()
     }
-    for log in root.glob("kept/*/*/*.jsonl"):
-        synced = made.index(f"fsync {log.relative_to(root)}")
-        landed = made.index(f"replace .{log.parts[-3]}.jsonl.partial {log.parts[-3]}.jsonl")
-        assert synced < landed
+    assert rounds == {"0": {0: 1 + 4}, "1": {0: 2, 1: 5}, "2": {0: 3}}
+    for log in root.glob("kept/*/*/replies.jsonl"):
+        part = log.parts[-3]
+        of_log = [at for at, name in enumerate(made) if name.endswith(str(log.relative_to(root)))]
+        synced = [at for at in of_log if made[at].startswith("fsync")]
+        assert len(synced) == len(rounds[part]) and synced[-1] == of_log[-1]
+        assert synced[-1] < made.index(f"replace .{part}.jsonl.partial {part}.jsonl")
     rows = [json.loads(line) for line in parts_in(root)["1.jsonl"].splitlines()]
     assert [row["id"] for row in rows] == ["b-0", "b-1", *(f"e-{n}" for n in range(5))]
     assert len({row["prediction"] for row in rows}) > 1
@@ -108,7 +111,7 @@ def test_kill_at_any_write_of_the_predictions(
         assert killed("superni_replies", *words, root=place, at=at, how=how) == made[:at]
         for name, content in parts_in(place).items():
             assert content == wanted[name], "complete, or not at all"
-        before = {path: path.read_bytes() for path in place.glob("kept/*/*/*.jsonl")}
+        before = {path: path.read_bytes() for path in place.glob("kept/*/*/replies.jsonl")}
         superni_replies.replies(**asked(world, instances, place, range(PARTS)))
         assert parts_in(place) == wanted, f"killed {how} write {at}: {made[at - 1]}"
         assert logs_in(place) == logged, "no reply is kept twice"
@@ -142,7 +145,7 @@ def test_only_missing_replies_are_asked_for(
         longer = {"settings": settings.model_copy(update={"max_new_tokens": 11})}
         with pytest.raises(pytest.fail.Exception, match="loaded"):
             superni_replies.replies(**given | longer | {"progress": tmp_path / "other"})
-    (log,) = tmp_path.glob("kept/1/*/1.jsonl")
+    (log,) = tmp_path.glob("kept/1/*/replies.jsonl")
     sound = log.read_bytes()
     for damaged in (sound[:-9], sound[: sound.index(b"\n") + 1], b""):
         log.write_bytes(damaged)
@@ -209,21 +212,19 @@ def test_prompts_of_several_tasks_side_by_side_change_no_reply(
         for group in groups
         for tail in group.tails
     ]
-    writing = Answers(
-        lambda: (model, tokenizer), sampling, end_of_text=True, progress=Progress(17, "replies")
-    )
-    together = writing.round(0, groups, tmp_path)
+    engine, log = LocalEngine(lambda: (model, tokenizer), sampling), tmp_path / "replies.jsonl"
+    together = greedy_replies([groups], log, engine, Progress(17, "replies"))
     assert [reply.text for reply in together] == [made.text for made in alone]
     assert [reply.prompt_tokens for reply in together] == [made.prompt_tokens for made in alone]
     assert [reply.tokens for reply in together] == [len(made.tokens) for made in alone]
     assert len({reply.text for reply in together}) > 5
     out = capsys.readouterr().out
     assert "progress: 17/17 replies" in out and "round 0: 17 replies · " in out
-    assert writing.round(0, groups, tmp_path) == together
+    assert greedy_replies([groups], log, engine, Progress(17, "replies")) == together
     assert "round" not in capsys.readouterr().out, "nothing was written"
 
 
-def test_without_end_of_text_every_reply_runs_on(world: Path, tmp_path: Path) -> None:
+def test_without_end_of_text_every_reply_runs_on(world: Path) -> None:
     """The token is read over: the reply goes on behind it, and is the longer one's beginning."""
     model, tokenizer = model_of(world / "llama", None, "none")()
     groups = [Group("", ["Do\nSort.\nOutput:"])]
@@ -234,14 +235,12 @@ def test_without_end_of_text_every_reply_runs_on(world: Path, tmp_path: Path) ->
     model.generation_config.eos_token_id = free.tokens[3]
     try:
         replies = [
-            Answers(
-                lambda: (model, tokenizer),
-                greedy(12, ()),
-                end_of_text=end_of_text,
-                progress=Progress(1, "replies"),
-            ).round(0, groups, tmp_path / str(end_of_text))[0]
+            dict(
+                LocalEngine(lambda: (model, tokenizer), greedy(12, ()), end_of_text=end_of_text)(
+                    groups, [0]
+                )
+            )[0]
             for end_of_text in (True, False)
-            if not (tmp_path / str(end_of_text)).mkdir()
         ]
     finally:
         model.generation_config.eos_token_id = kept

@@ -142,15 +142,17 @@ def test_predictions_go_on_after_a_kill(world: Path, tmp_path: Path) -> None:
     torn.mkdir()
     words = ["predictions", *flags(asking(world, Path()))]
     made = writes("users", *words, root=sound)
-    logged = [at for at, name in enumerate(made, 1) if re.match(r"write .*/1\.jsonl$", name)]
-    assert len(logged) == 2, "five instructions, two a round"
-    killed("users", *words, root=torn, at=logged[0], how="within")
+    logged = [at for at, name in enumerate(made, 1) if re.match(r"write .*/replies\.jsonl$", name)]
+    assert len(logged) == 5, "five instructions, two a round"
+    killed("users", *words, root=torn, at=logged[2], how="within")
     assert not (torn / "base.jsonl").exists()
-    (first,) = torn.glob("kept/*/0.jsonl")
-    before = first.read_bytes()
+    (log,) = torn.glob("kept/*/replies.jsonl")
+    before = log.read_bytes()
     users.predictions(**asking(world, torn))
     assert (torn / "base.jsonl").read_bytes() == (sound / "base.jsonl").read_bytes()
-    assert first.read_bytes() == before and before.count(b"\n") == 2
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert before.startswith(lines[0] + lines[1]) and not before.endswith(b"\n")
+    assert [json.loads(line)["round"] for line in lines] == [0, 0, 1, 1, 2]
     rows = read_records(sound / "base.jsonl", UserPrediction)
     asked = read_user_instructions(world / "users.jsonl")
     assert [(r.id, r.instruction, r.input, r.reference) for r in rows] == [

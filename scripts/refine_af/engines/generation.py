@@ -51,9 +51,8 @@ def generate(
 ) -> list[Completion]:
     """One completion of `prefix` + tail for every tail, in order, as `completions` gives them."""
     found: dict[int, Completion] = {}
-    for place, completion in completions(
-        model, tokenizer, prefix=prefix, tails=tails, sampling=sampling, seeds=seeds
-    ):
+    groups = [Group(prefix, tails)]
+    for place, completion in completions(model, tokenizer, groups, sampling=sampling, seeds=seeds):
         found[place] = completion
         if progress:
             progress.advance()
@@ -61,21 +60,6 @@ def generate(
 
 
 def completions(
-    model: Any,
-    tokenizer: Any,
-    *,
-    prefix: str,
-    tails: Sequence[str],
-    sampling: Sampling,
-    seeds: Sequence[int],
-) -> Iterator[tuple[int, Completion]]:
-    """Completions of `prefix` + tail as `completions_of` gives those of one group."""
-    yield from completions_of(
-        model, tokenizer, [Group(prefix, tails)], sampling=sampling, seeds=seeds
-    )
-
-
-def completions_of(
     model: Any,
     tokenizer: Any,
     groups: Sequence[Group],

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from refine_af.engines.replies import Engine, Reply
+from refine_af.engines.replies import Engine, Group, Reply
 from refine_af.engines.server_answers import read_answer
 from refine_af.engines.server_connection import client, completions_url, key_in
 from refine_af.engines.server_words import fit_to_show
@@ -44,8 +44,8 @@ Answered = tuple[int, Reply]
 Tasks = set[asyncio.Task[Answered]]
 
 
-def load_server(server: Server, *, prefix: str, sampling: Sampling) -> Engine:
-    """An engine that sends `prefix` + tail to `server`, `server.concurrency` prompts at a time.
+def load_server(server: Server, sampling: Sampling) -> Engine:
+    """An engine that sends prefix + tail to `server`, `server.concurrency` prompts at a time.
 
     What a request cannot name (top-k, min-p, penalties for repetition) is as the server has it. A
     prompt for which the server's context has no room ends the call: what servers say then does not
@@ -54,7 +54,7 @@ def load_server(server: Server, *, prefix: str, sampling: Sampling) -> Engine:
     InputError where the key's environment variable is not set or the address is none; the engine's
     where a prompt is refused, or the attempts are used up.
     """
-    return _ServerEngine(server, prefix, sampling)
+    return _ServerEngine(server, sampling)
 
 
 def wait_before(attempt: int, retry_after: str = "") -> float:
@@ -89,9 +89,10 @@ class _ServerEngine:
     Not threads: one that waits for a server cannot be ended before its timeout.
     """
 
-    def __init__(self, server: Server, prefix: str, sampling: Sampling) -> None:
+    loading_s = 0.0  # which is the server's own
+
+    def __init__(self, server: Server, sampling: Sampling) -> None:
         self._server = server
-        self._prefix = prefix
         self._sampling = sampling
         self._url = completions_url(server.url)
         self._key = key_in(server.key_variable)
@@ -99,11 +100,12 @@ class _ServerEngine:
         self._failing: set[int] = set()
 
     def __call__(
-        self, tails: Sequence[str], seeds: Sequence[int], answered: Collection[int] = ()
+        self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[Answered]:
+        prompts = (group.prefix + tail for group in groups for tail in group.tails)
         requests = (
-            (place, self._body(tail, seed))
-            for place, (tail, seed) in enumerate(zip(tails, seeds, strict=True))
+            (place, self._body(prompt, seed))
+            for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
             if place not in answered
         )
         session, running = client(self._key, self._server.concurrency), Tasks()
@@ -185,10 +187,10 @@ class _ServerEngine:
                 )
         return bytes(content)
 
-    def _body(self, tail: str, seed: int) -> bytes:
+    def _body(self, prompt: str, seed: int) -> bytes:
         asked: dict[str, Any] = {
             "model": self._server.model,
-            "prompt": self._prefix + tail,
+            "prompt": prompt,
             "max_tokens": self._sampling.max_new_tokens,
             "temperature": self._sampling.temperature,
             "top_p": self._sampling.top_p,

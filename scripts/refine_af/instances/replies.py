@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from refine_af.engines.replies import Reply
-from refine_af.engines.reply_log import LoggedReply, ReplyLog
+from refine_af.engines.replies import Group, Reply
+from refine_af.engines.reply_log import LoggedReply, reply_in
+from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError, shown
 from refine_af.instances.rounds import requests_of
 from refine_af.jobs.progress import Progress
@@ -27,35 +27,24 @@ class Writing:
         watch: ParsedWatch,
         prompt: Prompt,
         rounds: Mapping[int, Sequence[Instruction]],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`rounds` are those that the job takes, by number."""
         self._settings, self._watch, self._prompt, self._rounds = settings, watch, prompt, rounds
-        self._clock = clock
         self._progress = Progress(sum(map(len, rounds.values())), "instructions answered")
         self._ended = self._replies = self._parsed = 0
 
-    def round(self, number: int, log: ReplyLog) -> list[LoggedReply]:
+    def round(self, number: int, log: Rounds) -> list[LoggedReply]:
         """A round's replies, in the order of its instructions, on disk before this returns.
 
         Raises InputError where, of all the job's replies after some rounds, too few held an output.
         """
         tails, seeds = requests_of(self._rounds[number], self._settings, self._prompt)
-        if known := log.known(number):
-            self._progress.skip(min(known, len(tails)))
-        began, tokens = self._clock() - log.loading_s, 0
-
-        def came(_: int, reply: Reply) -> None:
-            nonlocal tokens
-            tokens += reply.tokens
-            self._progress.advance()
-
-        replies = log.replies(number, tails, seeds, came)
+        made = log.counted(number, [Group(self._prompt.prefix, tails)], seeds, self._progress)
+        replies = made.replies
         parsed = sum(bool(parse_completion(reply.text)) for reply in replies)
-        speed = tokens / max(self._clock() - log.loading_s - began, 1e-9)
         self._progress.line(
             f"round {number}: {parsed} of {len(replies)} replies held an output"
-            + (f" · {speed:,.0f} tokens/s" if tokens else "")
+            + (f" · {made.rate}" if made.new else "")
         )
         self._ended += 1
         self._replies += len(replies)
@@ -98,7 +87,3 @@ def in_rounds(
             raise InputError(f"{path}: {len(rows)} replies to {len(asked)} instructions")
         found.append([reply_in(row) for row in rows])
     return found
-
-
-def reply_in(row: LoggedReply) -> Reply:
-    return Reply(row.text, row.finish, row.prompt_tokens, row.tokens)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from refine_af.engines.replies import Engine, LateEngine
+from refine_af.engines.local import LocalEngine, model_of
+from refine_af.engines.replies import Engine
 from refine_af.errors import InputError
 from refine_af.prompts.templates import Prompt
 from refine_af.randomness import derived_seed
@@ -44,18 +44,6 @@ def requests_of(
     return tails, [derived_seed(settings.seed, "sampling", row.id) for row in rows]
 
 
-def engine_of(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:
-    """The backbone, with the adapter where there is one; loaded when it is first asked."""
-    return LateEngine(partial(_loaded, settings, prompt, backbone, adapter))
-
-
-def _loaded(settings: Instances, prompt: Prompt, backbone: Path, adapter: Path | None) -> Engine:
-    from refine_af.engines.writer import load_writer
-
-    return load_writer(
-        backbone,
-        quantization=settings.quantization,
-        prefix=prompt.prefix,
-        sampling=settings.sampling,
-        adapter=adapter,
-    )
+def engine_of(settings: Instances, backbone: Path, adapter: Path | None) -> Engine:
+    """The backbone, with the adapter where there is one."""
+    return LocalEngine(model_of(backbone, adapter, settings.quantization), settings.sampling)

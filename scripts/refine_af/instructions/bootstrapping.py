@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from refine_af.engines.replies import Group
 from refine_af.errors import InputError, shown
 from refine_af.instructions.pool import Pool
 from refine_af.instructions.rounds import Round, RoundLog
@@ -95,7 +96,7 @@ def bootstrap_round(
     ]
     before = len(pool.machine)
     rejected = []
-    replies = log.replies(number, tails, seeds)
+    replies = log.replies(number, [Group(prompt.prefix, tails)], seeds)
     for request, reply in zip(requests, replies, strict=True):
         for text, whole in items(reply.text, settings, truncated=reply.finish == "length"):
             if whole:

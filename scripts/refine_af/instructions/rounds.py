@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from refine_af.engines.replies import Engine, Reply
-from refine_af.engines.reply_log import ReplyLog
+from refine_af.engines.replies import Engine, Group, Reply
+from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.journal import Journal
 from refine_af.files.rows import as_records
@@ -87,7 +87,7 @@ class RoundLog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`folder` is kept from run to run; the pool is to grow from `start` to `target`."""
-        self._log = ReplyLog(folder / "replies.jsonl", engine)
+        self._rounds = Rounds(folder / "replies.jsonl", engine, clock)
         self._timing = Journal(folder / "timing.jsonl")
         self.times = as_records(self._timing.rows, RoundTime)
         self._timed = {row.round for row in self.times}
@@ -109,28 +109,22 @@ class RoundLog:
         fault: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._log.close()
+        self._rounds.close()
         self._timing.close()
 
-    def replies(self, number: int, tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
+    def replies(self, number: int, groups: Sequence[Group], seeds: Sequence[int]) -> list[Reply]:
         """A round's replies in the order of its prompts, on disk before this returns."""
-        began, loaded = self._clock(), self._log.loading_s
-        self._fresh_tokens = 0
-        known = self._log.known(number)
 
-        def came(count: int, reply: Reply) -> None:
-            self._fresh_tokens += reply.tokens
-            self._progress.show(f"round {number}: {count + known} of {len(tails)} replies")
+        def came(count: int) -> None:
+            self._progress.show(f"round {number}: {count} of {len(seeds)} replies")
 
-        replies = self._log.replies(number, tails, seeds, came)
-        self._loading = self._log.loading_s - loaded
-        self._engine_seconds = self._clock() - began - self._loading
-        return replies
+        self._written = self._rounds.written(number, groups, seeds, came)
+        return self._written.replies
 
     def ended(self, row: Round, pool: int) -> None:
         """A round is over, after which the pool holds `pool` instructions."""
         now = self._clock()
-        seconds, self._mark = now - self._mark - self._loading, now
+        seconds, self._mark = now - self._mark - self._written.loading_s, now
         counted, self._counted = min(pool, self._target) - self._counted, min(pool, self._target)
         if row.number in self._timed:
             self._progress.skip(counted)
@@ -150,13 +144,13 @@ class RoundLog:
 
     def _time(self, row: Round, pool: int, seconds: float) -> RoundTime:
         accepted, spent = map(sum, zip(*self._recent, strict=True))
-        missing = max(0, self._target - pool)
+        missing, written = max(0, self._target - pool), self._written
         return RoundTime(
             round=row.number,
             seconds=round(seconds, 3),
-            engine_seconds=round(self._engine_seconds, 3),
-            tokens=self._fresh_tokens,
-            tokens_per_second=round(self._fresh_tokens / max(self._engine_seconds, 1e-9), 1),
+            engine_seconds=round(written.seconds, 3),
+            tokens=written.tokens,
+            tokens_per_second=round(written.tokens / max(written.seconds, 1e-9), 1),
             accepted=row.accepted,
             instructions_per_hour=round(3600 * accepted / max(spent, 1e-9), 1),
             pool=pool,

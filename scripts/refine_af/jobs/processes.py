@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+Held = TypeVar("Held")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,15 @@ class Processes:
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([value])[0]
+
+    @contextmanager
+    def together(self, held: AbstractContextManager[Held]) -> Iterator[Held]:
+        """What the first process holds for all of them in the block, given in every process."""
+        if self.first:
+            with held as value:
+                yield self.told(value)
+        else:
+            yield self.told(None)
 
 
 @contextmanager

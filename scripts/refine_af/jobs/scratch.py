@@ -52,23 +52,40 @@ def scratch(folder: Path, stamp: str) -> Iterator[Place]:
         yield Place(place, waited_for)
 
 
-def landed_meanwhile(place: Place, stamp: str, output: Path) -> bool:
-    """Whether the process that this one waited for has landed the very `output`.
+@contextmanager
+def resumable(folder: Path, stamp: str, output: Path) -> Iterator[Path | None]:
+    """Hold `folder`, and give the place of `stamp` in it while a block lands the folder `output`.
 
-    Else nothing of an earlier run may stand there: InputError where it does.
+    None where the process that was waited for has landed the very output, and nothing is left to
+    do. Else nothing may stand there: InputError where it does. A block that ends well has landed
+    it: who waits for this process hears of that.
     """
-    mark = place.folder / LANDED
-    if place.waited_for == stamp and mark.exists() and output.is_dir() and any(output.iterdir()):
-        print(f"{output}: written by the process that this one waited for")
-        return True
-    mark.unlink(missing_ok=True)
-    check_free(output)
-    return False
+    with scratch(folder, stamp) as place:
+        mark = place.folder / LANDED
+        landed = mark.exists() and output.is_dir() and any(output.iterdir())
+        if landed and place.waited_for == stamp:
+            print(f"{output}: written by the process that this one waited for")
+            yield None
+            return
+        mark.unlink(missing_ok=True)
+        check_free(output)
+        yield place.folder
+        mark.touch()
 
 
-def mark_landed(place: Place) -> None:
-    """Note that this stamp's output stands at its place."""
-    (place.folder / LANDED).touch()
+def last_stamp(folder: Path) -> str | None:
+    """The stamp under which `folder` was held last, or is; None where none can be read."""
+    lock = folder / "lock"
+    for _ in range(100):
+        try:
+            with open(lock, "rb", buffering=0) as file:
+                stamp = _holder(file)[2]
+        except FileNotFoundError:
+            return None
+        if stamp:
+            return stamp
+        time.sleep(0.01)  # a process has just taken it, and is about to sign
+    return None
 
 
 def fingerprint(given: Mapping[str, Given], *, code: str) -> str:

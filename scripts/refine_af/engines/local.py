@@ -1,0 +1,84 @@
+"""A backbone in this process, with an adapter or none: loaded when it is first asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from refine_af.engines.replies import Group, Reply
+from refine_af.errors import InputError, shown
+from refine_af.settings.sampling import Sampling
+
+Load = Callable[[], tuple[Any, Any]]
+
+
+class LocalEngine:
+    """An engine whose replies depend on the model, the prompts and the seeds alone.
+
+    All replies of a call are written side by side, which decides their last bits: with some of
+    them `answered`, all are written again, and come out the same.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        sampling: Sampling,
+        *,
+        end_of_text: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`load` gives model and tokenizer, and is called once.
+
+        `end_of_text` says whether that token ends a reply; else it is read over.
+        """
+        self._load, self._sampling, self._end_of_text = load, sampling, end_of_text
+        self._clock = clock
+        self._loaded: tuple[Any, Any] | None = None
+        self.loading_s = 0.0
+
+    def __call__(
+        self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
+    ) -> Iterator[tuple[int, Reply]]:
+        if self._loaded is None:
+            began = self._clock()
+            self._loaded = self._load()
+            self.loading_s = self._clock() - began
+        from refine_af.engines.generation import completions
+
+        for place, made in completions(
+            *self._loaded,
+            groups,
+            sampling=self._sampling,
+            seeds=seeds,
+            end_of_text=self._end_of_text,
+        ):
+            yield place, Reply(made.text, made.finish, made.prompt_tokens, len(made.tokens))
+
+
+def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
+    """What loads a backbone with its adapter, and its tokenizer."""
+
+    def load() -> tuple[Any, Any]:
+        from refine_af.models.backbones import load_backbone, load_tokenizer
+
+        tokenizer = load_tokenizer(backbone)
+        return load_backbone(backbone, quantization=quantization, adapter=adapter), tokenizer
+
+    return load
+
+
+def context_of(backbone: Path) -> int | None:
+    """How many tokens a model reads and writes at most; None where its config.json sets no end."""
+    from transformers import AutoConfig
+
+    from refine_af.models.backbones import LOAD_FAULTS
+
+    try:
+        config = AutoConfig.from_pretrained(backbone, local_files_only=True)
+    except LOAD_FAULTS as error:
+        wrong = shown(str(error), 300)
+        raise InputError(f"{backbone}: no model's config.json: {wrong}") from None
+    room = getattr(config, "max_position_embeddings", None)
+    return room if isinstance(room, int) else None
