@@ -48,7 +48,7 @@ from refine_af.models.backbones import encode, load_tokenizer, precision
 from refine_af.ppo import rollouts
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
-from refine_af.ppo.training import Step, Trainer, step_instructions
+from refine_af.ppo.training import PpoTrainer, Step, step_instructions
 from refine_af.prompts.templates import Prompt
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.equation_1 import judges_of, weighed
@@ -88,12 +88,12 @@ class Found:
     rewards: list[float] = field(default_factory=list)
 
 
-def our_steps(scene: Scene, folder: Path, name: str) -> tuple[Found, list[Step], Trainer]:
+def our_steps(scene: Scene, folder: Path, name: str) -> tuple[Found, list[Step], PpoTrainer]:
     """The steps of ours; the untrained adapter is left in `folder`."""
     settings = scene.settings
     policy = new_policy(scene.backbone, settings.lora, quantization=settings.quantization, seed=0)
     policy.save(folder)
-    trainer = Trainer(policy, scene.environment, settings)
+    trainer = PpoTrainer(policy, scene.environment, settings)
     found, steps = Found(name), []
     with patch.object(stopwatch.time, "monotonic", clock):
         for step in trainer.train(scene.instructions):

@@ -30,13 +30,13 @@ from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft import trainer
 from refine_af.sft.batches import rows_an_update
-from refine_af.sft.rows import IGNORED, Row
+from refine_af.sft.rows import IGNORED, TrainingRow
 from refine_af.sft.training import tuned
 
 PAPER_ROWS, EPOCHS = 15_000, 3
 
 
-def made_up(count: int, vocabulary: int) -> list[Row]:
+def made_up(count: int, vocabulary: int) -> list[TrainingRow]:
     """Rows of 20 to 400 tokens, half of them below 90, of which the last third is learned."""
     drawn = random.Random(0)
     rows = []
@@ -44,12 +44,12 @@ def made_up(count: int, vocabulary: int) -> list[Row]:
         length = round(min(400.0, max(20.0, drawn.lognormvariate(4.5, 0.7))))
         ids = [drawn.randrange(3, vocabulary) for _ in range(length)]
         given = 2 * length // 3
-        rows.append(Row(ids, [IGNORED] * given + ids[given:]))
+        rows.append(TrainingRow(ids, [IGNORED] * given + ids[given:]))
     return rows
 
 
 def trained(
-    folder: Path, rows: list[Row], settings: Sft, micro_batch: int, recomputed: bool
+    folder: Path, rows: list[TrainingRow], settings: Sft, micro_batch: int, recomputed: bool
 ) -> list[float]:
     """Tokens a second of every update but the first, in which memory is first taken."""
     changes = {"micro_batch": micro_batch, "gradient_checkpointing": recomputed}

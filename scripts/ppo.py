@@ -23,7 +23,7 @@ from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment, read_answers
 from refine_af.ppo.step_log import StepLog
-from refine_af.ppo.training import PHASES, Trainer, evaluation_instructions, metric_columns
+from refine_af.ppo.training import PHASES, PpoTrainer, evaluation_instructions, metric_columns
 from refine_af.prompts.templates import read_prompt
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
@@ -86,7 +86,7 @@ def _trainer(
     prompt: Path,
     judge: Judge,
     weights: Weights,
-) -> Trainer:
+) -> PpoTrainer:
     environment = Environment(
         tokenizer=load_tokenizer(backbone),
         prompt=read_prompt(prompt, {"instruction"}),
@@ -98,11 +98,11 @@ def _trainer(
     policy = new_policy(backbone, settings.lora, quantization=settings.quantization, seed=seed)
     if compute.gradient_checkpointing:
         policy.recompute_layers()
-    return Trainer(policy, environment, settings)
+    return PpoTrainer(policy, environment, settings)
 
 
 def _train(
-    trainer: Trainer,
+    trainer: PpoTrainer,
     asked: Sequence[Instruction],
     log: StepLog,
     kept: Path,
@@ -136,7 +136,7 @@ def _train(
             shown.line(f"alarm at step {alarm.step}: {alarm.words}")
 
 
-def _evaluation(when: str, trainer: Trainer, fixed: Sequence[Instruction], kept: Path) -> Rows:
+def _evaluation(when: str, trainer: PpoTrainer, fixed: Sequence[Instruction], kept: Path) -> Rows:
     """Lines of evaluation.jsonl, made where no earlier run has made them, or they are damaged."""
     path = kept / f"{when}.jsonl"
     if path.exists():
@@ -160,7 +160,7 @@ def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) 
 
 def _write(
     ppo: Path,
-    trainer: Trainer,
+    trainer: PpoTrainer,
     columns: Sequence[str],
     steps: Rows,
     evaluation: Rows,

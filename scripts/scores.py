@@ -11,7 +11,7 @@ from refine_af.metrics import scores as official
 def main(*, instances: Path, predictions: Path, scores: Path) -> None:
     """Score a file of {"id", "prediction"} rows; an instance without a row counts as empty."""
     asked = official.read_instances(instances)
-    replies = read_records(predictions, official.Reply, extra=True)
+    replies = read_records(predictions, official.PlainPrediction, extra=True)
     summary = official.summary(asked, official.by_id(replies, asked, predictions))
     if summary["missing"]:
         count, first = len(summary["missing"]), summary["missing"][0]

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from refine_af.engines.generation import generate
 from refine_af.models.backbones import load_tokenizer
-from refine_af.ppo.policy import Policy, Row, new_policy
+from refine_af.ppo.policy import Policy, Tokens, new_policy
 from refine_af.settings.lora import Lora
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward
 from tiny import demo_config
 
 # Learns from rows, their scores and the number of the step.
-Learning = Callable[[list[Row], list[float], int], object]
+Learning = Callable[[list[Tokens], list[float], int], object]
 
 SETTINGS: dict[str, Any] = {
     "algorithm": "ppo",
@@ -81,10 +81,10 @@ EASY: dict[str, Any] = {
 }
 PREFIX = [1, *range(100, 140)]
 ROWS = [
-    Row(tail=(50, 51, 52), response=(60, 61, 62, 63)),
-    Row(tail=(53,), response=(64, 2)),
-    Row(tail=(54, 55), response=()),
-    Row(tail=(56, 57, 58, 59), response=(65,)),
+    Tokens(tail=(50, 51, 52), response=(60, 61, 62, 63)),
+    Tokens(tail=(53,), response=(64, 2)),
+    Tokens(tail=(54, 55), response=()),
+    Tokens(tail=(56, 57, 58, 59), response=(65,)),
 ]
 
 
@@ -129,13 +129,13 @@ def easy_rewards(
             seeds=range(settings.rollouts * step, settings.rollouts * (step + 1)),
         )
         shares = [sum(not t % 2 for t in c.tokens) / len(c.tokens) for c in completions]
-        learn([Row(tail, entry.tokens) for entry in completions], shares, step)
+        learn([Tokens(tail, entry.tokens) for entry in completions], shares, step)
         means.append(statistics.fmean(shares))
     return means
 
 
 def full_rows(
-    policy: Policy, prefix: list[int], rows: Sequence[Row], temperature: float
+    policy: Policy, prefix: list[int], rows: Sequence[Tokens], temperature: float
 ) -> list[tuple[Tensor, Tensor]]:
     """Log-probabilities and values from one unpadded row at a time, through the whole model."""
     found = []

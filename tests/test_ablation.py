@@ -26,7 +26,7 @@ from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.ppo.ablation import KINDS, GroupLearner
 from refine_af.ppo.checkpoint import copied, put_back
-from refine_af.ppo.policy import Policy, Row, new_policy
+from refine_af.ppo.policy import Policy, Tokens, new_policy
 
 ALGORITHMS = ("rloo", "grpo")
 SCORES = [0.3, -0.2, 0.9, 0.1, -0.6, 0.5, 0.4, -0.1]
@@ -34,12 +34,12 @@ END = 2
 SIZES = {"rollouts": 8, "generations": 4, "batch_size": 4, "gradient_accumulation_steps": 2}
 
 
-def answers() -> list[Row]:
+def answers() -> list[Tokens]:
     """Four answers to each of two prompts; the seventh is none, as where a prompt has no room."""
     tails = [(50, 51, 52)] * 4 + [(53, 54)] * 4
     responses = [(60, 61, 62), (63,), (64, 65, 66, 67, END), (70, 71)]
     responses += [(72, END), (73, 74, 75), (), (76, 77, 78, 79)]
-    return [Row(tail, response) for tail, response in zip(tails, responses, strict=True)]
+    return [Tokens(tail, response) for tail, response in zip(tails, responses, strict=True)]
 
 
 def learner_of(policy: Policy, backbone: Path, **changes: Any) -> GroupLearner:
@@ -54,8 +54,8 @@ def learn(learner: GroupLearner, step: int) -> dict[str, float]:
     return figures
 
 
-def drawn(rows: Sequence[Row]) -> list[Row]:
-    return [Row(row.tail, row.response or (END,)) for row in rows]
+def drawn(rows: Sequence[Tokens]) -> list[Tokens]:
+    return [Tokens(row.tail, row.response or (END,)) for row in rows]
 
 
 def groups() -> Iterator[list[int]]:

@@ -19,7 +19,7 @@ from refine_af.files.rows import write_records
 from refine_af.ppo.alarm import Alarm, alarms, new_alarms, text_figures
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
-from refine_af.ppo.training import Step, Trainer
+from refine_af.ppo.training import PpoTrainer, Step
 from refine_af.prompts.templates import prompt_of
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.equation_1 import COMPONENTS
@@ -280,7 +280,7 @@ def trained(
         for place, word in enumerate(WORDS * 4)
     ]
     policy = new_policy(backbone, settings.lora, quantization="none", seed=0)
-    return list(Trainer(policy, environment, settings).train(asked))
+    return list(PpoTrainer(policy, environment, settings).train(asked))
 
 
 def named(steps: Sequence[Step]) -> set[str]:

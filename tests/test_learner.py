@@ -25,7 +25,7 @@ from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.ppo.advantages import generalized_advantages, token_rewards, whitened
 from refine_af.ppo.checkpoint import copied
 from refine_af.ppo.learner import Learner
-from refine_af.ppo.policy import Policy, Predictions, Row
+from refine_af.ppo.policy import Policy, Predictions, Tokens
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def policy(tiny_llama: Path) -> Policy:
     return moved_policy(tiny_llama)
 
 
-def many_rows() -> tuple[list[Row], list[float]]:
+def many_rows() -> tuple[list[Tokens], list[float]]:
     numbers = random.Random(0)
 
     def draw(least: int, most: int) -> tuple[int, ...]:
         return tuple(numbers.randrange(3, 250) for _ in range(numbers.randint(least, most)))
 
-    rows = [Row(tail=draw(1, 6), response=draw(1, 9)) for _ in range(8)]
+    rows = [Tokens(tail=draw(1, 6), response=draw(1, 9)) for _ in range(8)]
     return rows, [numbers.uniform(-1, 1) for _ in rows]
 
 
@@ -150,12 +150,14 @@ def parts(whole: int, size: int) -> list[int]:
     return [min(size, whole - start) for start in range(0, whole, size)]
 
 
-def watched(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Row], Predictions]]:
+def watched(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[list[Tokens], Predictions]]:
     """The rows and predictions of every forward pass from now on."""
-    seen: list[tuple[list[Row], Predictions]] = []
+    seen: list[tuple[list[Tokens], Predictions]] = []
     forward = policy.forward
 
-    def call(prefix: Any, chosen: list[Row], **options: Any) -> Predictions:
+    def call(prefix: Any, chosen: list[Tokens], **options: Any) -> Predictions:
         seen.append((chosen, forward(prefix, chosen, **options)))
         return seen[-1][1]
 
@@ -172,7 +174,7 @@ def scarce(
     """
     forward, backward, passes = policy.forward, torch.autograd.backward, [0, 0]
 
-    def counted(prefix: Any, chosen: list[Row], **options: Any) -> Predictions:
+    def counted(prefix: Any, chosen: list[Tokens], **options: Any) -> Predictions:
         passes[1] = len(chosen)
         if not training:
             exhaust()
@@ -271,7 +273,7 @@ def test_another_fault_is_no_lack_of_memory(
 
 
 def test_empty_responses_alone_change_nothing(policy: Policy) -> None:
-    rows = [Row(tail=(5, 6), response=()), Row(tail=(7,), response=())]
+    rows = [Tokens(tail=(5, 6), response=()), Tokens(tail=(7,), response=())]
     learner = learner_of(policy)
     experience = learner.experience(rows, [1.0, 2.0], step=1, kl_coefficient=0.2)
     before = [parameter.clone() for parameter in policy.parameters()]
@@ -295,7 +297,7 @@ def test_ppo_raises_a_reward_that_can_be_raised(tiny_llama: Path) -> None:
     def learning(policy: Policy, _: Any) -> Learning:
         learner = Learner(policy, [1, 70], settings)
 
-        def learn(rows: list[Row], scores: list[float], step: int) -> None:
+        def learn(rows: list[Tokens], scores: list[float], step: int) -> None:
             learner.update(
                 learner.experience(rows, scores, step=step, kl_coefficient=0.01), step=step
             )

@@ -26,7 +26,13 @@ from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment, Rollout
-from refine_af.ppo.training import PHASES, Trainer, metric_columns, score_figures, step_instructions
+from refine_af.ppo.training import (
+    PHASES,
+    PpoTrainer,
+    metric_columns,
+    score_figures,
+    step_instructions,
+)
 from refine_af.prompts.completions import Pair
 from refine_af.prompts.templates import prompt_of
 from refine_af.randomness import derived_seed
@@ -327,7 +333,7 @@ def test_an_instruction_without_room_costs_nothing(
     policy.model.get_base_model().model.register_forward_pre_hook(
         lambda *given: widths.append(given[-1]["input_ids"].shape[1]), with_kwargs=True
     )
-    step = Trainer(policy, environment, settings).step(pool)
+    step = PpoTrainer(policy, environment, settings).step(pool)
     (long,) = (entry for entry in step.rollouts if entry.instruction.id == "i000000")
     assert (long.completion.tokens, long.reward) == ((), -0.6)
     assert (

@@ -30,7 +30,7 @@ from refine_af.ppo.checkpoint import (
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollouts import read_answers
-from refine_af.ppo.training import Trainer
+from refine_af.ppo.training import PpoTrainer
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.scorer import Scorer
@@ -440,8 +440,8 @@ def test_what_is_done_is_not_done_again(
     """Nor with another `watch` or `compute`, which decide nothing; other settings train anew."""
     (root, _), kept = whole["none"], kept_in(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "step", lambda *_: pytest.fail("a step is done"))
-        patched.setattr(Trainer, "evaluation_rows", lambda *_: pytest.fail("evaluated again"))
+        patched.setattr(PpoTrainer, "step", lambda *_: pytest.fail("a step is done"))
+        patched.setattr(PpoTrainer, "evaluation_rows", lambda *_: pytest.fail("evaluated again"))
         other = {
             "watch": copy["watch"].model_copy(update={"least_parsed": 0.0}),
             "compute": copy["compute"].model_copy(update={"checkpoint_every": 1}),

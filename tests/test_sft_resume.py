@@ -19,7 +19,7 @@ from killing import How, draws, killed, landed_from, writes
 from refine_af.errors import InputError
 from refine_af.models.snapshots import newest_snapshot, save_snapshot
 from refine_af.settings.lora import Lora
-from refine_af.sft.trainer import Trainer
+from refine_af.sft.trainer import ResumableTrainer
 from test_journal import largest_file
 from tiny import sentence
 
@@ -160,7 +160,9 @@ def test_what_is_done_is_not_done_again(
 ) -> None:
     """Other settings train anew, and leave alone what these keep."""
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "training_step", lambda *_: pytest.fail("an update is done"))
+        patched.setattr(
+            ResumableTrainer, "training_step", lambda *_: pytest.fail("an update is done")
+        )
         stage.main(**copy)
         assert contents(tmp_path / "adapter") == contents(whole["none"][0] / "adapter")
         with pytest.raises(InputError, match="adapter: exists already"):
@@ -194,7 +196,7 @@ def test_memory_that_runs_out_halves_the_micro_batch(
         asked_for = below(tmp_path / name, given) | {"settings": plain, "compute": compute}
         with monkeypatch.context() as patched:
             if name == "short":
-                patched.setattr(Trainer, "training_step", without_memory(rows=1, update=3))
+                patched.setattr(ResumableTrainer, "training_step", without_memory(rows=1, update=3))
             stage.main(**asked_for)
         with open(tmp_path / name / "adapter" / "history.csv", newline="") as file:
             curves[name] = [float(row["loss"]) for row in csv.DictReader(file)]
@@ -207,19 +209,19 @@ def test_memory_that_runs_out_halves_the_micro_batch(
             snapshot = newest_snapshot(place)
             assert snapshot is not None and snapshot.state["micro_batch"] == 1
     assert curves["short"] == pytest.approx(curves["small"], rel=1e-5)
-    monkeypatch.setattr(Trainer, "training_step", without_memory(rows=0, update=0))
+    monkeypatch.setattr(ResumableTrainer, "training_step", without_memory(rows=0, update=0))
     shutil.rmtree(tmp_path / "small")
     with pytest.raises(InputError, match="out of memory with one row at a time: CUDA out of"):
         stage.main(**below(tmp_path / "small", given))
 
 
-STEP = Trainer.training_step
+STEP = ResumableTrainer.training_step
 
 
 def without_memory(*, rows: int, update: int) -> Any:
     """A step that fails where more rows than `rows` come at once, from an update on."""
 
-    def step(self: Trainer, model: Any, inputs: Any, *others: Any) -> Any:
+    def step(self: ResumableTrainer, model: Any, inputs: Any, *others: Any) -> Any:
         if self.state.global_step >= update and len(inputs["input_ids"]) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried\nadvice")
         return STEP(self, model, inputs, *others)

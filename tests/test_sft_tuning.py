@@ -26,7 +26,7 @@ from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_backbone
 from refine_af.sft import attention, training
 from refine_af.sft.attention import keeps_rows_apart, without_padding
-from refine_af.sft.trainer import Trainer
+from refine_af.sft.trainer import ResumableTrainer
 from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, sentence, tiny_config, write_experiment
 from workflow import snakemake
@@ -121,13 +121,13 @@ def test_on_a_cpu_rows_are_padded_and_packing_makes_fewer_updates(
     form = {"with_input": [bare | {"prompt": "{instruction}{input}"}], "without_input": [bare]}
     (tmp_path / "form.json").write_text(json.dumps(form))
     seen: list[dict[str, Any]] = []
-    step = Trainer.training_step
+    step = ResumableTrainer.training_step
 
-    def watched(self: Trainer, model: Any, inputs: Any, *others: Any) -> Any:
+    def watched(self: ResumableTrainer, model: Any, inputs: Any, *others: Any) -> Any:
         seen.append({name: tuple(getattr(value, "shape", ())) for name, value in inputs.items()})
         return step(self, model, inputs, *others)
 
-    monkeypatch.setattr(Trainer, "training_step", watched)
+    monkeypatch.setattr(ResumableTrainer, "training_step", watched)
     found = {}
     for name, changes in {
         "padded": {"batch_size": 2},

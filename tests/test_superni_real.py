@@ -25,7 +25,7 @@ import scores
 import superni
 import superni_replies
 from refine_af.files.rows import read_records, write_records
-from refine_af.metrics.scores import Reply, summary
+from refine_af.metrics.scores import PlainPrediction, summary
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import COPIES
 from refine_af.records.evaluation import EvaluationInstance, Prediction
@@ -115,7 +115,9 @@ def as_instances(rows: Rows, demonstrations: dict[str, str]) -> list[EvaluationI
 def test_scores_are_the_official_ones_on_any_texts(rows: Rows) -> None:
     rows = [row | {"id": str(number)} for number, row in enumerate(rows)]
     said = {row["id"]: row["said"] for row in rows if row["said"] is not None}
-    found = summary(as_instances(rows, {}), {id: Reply(id, text) for id, text in said.items()})
+    found = summary(
+        as_instances(rows, {}), {id: PlainPrediction(id, text) for id, text in said.items()}
+    )
     assert found.pop("missing") == [row["id"] for row in rows if row["said"] is None]
     assert found == official(rows, said)
 
@@ -167,7 +169,7 @@ def test_copies_of_the_real_instances(data: tuple[Rows, dict[str, str]]) -> None
         "copy-input": {row["id"]: row["input"] for row in rows},
         "empty": {},
     }.items():
-        said = {id: Reply(id, row.prediction) for id, row in made[copy].items()}
+        said = {id: PlainPrediction(id, row.prediction) for id, row in made[copy].items()}
         found = summary(asked, said)
         assert found.pop("missing") == []
         wanted = official(rows, texts)

@@ -41,7 +41,7 @@ class Prefix:
 
 
 @dataclass(eq=False)
-class Row:
+class PromptRow:
     """A prompt after its prefix, with its place among the prompts, and the tokens of the reply."""
 
     place: int
@@ -59,7 +59,7 @@ class Batch:
     ) -> None:
         self._model, self._prompts, self._size = model, prompts, size
         self._sampling, self._stops = sampling, stops
-        self._rows: list[Row] = []
+        self._rows: list[PromptRow] = []
         device = model.device
         self._slots = Slots(
             layers=model.config.num_hidden_layers,
@@ -72,7 +72,7 @@ class Batch:
         penalised = model.config.vocab_size if sampling.presence_penalty else 0
         self._seen = torch.zeros(size, penalised, dtype=torch.bool, device=device)
 
-    def run(self, waiting: deque[Row]) -> Iterator[tuple[Row, str, Finish]]:
+    def run(self, waiting: deque[PromptRow]) -> Iterator[tuple[PromptRow, str, Finish]]:
         """Each row of `waiting` with its text and what ended it, as they end."""
         while waiting or self._rows:
             with torch.inference_mode():
@@ -81,23 +81,23 @@ class Batch:
                 ended = self._draw(logits, len(new) or len(self._rows))
             yield from ended
 
-    def unfinished(self) -> list[Row]:
+    def unfinished(self) -> list[PromptRow]:
         """The rows that have not ended, with nothing written."""
         for row in self._rows:
             row.tokens.clear()
         return self._rows
 
-    def _next(self, waiting: deque[Row]) -> list[Row]:
+    def _next(self, waiting: deque[PromptRow]) -> list[PromptRow]:
         """The prompts to read now: those at the front that begin with one prefix."""
         free = self._size - len(self._rows)
-        new: list[Row] = []
+        new: list[PromptRow] = []
         if free < max(1, min(self._size // ADMITTED, len(waiting))):
             return new
         while len(new) < free and waiting and (not new or waiting[0].prefix is new[0].prefix):
             new.append(waiting.popleft())
         return new
 
-    def _read(self, new: list[Row]) -> torch.Tensor:
+    def _read(self, new: list[PromptRow]) -> torch.Tensor:
         """Give new prompts places behind the others; the logits of their first tokens."""
         start, prefix, device = len(self._rows), new[0].prefix, self._model.device
         self._rows += new
@@ -134,7 +134,7 @@ class Batch:
         ).logits[:, -1]
         return logits
 
-    def _draw(self, logits: torch.Tensor, count: int) -> list[tuple[Row, str, Finish]]:
+    def _draw(self, logits: torch.Tensor, count: int) -> list[tuple[PromptRow, str, Finish]]:
         """Give the last `count` rows their next tokens; those that end leave their places."""
         own = slice(len(self._rows) - count, len(self._rows))
         rows, seen = self._rows[own], self._seen[own]
@@ -146,7 +146,7 @@ class Batch:
             raise InputError(f"{self._model.name_or_path}: {error}") from None
         if self._sampling.presence_penalty:
             seen.scatter_(1, tokens, True)
-        ended: dict[int, tuple[Row, str, Finish]] = {}
+        ended: dict[int, tuple[PromptRow, str, Finish]] = {}
         for place, (row, token) in enumerate(
             zip(rows, tokens[:, 0].tolist(), strict=True), own.start
         ):

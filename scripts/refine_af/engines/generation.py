@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from refine_af.engines.batch import Batch, Prefix, Prompts, Row
+from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Finish, Group
 from refine_af.errors import InputError
@@ -94,7 +94,7 @@ def completions(
 
 def _rows_of(
     tokenizer: Any, groups: Sequence[Group], seeds: Sequence[int]
-) -> Iterator[tuple[list[int], list[Row]]]:
+) -> Iterator[tuple[list[int], list[PromptRow]]]:
     """Each group's prefix as tokens, and its rows, whose prefix is still to be read."""
     numbered = zip(range(len(seeds)), seeds, strict=True)
     for group in groups:
@@ -105,15 +105,18 @@ def _rows_of(
         places = list(islice(numbered, len(tails)))
         yield (
             head,
-            [Row(i, unread, tail, seed) for (i, seed), tail in zip(places, tails, strict=True)],
+            [
+                PromptRow(i, unread, tail, seed)
+                for (i, seed), tail in zip(places, tails, strict=True)
+            ],
         )
     if next(numbered, None):
         raise ValueError("more seeds than tails")
 
 
 def _written(
-    model: Any, prompts: Prompts, rows: Sequence[Row], sampling: Sampling, stops: Stops
-) -> Iterator[tuple[Row, str, Finish]]:
+    model: Any, prompts: Prompts, rows: Sequence[PromptRow], sampling: Sampling, stops: Stops
+) -> Iterator[tuple[PromptRow, str, Finish]]:
     """Each row with its text and what ended it, as they end."""
     waiting = deque(rows)
     size = min(len(rows), rows_that_fit(model, prompts.longest))
@@ -157,8 +160,8 @@ def rows_that_fit(model: Any, length: int) -> int:
 
 
 def _with_room(
-    model: Any, head: int, rows: Sequence[Row], sampling: Sampling
-) -> tuple[list[Row], list[Row]]:
+    model: Any, head: int, rows: Sequence[PromptRow], sampling: Sampling
+) -> tuple[list[PromptRow], list[PromptRow]]:
     """The rows whose prompt and reply the model's context holds, shortest first; the others."""
     if any(not row.tail for row in rows):
         raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
@@ -190,7 +193,7 @@ def _window(config: Any, longest: int) -> int | None:
     return int(window)
 
 
-def _prompts(model: Any, tokenizer: Any, rows: Sequence[Row], sampling: Sampling) -> Prompts:
+def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:
     prompt = max(row.prefix.length + len(row.tail) for row in rows)
     longest = prompt + sampling.max_new_tokens
     return Prompts(longest, _window(model.config, longest), tokenizer.pad_token_id)

@@ -22,14 +22,14 @@ PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True)
-class Reply:
+class PlainPrediction:
     """A model's answer to the evaluation instance of that id."""
 
     id: str
     prediction: str
 
 
-Answer = TypeVar("Answer", Reply, Prediction)
+AnyPrediction = TypeVar("AnyPrediction", PlainPrediction, Prediction)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def read_instances(path: Path) -> list[EvaluationInstance]:
 
 
 def by_id(
-    answers: Iterable[Answer], instances: Sequence[EvaluationInstance], path: Path
-) -> dict[str, Answer]:
+    answers: Iterable[AnyPrediction], instances: Sequence[EvaluationInstance], path: Path
+) -> dict[str, AnyPrediction]:
     """The rows of a predictions file by id. InputError at an id that is unknown or comes twice."""
     known = {instance.id for instance in instances}
     found = {}
@@ -81,7 +81,7 @@ def by_id(
 
 
 def summary(
-    instances: Sequence[EvaluationInstance], replies: Mapping[str, Reply]
+    instances: Sequence[EvaluationInstance], replies: Mapping[str, PlainPrediction]
 ) -> dict[str, Any]:
     """The scores ×100, to 4 decimals: over all instances, by category and by task.
 

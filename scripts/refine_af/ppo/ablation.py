@@ -45,7 +45,7 @@ from refine_af.models.upstream import (
     without_hint_at_scores,
 )
 from refine_af.ppo.learner import Experience, Learner
-from refine_af.ppo.policy import Policy, Row
+from refine_af.ppo.policy import Policy, Tokens
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo
 
@@ -79,7 +79,12 @@ class GroupLearner(Learner):
         self._made_for = 0
 
     def experience(
-        self, rows: Sequence[Row], scores: Sequence[float], *, step: int, kl_coefficient: float
+        self,
+        rows: Sequence[Tokens],
+        scores: Sequence[float],
+        *,
+        step: int,
+        kl_coefficient: float,
     ) -> ScoredExperience:
         """What the policy makes of the rows before the step's updates, with their scores.
 
@@ -186,7 +191,7 @@ class _Answers:
     def __init__(self, prefix: Sequence[int], end: int) -> None:
         self._prefix = list(prefix)
         self._end = end
-        self.rows: Sequence[Row] = ()
+        self.rows: Sequence[Tokens] = ()
         self.scores: Sequence[float] = ()
 
     def prompts(self) -> list[list[int]]:

@@ -24,7 +24,7 @@ from refine_af.ppo.advantages import (
     whitened,
 )
 from refine_af.ppo.checkpoint import copied, put_back
-from refine_af.ppo.policy import Policy, Predictions, Row
+from refine_af.ppo.policy import Policy, Predictions, Tokens
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo
 
@@ -36,7 +36,7 @@ class Experience:
     Tensors are (rollouts, tokens), 0 outside the mask. `log_ratios` are to the reference.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[Tokens]
     log_probs: Tensor
     log_ratios: Tensor
     values: Tensor
@@ -78,7 +78,7 @@ class Learner:
 
     def learn(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[Tokens],
         scores: Sequence[float],
         *,
         step: int,
@@ -128,7 +128,12 @@ class Learner:
 
     @torch.no_grad()
     def experience(
-        self, rows: Sequence[Row], scores: Sequence[float], *, step: int, kl_coefficient: float
+        self,
+        rows: Sequence[Tokens],
+        scores: Sequence[float],
+        *,
+        step: int,
+        kl_coefficient: float,
     ) -> Experience:
         """The rows with rewards by Eq. 2, advantages and returns, before the step's updates."""
         settings = self._settings
@@ -204,7 +209,7 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _predict(self, rows: Sequence[Row], width: int) -> Predictions:
+    def _predict(self, rows: Sequence[Tokens], width: int) -> Predictions:
         predictions: Predictions = self.policy(
             self._prefix, rows, temperature=self._settings.sampling.temperature, width=width
         )

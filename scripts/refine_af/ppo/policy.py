@@ -23,7 +23,7 @@ from refine_af.settings.lora import Lora
 
 
 @dataclass(frozen=True)
-class Row:
+class Tokens:
     """A rollout's tokens: what follows the shared prefix in its prompt, and the response."""
 
     tail: tuple[int, ...]
@@ -74,7 +74,12 @@ class Policy(nn.Module):
             yield
 
     def forward(
-        self, prefix: Sequence[int], rows: Sequence[Row], *, temperature: float, width: int
+        self,
+        prefix: Sequence[int],
+        rows: Sequence[Tokens],
+        *,
+        temperature: float,
+        width: int,
     ) -> Predictions:
         """The responses' log-probabilities and values, (rows, width).
 
@@ -161,7 +166,9 @@ def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> P
     return policy
 
 
-def _layout(rows: Sequence[Row], width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _layout(
+    rows: Sequence[Tokens], width: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
     """Token ids and where a response's token is predicted, (rows, length), and the mask.
 
     Rows are padded on the right, where a causal model's earlier tokens cannot see it. The last

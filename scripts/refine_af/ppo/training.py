@@ -15,7 +15,7 @@ from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
 from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
 from refine_af.ppo.learner import Learner
-from refine_af.ppo.policy import Policy, Row
+from refine_af.ppo.policy import Policy, Tokens
 from refine_af.ppo.rollouts import Environment, Rollout
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
@@ -50,7 +50,7 @@ class Step:
     rollouts: list[Rollout]
 
 
-class Trainer:
+class PpoTrainer:
     """All that changes in training: the steps done, the KL coefficient, and the learner."""
 
     def __init__(self, policy: Policy, environment: Environment, settings: Ppo) -> None:
@@ -125,13 +125,13 @@ class Trainer:
         self.kl_coefficient = checkpoint.kl_coefficient
         self.done = checkpoint.step
 
-    def _row(self, rollout: Rollout) -> Row:
+    def _row(self, rollout: Rollout) -> Tokens:
         tail = self._environment.tail(rollout.instruction)
         tokens = tuple(encode(self._environment.tokenizer, tail, start=False))
         response = rollout.completion.tokens
         # Where the model's context has no room for a reply nothing is learnt: one token stands
         # for the instruction, which may be of any length.
-        return Row(tail=tokens if response else tokens[:1], response=response)
+        return Tokens(tail=tokens if response else tokens[:1], response=response)
 
 
 def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner:

@@ -61,7 +61,7 @@ class Updates(TrainerCallback):  # type: ignore[misc]
             self._progress.advance(note=f"loss {logs['loss']:.3f}")
 
 
-class Trainer(OwnCheckpoints, Silent, SFTTrainer):  # type: ignore[misc]
+class ResumableTrainer(OwnCheckpoints, Silent, SFTTrainer):  # type: ignore[misc]
     """Trains on `batches` and keeps its checkpoints in the folder `kept`.
 
     The trainer's own checkpoints are neither whole nor on disk when they appear, and hold the

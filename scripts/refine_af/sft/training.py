@@ -24,8 +24,8 @@ from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft.attention import without_padding
 from refine_af.sft.batches import Batches, fitting, rows_an_update
-from refine_af.sft.rows import IGNORED, Row
-from refine_af.sft.trainer import Trainer, Updates
+from refine_af.sft.rows import IGNORED, TrainingRow
+from refine_af.sft.trainer import ResumableTrainer, Updates
 
 HISTORY = ("step", "epoch", "loss", "learning_rate")
 TIMING = ("step", "seconds", "tokens", "tokens_per_s")
@@ -43,7 +43,7 @@ class Trained:
 def tuned(
     backbone: Path,
     tokenizer: Any,
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     settings: Sft,
     compute: SftMachine,
     kept: Path,
@@ -82,7 +82,7 @@ def tuned(
 def train(
     model: Any,
     tokenizer: Any,
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     settings: Sft,
     compute: SftMachine,
     kept: Path,
@@ -102,7 +102,7 @@ def train(
         processes=processes.count,
         rank=processes.rank,
     )
-    trainer = Trainer(
+    trainer = ResumableTrainer(
         batches=batches,
         kept=kept,
         updates=Updates(settings, batches),
@@ -154,7 +154,7 @@ def _half(micro_batch: int, processes: Processes, error: Exception) -> int:
     return half
 
 
-def _blocks(rows: Sequence[Row], settings: Sft) -> Dataset:
+def _blocks(rows: Sequence[TrainingRow], settings: Sft) -> Dataset:
     """The rows, or several in a block where they are packed, and a last one without loss."""
     blocks = Dataset.from_list([vars(entry) for entry in rows])
     if settings.packing:
@@ -166,7 +166,7 @@ def _blocks(rows: Sequence[Row], settings: Sft) -> Dataset:
     return Dataset.from_list([*entries, {key: blank[key] for key in entries[0]}])
 
 
-def _check_room(model: Any, rows: Sequence[Row]) -> None:
+def _check_room(model: Any, rows: Sequence[TrainingRow]) -> None:
     room = getattr(model.config, "max_position_embeddings", None)
     longest = max(len(entry.input_ids) for entry in rows)
     if room is not None and longest > room:
