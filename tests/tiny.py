@@ -129,27 +129,29 @@ def make_writer(folder: Path, tokenizer_folder: Path) -> None:
     # A dimension a kind; in the others stand the token itself and what went before.
     places = {kind: place for place, kind in enumerate(FOLLOWING)}
     others = slice(len(places), None)
+    words = {token(text) for kind in FOLLOWING if kind != "end" for text in FOLLOWING[kind]}
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
-        for matrix in (embedding, head):
-            matrix.zero_()
-            matrix[:, others].normal_(std=0.15, generator=generator)
+        embedding.zero_()
+        embedding[:, others].normal_(std=0.8, generator=generator)
         embedding[:, places["other"]] = 8.0
         for text, kind in KINDS.items():
             embedding[token(text), places["other"]] = 0.0
             embedding[token(text), places[kind]] = 8.0
+        head.zero_()
+        for word in sorted(words):
+            head[word, others].normal_(std=0.35, generator=generator)
         for kind, texts in FOLLOWING.items():
             for text in texts:
                 head[token(text), places[kind]] = 3.0 + math.log(texts.count(text)) / 5
-        head[[token(text) for text in FOLLOWING["end"]], others] = 0.0
         for layer in model.model.layers:
-            layer.self_attn.v_proj.weight.normal_(std=0.2, generator=generator)
-            layer.mlp.up_proj.weight.normal_(std=0.2, generator=generator)
-            layer.mlp.gate_proj.weight.normal_(std=0.2, generator=generator)
-            for matrix in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight):
-                matrix.zero_()
-                matrix[others].normal_(std=0.1, generator=generator)
+            attention, mlp = layer.self_attn, layer.mlp
+            for part in (attention.q_proj, attention.k_proj, attention.v_proj):
+                part.weight.normal_(std=0.3, generator=generator)
+            for part in (attention.o_proj, mlp.down_proj):
+                part.weight.zero_()
+                part.weight[others].normal_(std=0.1, generator=generator)
     model.save_pretrained(folder)
 
 
