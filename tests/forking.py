@@ -21,9 +21,10 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from threading import Timer
+from threading import Lock, Timer
 
 IMPORTED = ["torch", "transformers.models.auto", "transformers.models.llama.modeling_llama", "peft"]
+ONE_AT_A_TIME = Lock()  # some tests ask from several threads
 
 
 def run_forked(
@@ -34,17 +35,19 @@ def run_forked(
     Processes of another `fork` differ in the order of their sets.
     """
     words = list(map(str, argv))
-    server = _server(fork)
+    with ONE_AT_A_TIME:
+        server = _server(fork)
     assert server.stdin and server.stdout
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place, "out"), Path(place, "err")
         request = {"argv": words, "cwd": str(cwd), "out": str(out), "err": str(err)}
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        late = Timer(timeout_s, os.kill, (int(server.stdout.readline()), signal.SIGKILL))
-        late.start()
-        status = int(server.stdout.readline())
-        late.cancel()
+        with ONE_AT_A_TIME:
+            server.stdin.write(json.dumps(request) + "\n")
+            server.stdin.flush()
+            late = Timer(timeout_s, os.kill, (int(server.stdout.readline()), signal.SIGKILL))
+            late.start()
+            status = int(server.stdout.readline())
+            late.cancel()
         text = [path.read_text() for path in (out, err)]
     return subprocess.CompletedProcess(words, status, *text)
 
