@@ -6,8 +6,10 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -92,3 +94,41 @@ def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         tiny.make_prompt(folder / "instances.txt")
 
     return built_once("world", make, tmp_path_factory.getbasetemp())
+
+
+# What takes over a second, or may: a test that has one of these fixtures, or calls one of these
+# functions. Others are marked where they stand.
+SLOW_FIXTURES = {"run_script", "served", "finished", "whole", "runs", "slurm", "answering", "tab"}
+SLOW_CALLS = {"snakemake", "plan", "writes", "killed", "side_by_side", "easy_rewards", "Popen"}
+FAST_S = 1.0
+# Files whose few tests take minutes: no worker may be left with one in the end.
+LONGEST = {"test_workflow.py", "test_real_data.py", "test_slurm.py", "test_demo.py"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes over a second; `make fast` leaves it out")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by what it uses, and let the files with the most of it come first."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        calls = item.function.__code__.co_names
+        if SLOW_FIXTURES & {*item.fixturenames} or SLOW_CALLS & {*calls}:
+            item.add_marker("slow")
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (item.path.name not in LONGEST, -slow[item.path]))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell which tests took long and are not marked: how fast a machine is fails none."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and "slow" not in report.keywords:
+                seconds[report.nodeid] += report.duration
+    late = [(name, took) for name, took in seconds.most_common() if took > FAST_S]
+    if late:
+        terminalreporter.section(f"not marked slow, and took over {FAST_S:.0f} s")
+        for name, took in late:
+            terminalreporter.line(f"{took:6.1f} s  {name}")
