@@ -22,7 +22,11 @@ WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
 	'  superni_*.csv     scores, a row a method, size and task' \
 	'  instances_*/      the instruction data of each method'
 
-.PHONY: help setup demo demo-grid docs test kill clean-demo lock
+# Tests run a file to a worker, the longest first. OMP_NUM_THREADS=2 make test is heard.
+ONE_THREAD := OMP_NUM_THREADS="$${OMP_NUM_THREADS:-1}"
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help setup demo demo-grid test fast check docs lock kill clean-demo
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -40,13 +44,18 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py
 
-test: $(INSTALLED) ## the gate: format, lint, types, tests
+test: check ## the gate: format, lint, types, tests (10 min on 2 idle cores)
+	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE)
+
+fast: check ## the gate without the tests that take over a second (90 s)
+	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE) -m 'not slow'
+
+check: $(INSTALLED)
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) ruff check
 	$(IN_VENV) mypy
 	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
-	$(IN_VENV) OMP_NUM_THREADS=1 pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
 	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill

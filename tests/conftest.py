@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import tiny
 
-# Tiny models gain nothing from a second thread, nor from memory given back between two steps.
-os.environ.update(
-    OMP_NUM_THREADS="1",
-    OMP_WAIT_POLICY="passive",
-    MALLOC_MMAP_MAX_="0",
-    MALLOC_TRIM_THRESHOLD_="8589934592",
-    TOKENIZERS_PARALLELISM="false",
-    HF_HUB_OFFLINE="1",
-    HF_HUB_DISABLE_TELEMETRY="1",
-)
+# Tiny models gain nothing from a second thread, nor from memory given back between two steps; who
+# sets otherwise, to see that nothing depends on it, is heard.
+OURS = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+os.environ.update(OURS | os.environ)
+os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
 
 # How fast a machine is decides no property. Where CI is set, hypothesis draws the same each time.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,30 +48,87 @@ def run_script() -> Script:
     return run
 
 
+def built_once(name: str, make: Callable[[Path], None], basetemp: Path) -> Path:
+    """The folder that `make` fills: by the first process that comes, for all that run the tests.
+
+    Nobody writes into it afterwards.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        basetemp = basetemp.parent
+    with open(basetemp / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (basetemp / name).exists():
+            half = basetemp / f"{name}.half"
+            half.mkdir()
+            make(half)
+            half.rename(basetemp / name)
+    return basetemp / name
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A byte-level BPE tokenizer of 400 tokens; <pad> 0, <s> 1, </s> 2."""
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.make_tokenizer(folder)
-    return folder
+    return built_once("tokenizer", tiny.make_tokenizer, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama of two layers with the tiny tokenizer, as a checkpoint folder."""
-    folder = tmp_path_factory.mktemp("llama")
-    tiny.make_llama(folder, tiny_tokenizer)
-    return folder
+
+    def make(folder: Path) -> None:
+        tiny.make_llama(folder, tiny_tokenizer)
+
+    return built_once("llama", make, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that a tiny experiment reads: a Llama that knows the formats, judges, seeds, tasks."""
-    folder = tmp_path_factory.mktemp("world")
-    tiny.make_llama(folder / "llama", tiny_tokenizer, steps=120)
-    tiny.make_judges(folder / "reward_model", folder / "evaluator", tiny_tokenizer)
-    tiny.make_seeds(folder / "seeds.jsonl")
-    tiny.make_tasks(folder / "tasks")
-    tiny.make_users(folder / "users.jsonl")
-    tiny.make_prompt(folder / "instances.txt")
-    return folder
+    """All that a tiny experiment reads: a Llama that writes the formats, judges, seeds, tasks."""
+
+    def make(folder: Path) -> None:
+        tiny.make_writer(folder / "llama", tiny_tokenizer)
+        tiny.make_judges(folder / "reward_model", folder / "evaluator", tiny_tokenizer)
+        tiny.make_seeds(folder / "seeds.jsonl")
+        tiny.make_tasks(folder / "tasks")
+        tiny.make_users(folder / "users.jsonl")
+        tiny.make_prompt(folder / "instances.txt")
+
+    return built_once("world", make, tmp_path_factory.getbasetemp())
+
+
+# What takes over a second, or may: a test that has one of these fixtures, or calls one of these
+# functions. Others are marked where they stand.
+SLOW_FIXTURES = {"run_script", "served", "finished", "whole", "runs", "slurm", "answering", "tab"}
+SLOW_CALLS = {"snakemake", "plan", "writes", "killed", "side_by_side", "easy_rewards", "Popen"}
+FAST_S = 1.0
+# Files whose few tests take minutes: no worker may be left with one in the end.
+LONGEST = {"test_workflow.py", "test_real_data.py", "test_slurm.py", "test_demo.py"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes over a second; `make fast` leaves it out")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by what it uses, and let the files with the most of it come first."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        calls = item.function.__code__.co_names
+        if SLOW_FIXTURES & {*item.fixturenames} or SLOW_CALLS & {*calls}:
+            item.add_marker("slow")
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (item.path.name not in LONGEST, -slow[item.path]))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell which tests took long and are not marked: how fast a machine is fails none."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and "slow" not in report.keywords:
+                seconds[report.nodeid] += report.duration
+    late = [(name, took) for name, took in seconds.most_common() if took > FAST_S]
+    if late:
+        terminalreporter.section(f"not marked slow, and took over {FAST_S:.0f} s")
+        for name, took in late:
+            terminalreporter.line(f"{took:6.1f} s  {name}")

@@ -6,12 +6,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from forking import run_forked
 from tiny import ROOT
 
 How = Literal["before", "within", "after"]
@@ -107,12 +107,7 @@ def _launched(
     file = ROOT / "scripts" / f"{script}.py" if isinstance(script, str) else script.resolve()
     with tempfile.TemporaryDirectory() as place:
         trace = Path(place, "trace")
-        command = [sys.executable, LAUNCHER, root.resolve(), trace, at, how, file, *arguments]
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-        )
+        command = [LAUNCHER, root.resolve(), trace, at, how, file, *arguments]
+        # What is killed and what goes on from there differ in the order of their sets.
+        done = run_forked(command, cwd=root, timeout_s=timeout_s, fork=min(at, 1))
         return done, trace.read_text().splitlines() if trace.exists() else []

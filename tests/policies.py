@@ -13,6 +13,7 @@ from torch import Tensor
 from refine_af.engines.generation import generate
 from refine_af.models.backbones import load_tokenizer
 from refine_af.ppo.policy import Policy, Tokens, new_policy
+from refine_af.randomness import derived_seed
 from refine_af.settings.lora import Lora
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward
@@ -71,13 +72,13 @@ WATCH: dict[str, Any] = {**_demo["watch"]["ppo"], "least_parsed": 0.05}
 COMPUTE: dict[str, Any] = {**_demo["compute"]["ppo"], "checkpoint_every": 2}
 # Of what `easy_rewards` trains on: few steps are enough.
 EASY: dict[str, Any] = {
-    "rollouts": 32,
-    "batch_size": 16,
+    "rollouts": 64,
+    "batch_size": 32,
     "gradient_accumulation_steps": 1,
-    "learning_rate": 0.02,
-    "value_learning_rate": 0.02,
+    "learning_rate": 0.04,
+    "value_learning_rate": 0.04,
     "kl": {"coefficient": 0.01, "adaptive": False, "target": 6.0, "horizon": 10000.0},
-    "sampling": SETTINGS["sampling"] | {"max_new_tokens": 8},
+    "sampling": SETTINGS["sampling"] | {"max_new_tokens": 4},
 }
 PREFIX = [1, *range(100, 140)]
 ROWS = [
@@ -110,10 +111,18 @@ def easy_rewards(
     """The mean rewards of twelve steps on a reward that can be raised, a half by chance.
 
     It is the share of tokens with an even number. `learning` makes what learns, from a policy and
-    its tokenizer; the prefix is token 70.
+    its tokenizer; the prefix is token 70. Each is a mean over three policies and their replies, of
+    seeds of their own: one alone may be slow.
     """
+    runs = [_easy_run(backbone, settings, learning, seed) for seed in range(3)]
+    return [statistics.fmean(step) for step in zip(*runs, strict=True)]
+
+
+def _easy_run(
+    backbone: Path, settings: Ppo, learning: Callable[[Policy, Any], Learning], seed: int
+) -> list[float]:
     tokenizer = load_tokenizer(backbone)
-    policy = new_policy(backbone, settings.lora, quantization="none", seed=0)
+    policy = new_policy(backbone, settings.lora, quantization="none", seed=seed)
     with torch.no_grad():  # sharper than a random model, whose every token is about as likely
         policy.model.get_output_embeddings().weight.mul_(20)
     learn = learning(policy, tokenizer)
@@ -126,7 +135,7 @@ def easy_rewards(
             prefix=tokenizer.decode([70]),
             tails=["a"] * settings.rollouts,
             sampling=settings.sampling,
-            seeds=range(settings.rollouts * step, settings.rollouts * (step + 1)),
+            seeds=[derived_seed(seed, "easy", step, place) for place in range(settings.rollouts)],
         )
         shares = [sum(not t % 2 for t in c.tokens) / len(c.tokens) for c in completions]
         learn([Tokens(tail, entry.tokens) for entry in completions], shares, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ def test_ratio_is_exactly_1_before_the_first_update(
     monkeypatch.setattr("refine_af.models.backbones.precision", lambda: precision)
     policy = moved_policy(tiny_llama)
     assert policy.model.dtype == precision
+    round_by_batch(policy, monkeypatch)
     rows, scores = many_rows()
     learner = learner_of(policy, batch_size=size, gradient_accumulation_steps=1, rollouts=size)
     learner.micro_batch = micro_batch
@@ -137,13 +139,24 @@ def test_ratio_is_exactly_1_before_the_first_update(
         assert torch.equal(predictions.log_probs, experience.log_probs[places])
         moved += len(chosen)
     assert moved == 8
-    # What equality is about: a batch of other rows rounds otherwise.
+    # Alone, a row differs by the rounding that is made up here, and the machine's own.
     with torch.no_grad():
         alone = [policy(PREFIX, [row], temperature=1.0, width=9).log_probs[0] for row in rows]
     apart = (torch.stack(alone) - experience.log_probs).abs().max()
-    assert apart <= (1e-5 if precision == torch.float32 else 0.1)
-    if precision == torch.bfloat16 and micro_batch > 1:
-        assert apart > 0
+    assert apart <= (5e-5 if precision == torch.float32 else 0.1)
+    assert apart > 0 or micro_batch == 1
+
+
+def round_by_batch(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let log-probabilities differ with a row's place and the rows beside it, on any machine."""
+    forward = policy.forward
+
+    def call(prefix: Any, chosen: list[Tokens], **options: Any) -> Predictions:
+        found = forward(prefix, chosen, **options)
+        moved = 1e-6 * (len(chosen) + 8 * torch.arange(len(chosen), dtype=torch.float32))
+        return replace(found, log_probs=found.log_probs + moved[:, None] * found.mask)
+
+    monkeypatch.setattr(policy, "forward", call)
 
 
 def parts(whole: int, size: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ from refine_af.settings.compute import PpoMachine
 from refine_af.settings.reward import Reward, Weights
 from refine_af.settings.watch import PpoWatch
 from refine_af.workflow.configuration import read_experiment
-from tiny import ROOT, make_taught
+from tiny import ROOT
 
 
 @pytest.mark.parametrize(
@@ -98,17 +97,9 @@ PROMPT = "Task: Sort the list.\nInput: 2, 1\nOutput: 1, 2\nTask: {instruction}\n
 
 
 @pytest.fixture(scope="module")
-def answering_llama(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Llama, trained for a second or two to answer most prompts in the right form."""
-
-    def text(rng: random.Random) -> str:
-        task = PROMPT.replace("{instruction}", rng.choice(INSTRUCTIONS))
-        words = rng.sample(["1", "2", "3", "Yes", "No"], 3)
-        return f"{task}Input: {words[0]}\nOutput: {words[1]} {words[2]}\nTask"
-
-    folder = tmp_path_factory.mktemp("answering")
-    make_taught(folder, tiny_llama, text, steps=120)
-    return folder
+def answering_llama(world: Path) -> Path:
+    """A tiny Llama that answers every prompt in the right form."""
+    return world / "llama"
 
 
 @pytest.fixture(scope="module")

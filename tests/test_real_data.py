@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tiny import ROOT, make_llama, write_experiment
+from tiny import ROOT, write_experiment
 from workflow import plan, snakemake
 
 TASKS = [
@@ -37,20 +37,10 @@ def mirror() -> Path:
     return folder.absolute()
 
 
-@pytest.fixture(scope="module")
-def backbone(mirror: Path, tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama that has learned to go on from Self-Instruct's instance prompt."""
-    folder = tmp_path_factory.mktemp("llama")
-    prompt = (mirror / "prompts" / "input_first_template_for_gen.txt").read_text()
-    before = prompt.removesuffix("Task:")
-    make_llama(folder, tiny_tokenizer, steps=200, cue="Task: ", before=before)
-    return folder
-
-
-def real_config(world: Path, backbone: Path, mirror: Path) -> dict[str, Any]:
+def real_config(world: Path, mirror: Path) -> dict[str, Any]:
     """The paper's configuration; only models, lengths and counts are made small."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["models"] = {"tiny": {"checkpoint": str(backbone)}}
+    config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
     config["sizes"] = [12]
     config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
     stage1 = config["instructions"]
@@ -78,10 +68,8 @@ def real_config(world: Path, backbone: Path, mirror: Path) -> dict[str, Any]:
     return config
 
 
-def test_the_whole_chain_on_real_data(
-    world: Path, backbone: Path, mirror: Path, tmp_path: Path
-) -> None:
-    folder = write_experiment(tmp_path / "real", real_config(world, backbone, mirror))
+def test_the_whole_chain_on_real_data(world: Path, mirror: Path, tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "real", real_config(world, mirror))
     done = snakemake("--directory", folder, "--cores", 2)
     assert "Traceback" not in done.stdout
     assert done.returncode == 0, done.stdout[-6000:]

@@ -555,5 +555,7 @@ def test_an_embedding_may_be_written_once(
     weights = torch.load(judges[1] / "pytorch_model.bin", weights_only=True)
     once = {key: tensor for key, tensor in weights.items() if key not in COPIES}
     save_file(once, tmp_path / "t5" / "model.safetensors", metadata={"format": "pt"})
+    # Weights read from another file lie elsewhere in memory, which may decide a last bit.
     triplet = Triplet("Sort.", "2, 1", "1, 2")
-    assert Scorer(SETTINGS, judges[0], tmp_path / "t5")([triplet]) == scorer([triplet])
+    (scores,) = Scorer(SETTINGS, judges[0], tmp_path / "t5")([triplet])
+    assert scores == pytest.approx(scorer([triplet])[0], abs=1e-6)

@@ -515,21 +515,61 @@ def test_a_killed_run_goes_on(world: Path, clone: Path, tmp_path: Path) -> None:
     assert len(asked) == len(set(asked))
 
 
+@pytest.fixture(scope="module")
+def restore(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], None]:
+    """Puts all that an edit may touch back as it was, times included."""
+    places = [finished.project, finished.folder, finished.folder.parent / "seeds.jsonl"]
+    kept = tmp_path_factory.mktemp("kept")
+    copies = [kept / str(number) for number, _ in enumerate(places)]
+    for place, copy in zip(places, copies, strict=True):
+        (shutil.copytree if place.is_dir() else shutil.copy2)(place, copy)
+
+    def put_back() -> None:
+        for place, copy in zip(places, copies, strict=True):
+            restored(place, copy)
+
+    return put_back
+
+
+def restored(place: Path, copy: Path) -> None:
+    """Make `place` what its `copy` is; what has the same size and time there is the same."""
+    if copy.is_dir():
+        if not place.is_dir():
+            place.unlink(missing_ok=True)
+            place.mkdir()
+        wanted = {path.name for path in copy.iterdir()}
+        for path in place.iterdir():
+            if path.name not in wanted:
+                remove(path)
+        for name in wanted:
+            restored(place / name, copy / name)
+        shutil.copystat(copy, place)
+    elif not same(place, copy):
+        remove(place)
+        shutil.copy2(copy, place)
+
+
+def same(place: Path, copy: Path) -> bool:
+    if not place.is_file():
+        return False
+    found, wanted = place.stat(), copy.stat()
+    return (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_rebuilds_what_depends_on_it(finished: Run, name: str, tmp_path: Path) -> None:
+def test_a_change_rebuilds_what_depends_on_it(
+    finished: Run, name: str, restore: Callable[[], None]
+) -> None:
     edit, planned = CHANGES[name]
-    # Everything an edit may touch is put back afterwards, times included.
-    kept = [finished.project, finished.folder, finished.folder.parent / "seeds.jsonl"]
-    for number, path in enumerate(kept):
-        copy = shutil.copytree if path.is_dir() else shutil.copy2
-        copy(path, tmp_path / str(number))
     edit(finished)
     try:
         assert finished.plan() == Counter(planned)
     finally:
-        for number, path in enumerate(kept):
-            if path.is_dir():
-                shutil.rmtree(path)
-                shutil.copytree(tmp_path / str(number), path)
-            else:
-                shutil.copy2(tmp_path / str(number), path)
+        restore()

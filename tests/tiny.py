@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -23,18 +24,15 @@ def sentence(rng: random.Random, length: int) -> str:
     return " ".join(rng.choice(WORDS) for _ in range(length)).capitalize() + "."
 
 
-def documents(rng: random.Random, count: int, cue: str = "Do\n") -> list[str]:
-    """Texts of the two kinds that the stages ask for: task lists, and tasks with an output.
-
-    `cue` stands before each of the latter.
-    """
+def documents(rng: random.Random, count: int) -> list[str]:
+    """Texts of the two kinds that the stages ask for: task lists, and tasks with an output."""
     texts = []
     for index in range(count):
         if index % 2:
             lines = [f"Task {number}: {sentence(rng, 5)}" for number in range(6, 13)]
             texts.append("\n".join(lines) + "\n\n")
         else:
-            pairs = [f"{cue}{sentence(rng, 3)}\nOutput: {sentence(rng, 2)}\n" for _ in range(5)]
+            pairs = [f"Do\n{sentence(rng, 3)}\nOutput: {sentence(rng, 2)}\n" for _ in range(5)]
             texts.append("\n".join(pairs))
     return texts
 
@@ -63,13 +61,8 @@ def make_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def make_llama(
-    folder: Path, tokenizer_folder: Path, *, steps: int = 0, cue: str = "Do\n", before: str = ""
-) -> None:
-    """A Llama of two layers as a checkpoint folder: random, or after some steps on `documents`.
-
-    In the last quarter of the steps each document goes on from an end of `before`.
-    """
+def make_llama(folder: Path, tokenizer_folder: Path) -> None:
+    """A random Llama of two layers as a checkpoint folder."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -88,23 +81,80 @@ def make_llama(
         eos_token_id=2,
     )
     model = LlamaForCausalLM(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    rng = random.Random(1)
-    for step in range(steps):
-        late = before and step > 3 * steps // 4
-        texts = documents(rng, 4 if late else 16, cue)
-        starts = [before[rng.randrange(len(before)) :] if late else "" for _ in texts]
-        heads = [tokenizer(start)["input_ids"] for start in starts]
-        tails = [tokenizer(text)["input_ids"][1:97] for text in texts]
-        rows = [head + tail for head, tail in zip(heads, tails, strict=True)]
-        width = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-        loss = model(input_ids=ids, labels=ids.masked_fill(ids == 0, -100)).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+# What the writer goes on with after a token of each kind: a sentence is a capital word and five
+# others, one of each fifth of the words; after it another item of a list is twice as likely as the
+# end of the text.
+FIFTHS = [WORDS[place::5] for place in range(5)]
+FOLLOWING = {
+    "other": [f" {word.capitalize()}" for word in WORDS],
+    "capital": [f" {word}" for word in FIFTHS[0]],
+    **{str(place): [f" {word}" for word in FIFTHS[place + 1]] for place in range(4)},
+    "4": ["."],
+    "end": ["Task", "Task", "</s>"],
+    "item": [f" {number}" for number in range(9, 13)],
+    "line": ["Output"],
+    "cue": [":"],
+}
+KINDS = {
+    **{f" {word.capitalize()}": "capital" for word in WORDS},
+    **{f" {word}": str(place) for place, fifth in enumerate(FIFTHS) for word in fifth},
+    **dict.fromkeys(FOLLOWING["item"], "cue"),
+    ".": "end",
+    "Task": "item",
+    "\n": "line",
+    "Output": "cue",
+}
+
+
+def make_writer(folder: Path, tokenizer_folder: Path) -> None:
+    """A Llama that writes by construction, after any text and by any machine's rounding.
+
+    After the end of a line it writes an output, and after most else a sentence of six words. What
+    stands before decides how likely each of the words is that may follow; all that may not have
+    less than a chance in a hundred together.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    make_llama(folder, tokenizer_folder)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+
+    def token(text: str) -> int:
+        (found,) = tokenizer.encode(text, add_special_tokens=False)
+        return int(found)
+
+    # A dimension a kind; in the others stand the token itself and what went before.
+    places = {kind: place for place, kind in enumerate(FOLLOWING)}
+    others = slice(len(places), None)
+    words = {token(text) for kind in FOLLOWING if kind != "end" for text in FOLLOWING[kind]}
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+        embedding.zero_()
+        embedding[:, others].normal_(std=0.8, generator=generator)
+        embedding[:, places["other"]] = 8.0
+        for text, kind in KINDS.items():
+            embedding[token(text), places["other"]] = 0.0
+            embedding[token(text), places[kind]] = 8.0
+        head.zero_()
+        for word in sorted(words):
+            head[word, others].normal_(std=0.35, generator=generator)
+        for kind, texts in FOLLOWING.items():
+            for text in texts:
+                head[token(text), places[kind]] = 3.0 + math.log(texts.count(text)) / 5
+        for layer in model.model.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            for part in (attention.q_proj, attention.k_proj, attention.v_proj):
+                part.weight.normal_(std=0.3, generator=generator)
+            for part in (attention.o_proj, mlp.down_proj):
+                part.weight.zero_()
+                part.weight[others].normal_(std=0.1, generator=generator)
+    model.save_pretrained(folder)
 
 
 def make_taught(
@@ -203,7 +253,7 @@ def make_users(path: Path, count: int = 5) -> None:
 
 
 def make_prompt(path: Path) -> None:
-    """An instance prompt that the tiny Llama knows how to go on from."""
+    """An instance prompt, whose last line a reply goes on from."""
     path.write_text("Do\nSort.\nOutput: River stone.\n\nDo\n{instruction}\n")
 
 
@@ -224,7 +274,7 @@ def tiny_config(world: Path) -> dict[str, Any]:
     }
     config["prompts"]["instances"] = str(world / "instances.txt")
     for stage in ("ppo", "instances"):
-        config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do"]}
+        config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do", "Task"]}
     config["demo"] = None
     config["instructions"] |= {"segment_size": 4, "prompts_per_round": 8}
     config["watch"]["instructions"]["least_yield"] = 0.0

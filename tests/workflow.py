@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from forking import SNAKEMAKE, run_forked
 from tiny import ROOT
 
 
@@ -16,11 +17,13 @@ def snakemake(
     *arguments: object, project: Path = ROOT, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the project's Snakefile; output and messages as one text."""
-    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
+    words = ["-m", "snakemake", *map(str, arguments)]
+    if not environment:
+        return run_forked(words, cwd=project, timeout_s=900, imported=SNAKEMAKE, merged=True)
     return subprocess.run(
-        command,
+        [sys.executable, *words],
         cwd=project,
-        env=os.environ | (environment or {}),
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
