@@ -89,8 +89,8 @@ def bootstrapped(
 ) -> Segment:
     """A segment; what is logged on the way is kept in `folder`, or nowhere."""
     with tempfile.TemporaryDirectory() as nowhere:
-        progress = Progress(settings.segment, "instructions")
-        target, start = len(earlier) + settings.segment, len(earlier) + len(carry.surplus)
+        progress = Progress(settings.segment_size, "instructions")
+        target, start = len(earlier) + settings.segment_size, len(earlier) + len(carry.surplus)
         place = folder or Path(nowhere)
         with RoundLog(place, engine, progress, start=start, target=target) as log:
             return bootstrap(
