@@ -15,9 +15,9 @@ from refine_af.settings.sft import Sft
 class Batches:
     """The micro-batches of one process in an epoch, as indices of rows.
 
-    An update takes `global_batch` rows in the order of its epoch, the last one of an epoch what is
-    left. The `processes` take turns with `micro_batch` rows each. A process that finds none left
-    in a turn gets the index after the last row, of a blank one: all pass as often as each other.
+    An update takes `global_batch` rows in the order of its epoch; an epoch's last takes what is
+    left. The `processes` take turns with `micro_batch` rows each. A process for which a turn has
+    none left gets the index of the blank row after the last: all must pass equally often.
     """
 
     rows: int
@@ -45,7 +45,7 @@ class Batches:
         return self._order(epoch)[start : start + self.global_batch]
 
     def epochs_after(self, updates: int) -> float:
-        """How often so many updates have taken every row."""
+        """How many epochs so many updates are."""
         epoch, index = divmod(updates, self.updates)
         return epoch + index * self.global_batch / self.rows
 

@@ -36,6 +36,8 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encodings:
+    """The ways to write instances with an input, and those without one."""
+
     with_input: tuple[Encoding, ...]
     without_input: tuple[Encoding, ...]
 
@@ -67,7 +69,10 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
 
 
 def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instance]:
-    """The instances of a file that belong to the pool's first `size` instructions."""
+    """The instances of a file that belong to the pool's first `size` instructions.
+
+    InputError, with file and line, where an id comes twice or is none.
+    """
     kept = []
     for line, instance in each_once(instances, path):
         index = INSTRUCTION_ID.fullmatch(instance.instruction_id)
@@ -166,9 +171,9 @@ def encoded(instance: Instance, encodings: Encodings, settings: Sft) -> Example:
 
 
 def without_label(text: str) -> str:
-    """An input without what stands before its first colon, where it has one distinct `Label:`.
+    """An input without all up to its first colon, if it has one `Label:`, however often.
 
-    Blank lines close up too.
+    Blank lines are closed up too.
     """
     if len(set(LABEL.findall(text))) == 1:
         text = text.split(":", 1)[1]
