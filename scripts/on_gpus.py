@@ -42,7 +42,7 @@ def visible() -> list[str]:
 
 
 def held(seen: Sequence[str], count: int) -> list[str]:
-    """`count` of the GPUs `seen`, the first free ones, as soon as there are so many."""
+    """The first `count` free GPUs of `seen`; waits until there are as many."""
     folder = Path(tempfile.gettempdir(), f"refine-af-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     waiting = False

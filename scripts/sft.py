@@ -51,7 +51,7 @@ def main(
 
 @dataclass(frozen=True)
 class Texts:
-    """What is trained on, as text, with how many instances were left out for which reason.
+    """What is trained on, as text, and how many instances were left out, by reason.
 
     `where` begins a message about the instances.
     """

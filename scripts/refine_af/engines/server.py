@@ -122,7 +122,7 @@ class _ServerEngine:
     async def _next(
         self, session: httpx2.AsyncClient, requests: Iterator[tuple[int, bytes]], running: Tasks
     ) -> Tasks:
-        """The requests that end next, of as many as may run at a time; none where all have."""
+        """The requests that end next, while as many run as may; none once all have ended."""
         for place, body in islice(requests, self._server.concurrency - len(running)):
             running.add(asyncio.create_task(self._complete(session, place, body)))
         if not running:

@@ -102,7 +102,7 @@ class Slots(Cache):  # type: ignore[misc]
         """What the last `queries` tokens of the current rows may attend to, as a term to add.
 
         (rows, 1, queries, columns): 0 where they may, otherwise the lowest number of `dtype`. A
-        token sees itself and those before it in its text; with a `window`, so many of them.
+        token sees itself and those before it in its text; with a `window`, the last so many.
         """
         end = self.column + queries
         seen = self.positions[self.rows, None, self.first : end]

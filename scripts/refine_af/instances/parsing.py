@@ -75,7 +75,7 @@ def joined(rounds: Sequence[Parsed]) -> Parsed:
 
 
 def counts(found: Parsed) -> dict[str, int]:
-    """How many instructions, parsed replies and kept instances, and rejections by reason."""
+    """The numbers of instructions, parsed replies and kept instances, and rejections by reason."""
     reasons = Counter(rejected.reason for rejected in found.rejected)
     return {
         "instructions": found.instructions,

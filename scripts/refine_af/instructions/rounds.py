@@ -1,4 +1,4 @@
-"""The rounds of stage 1: what each gave, how long it took, and what is kept of it on the way."""
+"""The rounds of stage 1: what each gave, how long it took, and what a killed run goes on from."""
 
 from __future__ import annotations
 

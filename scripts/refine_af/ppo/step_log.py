@@ -1,4 +1,4 @@
-"""What every PPO step gave, kept as it comes."""
+"""What every PPO step gave, kept in a journal as it comes."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def judges_of(reward: Reward) -> dict[str, str]:
 
 
 def check_components(reward: Reward, given: Collection[str]) -> None:
-    """InputError unless each component that the scorer gives has a weight, and no other has."""
+    """InputError unless exactly the components that the scorer gives have weights."""
     factors = weighed(reward.weights)
     if set(given) != set(factors):
         raise InputError(

@@ -45,7 +45,7 @@ class Batches:
         return self._order(epoch)[start : start + self.global_batch]
 
     def epochs_after(self, updates: int) -> float:
-        """How many epochs so many updates are."""
+        """How many epochs the first `updates` are, as a fraction."""
         epoch, index = divmod(updates, self.updates)
         return epoch + index * self.global_batch / self.rows
 
@@ -77,7 +77,7 @@ def rows_an_update(settings: Sft) -> int:
 
 def fitting(micro_batch: int, share: int) -> int:
     """The largest micro-batch, `micro_batch` at most, that divides a process's share of rows."""
-    # The smaller of each pair of divisors is enough: of a share of 10**12 these are quickly tried.
+    # Divisors come in pairs, so the smaller ones are enough: quick even for a share of 10**12.
     smaller = [size for size in range(1, math.isqrt(share) + 1) if share % size == 0]
     divisors = [*smaller, *(share // size for size in smaller)]
     return max(size for size in divisors if size <= micro_batch)

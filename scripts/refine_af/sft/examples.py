@@ -110,9 +110,9 @@ def examples(
     *,
     without: Set[str] | None = None,
 ) -> tuple[list[Example], Counter[str]]:
-    """The instances encoded, in order, and how many were left out for which reason.
+    """The instances encoded, in order, and how many were left out, by reason.
 
-    `without` are the ids of instances that overlap with an evaluation set, None where all stay.
+    `without` holds the ids of instances that overlap with an evaluation set, None where all stay.
 
     What is drawn for an instance (its encoding, whether its label goes) depends on the seed and
     its id alone, so a smaller size trains on a part of what a larger one trains on.
@@ -181,6 +181,7 @@ def without_label(text: str) -> str:
 
 
 def _share(seed: int, *purpose: str) -> float:
+    """A number from 0 to 1 for a purpose: a derived seed has 63 bits."""
     return derived_seed(seed, *purpose) / 2**63
 
 

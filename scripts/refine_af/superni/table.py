@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def check_cells(predictions: Sequence[Path]) -> None:
-    """InputError unless each file has a cell's name, which no other has and no copy takes."""
+    """InputError unless each file is named after a cell of its own, which is no copy's."""
     if not predictions:
         raise InputError("--predictions: names no file")
     first: dict[str, Path] = {}

@@ -73,7 +73,7 @@ def in_order(
     found: dict[str, Prediction | None] = dict.fromkeys(row.id for row in instances)
     for path, rows in files:
         for line, row in enumerate(rows, 1):
-            # None says that an instance still waits; an id that nobody has gives `row`.
+            # None means an instance without a prediction yet; an unknown id gives `row`.
             if found.get(row.id, row) is not None:
                 fault = "comes twice" if row.id in found else "is no evaluation instance's"
                 raise InputError(f"{path}, line {line}: id {row.id!r} {fault}")
@@ -86,7 +86,7 @@ def in_order(
 
 
 def check_ids(instances: Sequence[EvaluationInstance]) -> None:
-    """InputError where two instances have one id."""
+    """InputError where two instances have the same id."""
     tasks: dict[str, str] = {}
     for instance in instances:
         if instance.id in tasks:

@@ -20,7 +20,7 @@ from refine_af.settings.superni import Superni
 class TaskPrompts:
     """A task's prompts, whose prefix holds the definition.
 
-    `shortened` counts the inputs that were cut, `emptied` those of them of which nothing is left.
+    `shortened` counts the inputs that were cut, `emptied` those that were cut to nothing.
     """
 
     group: Group
