@@ -221,6 +221,7 @@ rule report:
 """
 
 
+@pytest.mark.slow
 def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--logger", "live", "--"]

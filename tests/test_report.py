@@ -258,6 +258,7 @@ def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: C
         assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_needs_no_torch() -> None:
     code = (
         "import sys, report; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
@@ -266,6 +267,7 @@ def test_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=folder).returncode == 0
 
 
+@pytest.mark.slow
 def test_several_models_without_truth(tmp_path: Path) -> None:
     page = report(make_run(tmp_path, ["one", "two"], truth=False))
     said_so = words(page)
