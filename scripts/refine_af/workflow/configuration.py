@@ -197,5 +197,5 @@ def _may_be_a_key(place: tuple[int | str, ...]) -> bool:
 
     No message shows it.
     """
-    told = {"url", "model", "concurrency", "timeout_s", "attempts"}
+    told = {"model", "concurrency", "timeout_s", "attempts"}  # a refused address may hold one
     return place[:1] == ("servers",) and place[-1] not in told
