@@ -16,10 +16,11 @@ CODE = sorted(SCRIPTS.rglob("*.py"))
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 
 # Whom each folder of refine_af/ may import, from the ground up: only what stands above it here.
-GROUND = {"errors", "randomness"}
+GROUND = {"errors", "randomness", "words"}
 SHARED: dict[str, set[str]] = {
     "errors": set(),
     "randomness": set(),
+    "words": set(),
     "settings": set(),
     "files": set(),
     "jobs": {"settings", "files"},

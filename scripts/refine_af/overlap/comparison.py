@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from refine_af.metrics.novelty import NoveltyPool, rouge_tokens
+from refine_af.metrics.novelty import NoveltyPool
 from refine_af.records.evaluation import EvaluationInstance
 from refine_af.records.human_tasks import UserInstruction
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.settings.overlap import OverlapBounds
+from refine_af.words import unicode_tokens
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ def overlaps(
 ) -> Iterator[Overlap]:
     """What each instance shares with the evaluation, in their order.
 
-    Words are rouge_score's without stemmer. An instance overlaps that shares an n-gram, or whose
-    instruction or input has a ROUGE-L F1 of at least the bound with one of the evaluation's. A
-    text of fewer words than `bounds.min_words` is not compared so, on neither side.
+    Words are `unicode_tokens`, which of ASCII text are rouge_score's without stemmer. An instance
+    overlaps that shares an n-gram, or whose instruction or input has a ROUGE-L F1 of at least the
+    bound with one of the evaluation's. A text of fewer words than `bounds.min_words` is not
+    compared so, on neither side.
     """
     shared = shared_ngrams(
         [(row.instruction, row.input) for row in instances],
@@ -104,7 +106,7 @@ class _Texts:
 
     def __init__(self, texts: Iterable[tuple[str, str]], bounds: OverlapBounds) -> None:
         holders = _holders((text, own) for text, own in texts if _compared(text, bounds))
-        self._pool = NoveltyPool(holders, threshold=bounds.rouge_l)
+        self._pool = NoveltyPool(holders, threshold=bounds.rouge_l, tokens="unicode")
         self._ids = list(holders.values())
         self._bounds = bounds
 
@@ -119,7 +121,7 @@ class _Texts:
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
     """Whether a text is long enough for ROUGE-L to say something of it."""
-    return len(rouge_tokens(text)) >= bounds.min_words
+    return len(unicode_tokens(text)) >= bounds.min_words
 
 
 def _holders(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -131,7 +133,7 @@ def _holders(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _ngrams(text: str, size: int) -> set[tuple[str, ...]]:
-    tokens = rouge_tokens(text)
+    tokens = unicode_tokens(text)
     if size > len(tokens):
         return set()
     return set(zip(*(tokens[start:] for start in range(size)), strict=False))

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from refine_af.settings.instructions import InstructionFilter, Instructions
 from refine_af.settings.sampling import Sampling
+from refine_af.words import begins_with, holds_keyword, words_of
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -71,14 +72,14 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:
     """Which of Self-Instruct's rules refuses an item, the first of them, or None."""
-    words = len(text.split())
+    words = len(words_of(text))
     checks = {
         "empty": not text,
         "not unicode": SURROGATE.search(text),
         "too short": words < rules.min_words,
         "too long": words > rules.max_words,
-        "keyword": _keywords(rules.keywords).search(text),
-        "prefix": text.casefold().startswith(tuple(map(str.casefold, rules.prefixes))),
+        "keyword": holds_keyword(text, rules.keywords),
+        "prefix": begins_with(text, rules.prefixes),
         "punctuation": not rules.punctuation and text[:1] in string.punctuation,
         "not ascii": not rules.non_ascii and not text[:1].isascii(),
     }
@@ -93,10 +94,3 @@ def _beginning(numbering: str) -> re.Pattern[str]:
     )
     spaced = rf"\d+\s*{after}"
     return re.compile(rf"\n?{before}\s*{spaced}" if before else rf"\n[^\S\n]*{spaced}(?!\d)")
-
-
-@lru_cache
-def _keywords(keywords: tuple[str, ...]) -> re.Pattern[str]:
-    if not keywords:
-        return re.compile(r"(?!)")
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, keywords))})(?!\w)", re.IGNORECASE)

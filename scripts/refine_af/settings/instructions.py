@@ -20,19 +20,20 @@ class Novelty(Section):
         "0.7\"; SI's code: accept)."
     )
     tokens: Literal["rouge", "unicode"] = Field(
-        description="Words that ROUGE-L compares: those of rouge_score without a stemmer, or those "
-        "of every script (SI: rouge)."
+        description="Words that ROUGE-L compares: those of rouge_score without a stemmer, which "
+        "are of a-z and 0-9, or those of every script (SI: rouge)."
     )
 
 
 class InstructionFilter(Section):
     min_words: Count = Field(
-        description="Fewest words of an instruction (SI: 3 words or fewer are dropped)."
+        description="Fewest words of an instruction (SI: 3 words or fewer are dropped); in a "
+        "script without spaces each letter is one."
     )
     max_words: Count = Field(description="Most words of an instruction (SI).")
     keywords: Texts = Field(
-        description="Words that an instruction must not hold (SI, with Alpaca's video, audio, "
-        "music, flowchart and diagram left out)."
+        description="Words that an instruction must not hold, in a script without spaces within "
+        "others too (SI, with Alpaca's video, audio, music, flowchart and diagram left out)."
     )
     prefixes: Texts = Field(description="Beginnings that an instruction must not have (SI).")
     punctuation: bool = Field(
