@@ -1,4 +1,4 @@
-"""The numbered shares of a work that one of several jobs takes, each with a file of its own."""
+"""The numbered shares of a stage's work that one job takes, each with a file of its own."""
 
 from __future__ import annotations
 

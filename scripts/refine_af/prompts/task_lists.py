@@ -71,7 +71,7 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:
-    """Which of Self-Instruct's rules refuses an item, the first of them, or None."""
+    """The reason of the first of Self-Instruct's rules that refuses an item, or None."""
     words = len(words_of(text))
     checks = {
         "empty": not text,

@@ -12,7 +12,7 @@ from refine_af.settings.sampling import Sampling
 
 class Novelty(Section):
     threshold: Threshold = Field(
-        description="ROUGE-L with the nearest instruction of the pool from which a new one is "
+        description="ROUGE-L with the nearest instruction of the pool from which on a new one is "
         "refused, an exact decimal in quotes (paper II-B)."
     )
     tie: Literal["reject", "accept"] = Field(
@@ -27,8 +27,8 @@ class Novelty(Section):
 
 class InstructionFilter(Section):
     min_words: Count = Field(
-        description="Fewest words of an instruction (SI: 3 words or fewer are dropped); in a "
-        "script without spaces each letter is one."
+        description="Fewest words of an instruction; in a script without spaces each letter is one "
+        "(SI: 3 words or fewer are dropped)."
     )
     max_words: Count = Field(description="Most words of an instruction (SI).")
     keywords: Texts = Field(
@@ -107,10 +107,10 @@ class Instructions(Section):
 
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
-        shown = self.human_demonstrations + self.machine_demonstrations
-        if self.last_item <= shown:
+        demonstrations = self.human_demonstrations + self.machine_demonstrations
+        if self.last_item <= demonstrations:
             raise ValueError(
                 f"last_item {self.last_item} leaves nothing to write after the "
-                f"{shown} demonstrations of a prompt"
+                f"{demonstrations} demonstrations of a prompt"
             )
         return self
