@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -17,10 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
-
-def doubled(entries: Iterable[object]) -> list[str]:
-    """The entries that a list holds more than once, as sorted texts."""
-    return sorted(str(entry) for entry, times in Counter(entries).items() if times > 1)
+from refine_af.errors import doubled
 
 
 def _number(value: Any) -> Any:

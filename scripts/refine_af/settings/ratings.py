@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from refine_af.errors import doubled
 from refine_af.settings.fields import (
     Confidence,
     Count,
@@ -16,7 +17,6 @@ from refine_af.settings.fields import (
     Section,
     Seed,
     Text,
-    doubled,
 )
 
 
