@@ -12,7 +12,7 @@ from refine_af.files.landing import check_free, whole_folder
 from refine_af.files.rows import read_records, write_records
 from refine_af.files.tables import write_table
 from refine_af.instructions import bootstrapping
-from refine_af.instructions.pool import run_on
+from refine_af.instructions.pool import check_script, run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
@@ -46,6 +46,7 @@ def segment(
     """
     check_free(segment)
     tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
+    check_script(tasks, settings, seeds)
     template = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
     engine = chosen_engine(settings, server, backbone)

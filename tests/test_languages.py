@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ from refine_af.files.rows import read_records, write_records
 from refine_af.instances.parsing import parsed
 from refine_af.overlap.comparison import shared_ngrams
 from refine_af.ppo.alarm import text_figures
+from refine_af.prompts.completions import Pair, refusal
+from refine_af.prompts.task_lists import task_list
 from refine_af.records.evaluation import EvaluationInstance, Prediction
 from refine_af.records.human_tasks import read_seeds
 from refine_af.records.instances import Instance
@@ -109,6 +110,7 @@ def grown(
     *,
     tokens: str = "unicode",
     non_ascii: bool = True,
+    seed_file: Path | None = None,
 ) -> tuple[list[Instruction], list[RejectedInstruction]]:
     """A segment of one instruction by the shipped settings and docs/how-to.md's recipe."""
     own, seeds = LANGUAGES[name], rows_of(name)
@@ -129,7 +131,7 @@ def grown(
         settings=Instructions.model_validate(config),
         watch=read_experiment(shipped()).watch.instructions,
         server=None,
-        seeds=SEEDS / f"{name}.jsonl",
+        seeds=seed_file or SEEDS / f"{name}.jsonl",
         prompt=ROOT / "resources" / "prompts" / "instructions.txt",
         backbone=None,
         earlier=[],
@@ -202,6 +204,11 @@ def test_stage_3_keeps_the_text(name: str) -> None:
     first, second = instances_of(name)
     assert (first.input, first.output) == (texts[0], texts[1])
     assert (second.input, second.output) == ("", f"{texts[3]}\n{texts[4]}")
+
+
+def test_a_colon_of_full_width_is_a_colon() -> None:
+    assert task_list(["写一首诗："], "{number}.") == "1. 写一首诗\n2."
+    assert refusal(Pair("写一首诗", "答案：")) == "ends with colon"
 
 
 @ALL
@@ -313,15 +320,34 @@ def test_the_table_counts_words_of_replies() -> None:
     assert row["reply_words"] == 5
 
 
-@pytest.mark.parametrize(
-    ("settings", "advice"),
-    [
-        ({"tokens": "rouge"}, "instructions.novelty.tokens: unicode knows the words of every"),
-        ({"non_ascii": False}, "instructions.filter.non_ascii: true lets in other scripts"),
-    ],
-)
-def test_settings_for_english_end_the_stage_with_advice(
-    settings: dict[str, Any], advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+FOR_ENGLISH = [
+    ({"tokens": "rouge"}, "hold no word that instructions.novelty.tokens: rouge knows", "unicode"),
+    ({"non_ascii": False}, "begin with a character beyond ASCII", "filter.non_ascii: true"),
+]
+
+
+@pytest.mark.parametrize(("settings", "wrong", "advice"), FOR_ENGLISH)
+def test_settings_for_english_refuse_seeds_that_are_not(
+    settings: dict[str, Any],
+    wrong: str,
+    advice: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(InputError, match=re.escape(f"What may help: {advice}")):
+    with pytest.raises(InputError, match=rf"zh\.jsonl: 12 of 12 instructions {wrong}.*{advice}"):
         grown("zh", tmp_path, monkeypatch, **settings)
+
+
+@pytest.mark.parametrize(("settings", "_", "advice"), FOR_ENGLISH)
+def test_settings_for_english_end_the_stage_with_advice(
+    settings: dict[str, Any],
+    _: str,
+    advice: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of the seeds may be in another script; where only others enter, the stage says so."""
+    english = [{"id": f"en_{n}", "instruction": f"Name river number {n}"} for n in range(12)]
+    write_rows(tmp_path / "seeds.jsonl", [*english, *rows_of("zh")])
+    with pytest.raises(InputError, match=f"What may help: .*{advice}"):
+        grown("zh", tmp_path, monkeypatch, seed_file=tmp_path / "seeds.jsonl", **settings)

@@ -46,6 +46,7 @@ SAME = {
     "joiners": ("می\u200cخواهم क्\u200dष", "میخواهم क्ष"),
     "a hyphen that may show": ("hy\u00adphen", "hyphen"),
     "directions": ("\u200fשלום\u200e \u2067مرحبا\u2069", "שלום مرحبا"),
+    "the stroke that lengthens a word": ("كتـــاب", "كتاب"),
     "a variant of a letter": ("葛\U000e0100飾\ufe00", "葛飾"),
     "punctuation": ("写诗，再画猫。", "写诗再画猫"),
 }

@@ -23,9 +23,10 @@ UNSPACED = (
 HAS_UNSPACED = re.compile(f"[{UNSPACED}]")
 # The dots of Tibetan and Ethiopic, and a space without width, stand where others have a space.
 LIKE_SPACES = re.compile("[\u0f0b\u0f0c\u1361\u200b]")
-# A reader does not see these: joiners, hyphens that may show, directions, variants of a letter.
+# A reader does not see these, or no letter in them: joiners, hyphens that may show, directions, the
+# stroke that lengthens an Arabic word, variants of a letter.
 UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff"
+    "[\u00ad\u034f\u061c\u0640\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff"
     "\U000e0100-\U000e01ef]"
 )
 # Ligatures, letters by their place in a word, half and full width: other shapes of one letter.

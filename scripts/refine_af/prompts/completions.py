@@ -14,6 +14,7 @@ from dataclasses import dataclass
 # `\s*(?:\d+\s*)?` for the source's `\s*\d*\s*`: the same strings, in linear time.
 OUTPUT = re.compile(r"Output\s*(?:\d+\s*)?:")
 INPUT = re.compile(r"Input\s*(?:\d+\s*)?:")
+COLONS = (":", "：")  # the second as Chinese and Japanese write it
 EXAMPLE = re.compile(r"Example\s?\d*\.?")
 
 REASONS = (
@@ -83,7 +84,7 @@ def refusal(pair: Pair) -> str | None:
         return "input equals output"
     if not pair.output:
         return "empty output"
-    if pair.input.endswith(":") or pair.output.endswith(":"):
+    if pair.input.endswith(COLONS) or pair.output.endswith(COLONS):
         return "ends with colon"
     return None
 

@@ -38,7 +38,7 @@ def demonstrations(settings: Instructions) -> int:
 
 def task_list(instructions: Sequence[str], numbering: str) -> str:
     """The demonstrations as a numbered list that the model is to continue (appendix IX-C)."""
-    texts = [" ".join(text.split()).rstrip(":") for text in instructions]
+    texts = [" ".join(text.split()).rstrip(":：") for text in instructions]
     numbers = [numbering.replace("{number}", str(place + 1)) for place in range(len(texts) + 1)]
     lines = [f"{number} {text}\n" for number, text in zip(numbers, texts, strict=False)]
     return "".join(lines) + numbers[-1]
