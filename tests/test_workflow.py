@@ -295,6 +295,10 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
     "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
     "an edited shared module, novelty": (edit_code("scripts/refine_af/metrics/novelty.py"), POOLED),
+    "an edited shared module, words": (
+        edit_code("scripts/refine_af/words.py"),
+        POOLED | {"superni_predictions": 6},
+    ),
     "an edited shared module, rewards": (
         edit_code("scripts/refine_af/rewards/scorer.py"),
         {"ppo": 1, "instances_replies_0": 2} | SCORED,
