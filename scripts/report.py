@@ -8,6 +8,7 @@ from refine_af.files.landing import whole_file, whole_folder
 from refine_af.jobs.command_line import run
 from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
 from refine_af.report.contents import report as report_page
+from refine_af.report.demo import Truths, read_truth
 from refine_af.report.finished_run import (
     ModelRun,
     read_alarms,
@@ -21,7 +22,6 @@ from refine_af.report.finished_run import (
 )
 from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
-from refine_af.report.sections.demo import Truths, read_truth
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,31 @@ def make_instance_scores(path: Path) -> None:
         for place, (task, row) in enumerate(zip((1, 2, 3, 3), scores, strict=True))
     ]
     write_csv(path, ",".join(["id", "task", *cells]), rows)
+
+
+def make_comparison(folder: Path, differences: Mapping[str, Sequence[float]]) -> None:
+    """Scores of tasks with an instance each, by size refine-af's less self-instruct's 20.
+
+    It takes the place of `make_scores` and `make_instance_scores`; base has 5 everywhere.
+    """
+    tasks = [f"task{place}" for place in range(len(next(iter(differences.values()))))]
+    cells = {("base", ""): [5.0] * len(tasks)}
+    for size, apart in differences.items():
+        cells["self-instruct", size] = [20.0] * len(tasks)
+        cells["refine-af", size] = [20.0 + difference for difference in apart]
+    write_csv(
+        folder / "superni_tiny.csv",
+        "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share",
+        [
+            (*cell, task, "c", 1, score, 0.0, 4.0, 0.75)
+            for cell, scores in cells.items()
+            for task, score in zip(tasks, scores, strict=True)
+        ],
+    )
+    tuned = {cell: scores for cell, scores in cells.items() if cell[1]}
+    head = ",".join(["id", "task", *(f"{method}_{size}" for method, size in tuned)])
+    columns = [[f"i{task}" for task in tasks], tasks, *tuned.values()]
+    write_csv(folder / "scores_tiny.csv", head, list(zip(*columns, strict=True)))
 
 
 def marks(junk: str, right: str) -> list[dict[str, bool | None]]:

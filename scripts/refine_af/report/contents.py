@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
 from refine_af.report.figures import (
     Drawing,
@@ -111,19 +112,20 @@ def report(
     drawn: Sequence[Drawings],
     paper: Paper,
     settings: Settings,
-    truths: Mapping[str, demo.Truths],
+    truths: Mapping[str, Truths],
 ) -> str:
     """The page as HTML; `drawn` are the runs' figures, in their order.
 
     `found` and `truths` are by model; there are truths of the demo alone.
     """
     differences = {name: each.changes for name, each in found.items()}
+    by_size = {name: each.compared for name, each in found.items()}
     links = [("summary", "Summary"), *((run.name, run.name) for run in runs)]
     return page(
         TITLE,
         LEAD,
         [*links, ("paper", "The paper's tables"), ("limits", "What this shows")],
-        summary_section(runs, differences, settings.report),
+        summary_section(runs, differences, by_size, settings.report),
         *(
             _model(
                 run,
@@ -134,9 +136,10 @@ def report(
             )
             for run, figures in zip(runs, drawn, strict=True)
         ),
-        paper_section(runs, {name: each.compared for name, each in found.items()}, paper),
+        paper_section(runs, by_size, paper),
         limits_section(
-            demo.claims(runs, truths, differences, settings.report), demo.limits(runs, truths)
+            demo.claims(runs, truths, differences, settings.report),
+            demo.limits(runs, truths, by_size, settings.report),
         ),
     )
 

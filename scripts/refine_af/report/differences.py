@@ -13,7 +13,7 @@ from refine_af.randomness import derived_seed
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.summaries import parses, sizes
+from refine_af.report.summaries import Cell, cells, parses, rows_of, sizes
 from refine_af.settings.report import Report
 
 METHODS = ("self-instruct", "refine-af")  # a difference is the second's less the first's
@@ -81,6 +81,20 @@ def compared(run: ModelRun, settings: Report) -> list[Compared]:
     if not set(METHODS) <= set(run.scores["method"]):
         return []
     return [_compared(run, size, settings) for size in sizes(run.scores)]
+
+
+def against_base(run: ModelRun, settings: Report) -> dict[Cell, tuple[float, float, float]]:
+    """By tuned cell, its ROUGE-L less the base's, and the ends of the interval for other tasks."""
+    base = rows_of(run.scores, ("base", "")).set_index("task")["rouge_l"]
+    found = {}
+    for cell in (each for each in cells(run.scores) if each[1]):
+        rows = rows_of(run.scores, cell)
+        # What the interval asks of a task is the sum over its instances, and how many there are.
+        tasks = [str(task) for task in rows["task"].repeat(rows["instances"].to_list())]
+        apart = rows.set_index("task")["rouge_l"] - base
+        differences = [float(apart[task]) for task in tasks]
+        found[cell] = mean_over_tasks(differences, tasks, confidence=settings.confidence)
+    return found
 
 
 def rewards(run: ModelRun, settings: Report) -> dict[str, Change]:

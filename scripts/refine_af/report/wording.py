@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from refine_af.records.cells import COPIES
-from refine_af.report.differences import Change
+from refine_af.report.differences import Change, Compared
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.summaries import cell_means, largest_cells, sizes
+from refine_af.report.summaries import cell_means, sizes
 from refine_af.settings.report import Report
 
 CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
@@ -59,6 +59,11 @@ def probability(p: float) -> str:
     return "under 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_value(p: float) -> str:
+    """`p = 0.042`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def verdict(change: Change) -> str:
     """`rose` or `fell` where the interval excludes zero, else `none shown`."""
     if change.low > 0:
@@ -103,14 +108,44 @@ def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> s
 
 
 def scores_sentence(run: ModelRun) -> str:
-    """The scores of all models at the largest size; what takes no model is told elsewhere."""
+    """The scores of all models at every size; what takes no model is told elsewhere."""
     means = cell_means(run.scores)
-    models = [cell for cell in largest_cells(run.scores) if cell[0] not in COPIES]
-    said = [f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models]
-    size = int(sizes(run.scores)[-1])
-    return (
-        f"With {size:,} instructions, zero-shot ROUGE-L is {', '.join(said[:-1])} and {said[-1]}."
-    )
+
+    def said(size: str) -> str:
+        models = [cell for cell in means if cell[1] == size and cell[0] not in COPIES]
+        return listed([f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models])
+
+    by_size = [f"with {int(size):,} instructions, {said(size)}" for size in sizes(run.scores)]
+    return f"Zero-shot ROUGE-L is {'; '.join([said(''), *by_size])}."
+
+
+def standing(row: Compared, settings: Report) -> str:
+    """`higher` or `lower`, of refine-af, where the test of this size shows it; else empty.
+
+    It does where the interval for other tasks excludes zero and p is as small as the confidence
+    asks: of a few tasks one of the two alone may say so.
+    """
+    if row.low <= 0 <= row.high or not row.p <= 1 - settings.confidence:
+        return ""
+    return "higher" if row.low > 0 else "lower" if row.high < 0 else ""
+
+
+def methods_sentence(compared: Sequence[Compared], settings: Report) -> str:
+    """What the tests show of refine-af against self-instruct, size by size."""
+    said = []
+    for row in compared:
+        size, apart = f"{int(row.size):,}", number(row.rouge_l.difference, 2, signed=True)
+        verdict = f"{standing(row, settings) or 'not shown to differ'} with {size}"
+        said.append(f"{verdict} ({apart}, {p_value(row.p)})")
+    if not said:
+        return ""
+    return f"Tested at each number of instructions, refine-af's ROUGE-L is {listed(said)}."
+
+
+def listed(entries: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *others, last = entries
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def words(name: str) -> str:
