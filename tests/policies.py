@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "generations": 1,
     "batch_size": 2,
     "gradient_accumulation_steps": 2,
+    "loss_mean": "minibatch",
     "epochs": 2,
     "learning_rate": 1e-3,
     "value_learning_rate": 1e-3,

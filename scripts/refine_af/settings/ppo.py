@@ -10,6 +10,8 @@ from refine_af.settings.fields import Count, NotNegative, Positive, Section, See
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
 
+LossMean = Literal["minibatch", "update"]
+
 
 class Kl(Section):
     coefficient: NotNegative = Field(
@@ -43,6 +45,10 @@ class Ppo(Section):
     batch_size: Count = Field(description="Answers of a minibatch (paper III-A).")
     gradient_accumulation_steps: Count = Field(
         description="Minibatches whose gradients make one optimizer step (paper III-A)."
+    )
+    loss_mean: LossMean = Field(
+        description="Over whose tokens a loss is a mean: each minibatch's, of which an update then "
+        "takes the mean, or all of the update's (TRL: minibatch)."
     )
     epochs: Count = Field(description="Passes over a step's answers (TRL ppo_epochs).")
     learning_rate: Positive = Field(description="Learning rate of the adapter (paper III-A).")
