@@ -87,7 +87,6 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("instructions.filter.min_words", 99),
         ["instructions.filter", "min_words 99", "max_words 40"],
     ),
-    "dropout in PPO": (put("ppo.lora.dropout", 0.1), ["ppo", "dropout 0.1"]),
     "a size twice": (put("sizes", [4, 4]), ["sizes", "4"]),
     "no base among the baselines": (
         put("superni.baselines", {"other": {"stop": []}}),

@@ -154,6 +154,22 @@ def test_ratio_is_exactly_1_before_the_first_update(
     assert apart > 0 or micro_batch == 1
 
 
+def test_dropout_changes_nothing(tiny_llama: Path) -> None:
+    """The model learns in eval mode: the ratio of the first epoch is 1, and so is all the rest."""
+    rows, scores = many_rows()
+    found = []
+    for dropout in (0.0, 0.05):
+        policy = moved_policy(tiny_llama, dropout=dropout)
+        learner = learner_of(policy, batch_size=4)
+        learner.learn(rows, scores, step=1, kl_coefficient=0.2, stopwatch=Stopwatch())
+        experience = learner.experience(rows, scores, step=2, kl_coefficient=0.2)
+        with torch.no_grad():
+            again = policy(PREFIX, rows, temperature=1.0, width=9).log_probs
+        assert torch.allclose(again, experience.log_probs, atol=1e-5)
+        found.append(experience.log_probs)
+    assert torch.equal(*found)
+
+
 def round_by_batch(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let log-probabilities differ with a row's place and the rows beside it, on any machine."""
     forward = policy.forward

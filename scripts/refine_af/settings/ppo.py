@@ -70,7 +70,10 @@ class Ppo(Section):
         description="Weight of the loss of the values (TRL vf_coef)."
     )
     kl: Kl = Field(description="How the KL to the reference is weighed (paper Eq. 2).")
-    lora: Lora = Field(description="The adapter that is trained (ours).")
+    lora: Lora = Field(
+        description="The adapter that is trained. Its dropout is void: the model that answers is "
+        "the one that learns, in eval mode (ours: StackLLaMA)."
+    )
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits (paper III-A)."
     )
@@ -90,11 +93,6 @@ class Ppo(Section):
             raise ValueError(
                 f"rollouts {self.rollouts} is no multiple of batch_size × "
                 f"gradient_accumulation_steps = {batch}"
-            )
-        if self.lora.dropout:
-            raise ValueError(
-                f"lora.dropout {self.lora.dropout}: in PPO it must be 0, or the "
-                "probability ratio differs from 1 before any update"
             )
         return self
 
