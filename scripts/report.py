@@ -25,11 +25,13 @@ from refine_af.report.rated import read_ratings
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
 
 def main(
     *,
     settings: Report,
+    weights: Weights,
     bounds: OverlapBounds,
     rating_settings: Summary,
     algorithm: str,
@@ -64,7 +66,7 @@ def main(
         files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    paper, told = read_paper(table_2, table_3), Settings(settings, bounds, rating_settings)
+    paper, told = read_paper(table_2, table_3), Settings(settings, weights, bounds, rating_settings)
     _write(runs, paper, told, _truths(truths, models), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 
@@ -78,7 +80,7 @@ def _write(
     report: Path,
     figures: Path,
 ) -> None:
-    found = {run.name: findings(run, settings.report) for run in runs}
+    found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
     drawn = [drawings(run, settings.report) for run in runs]
     page = report_page(runs, found, drawn, paper, settings, truths)
     numbers = numbers_of_tables(runs, found, paper, settings.overlap)

@@ -17,6 +17,8 @@ from refine_af.settings.ratings import Summary
 METHODS = ("self-instruct", "refine-af")
 SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"count_wins_over":"tasks",'
 SETTINGS += '"span":3,"examples":2}'
+WEIGHTS = '{"reward_model":0.0078,"naturalness":0.3212,"coherence":0.152,'  # of Eq. 1
+WEIGHTS += '"understandability":-0.4421,"constant":-0.0274,"unparseable":-0.6}'
 BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
 RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
 PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
@@ -59,7 +61,16 @@ def make_run(
         for k in (0, 1)
     ]
     return [
-        *("--settings", SETTINGS, "--bounds", BOUNDS, "--rating-settings", RATINGS),
+        *(
+            "--settings",
+            SETTINGS,
+            "--weights",
+            WEIGHTS,
+            "--bounds",
+            BOUNDS,
+            "--rating-settings",
+            RATINGS,
+        ),
         *("--models", *models, "--methods", *METHODS, "--algorithm", "ppo"),
         *("--rated", *(models if rated else ()), "--ratings", *came_back),
         *("--pools", *map(str, segments)),
@@ -98,13 +109,19 @@ def make_pool(folder: Path, model: str) -> None:
 def make_ppo(folder: Path, *, alarm: bool = False) -> None:
     """Five steps, one of which may raise an alarm, and 8 prompts whose rewards rise by .25 or .5.
 
-    One answer parses only after.
+    The parse rate rises at every step, the reward of what parsed falls and is not known of the
+    third. One answer parses only after.
     """
     rewards = [0.1, 0.2, 0.15, 0.3, 0.4]
     write_csv(
         folder / "metrics.csv",
-        "step,reward_mean,reward_sd,kl",
-        [(step, reward, 0.1, "") for step, reward in enumerate(rewards, 1)],
+        "step,reward_mean,reward_sd,kl,parse_rate,reward_parsed",
+        [
+            (step, reward, 0.1, "", rate, parsed)
+            for step, (reward, rate, parsed) in enumerate(
+                zip(rewards, (0.5, 0.6, 0.7, 0.8, 0.9), (0.5, 0.4, "", 0.4, 0.3), strict=True), 1
+            )
+        ],
     )
     write_csv(
         folder / "alarms.csv",

@@ -260,8 +260,9 @@ def test_score_figures_by_hand() -> None:
     assert figures["coherence_mean"] == 0.5
     assert figures["coherence_sd"] == pytest.approx(math.sqrt(0.125))
     assert figures["parse_rate"] == figures["floor_share"] == 0.5
+    assert figures["reward_parsed"] == 2.0
     none = score_figures(rollouts[2:], weights)
-    assert none["coherence_mean"] == none["coherence_sd"] == ""
+    assert none["coherence_mean"] == none["coherence_sd"] == none["reward_parsed"] == ""
 
 
 @pytest.mark.parametrize(

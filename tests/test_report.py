@@ -147,6 +147,11 @@ def rated(rated_folder: Path) -> str:
         "Spearman of step and mean reward 0.90 too few steps p = ",
         "The paper prints Llama-2-7B 0.553, Llama-2-13B 0.649, Mistral-7B 0.558, and does not say",
         "reward on fixed prompts, after less before +0.375 0.",
+        # rates of .5 to .9 in order; rewards .5, .4, .4, .3 of four steps: ranks 4, 2.5, 2.5, 1
+        "the parse rate 1.00 (p = ",
+        "; the mean reward among parsed replies −0.95 (p = ",
+        "Spearman of step and parse rate 1.00 too few steps p = ",
+        "Spearman of step and mean reward among parsed replies −0.95 too few steps p = ",
         "No alarm of reward hacking was raised over",
         "raised over 5 steps: no window of them",
         "nothing to compare. The reward on 8 fixed prompts",
@@ -259,7 +264,10 @@ def test_figures(page: str, folder: Path) -> None:
     assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
     # span 3 halves at each step: (.2 + .1 / 2) / 1.5
     assert smoothed([0.1, 0.2], 3)[1] == pytest.approx(1 / 6)
-    assert "2,0.2,0.166667" in (folder / "figures" / "ppo_tiny.csv").read_text()
+    steps = (folder / "figures" / "ppo_tiny.csv").read_text()
+    # rates .5 and .6: (.6 + .5 / 2) / 1.5; rewards of parsed replies .5 and .4, then none
+    assert "2,0.2,0.166667,0.6,0.566667,0.4,0.433333" in steps
+    assert "\n3,0.15," in steps and ",0.7," in steps and ",,0.433333\n" in steps
 
 
 def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Callable) -> None:

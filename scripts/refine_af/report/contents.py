@@ -9,8 +9,8 @@ import pandas as pd
 
 from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
+from refine_af.report.drawing import Drawing
 from refine_af.report.figures import (
-    Drawing,
     accepted_by_round,
     ratings_by_method,
     reward_by_step,
@@ -32,6 +32,7 @@ from refine_af.report.sections.superni import superni_section
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
 TITLE = "What this run of REFINE-AF made"
 LEAD = (
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
     """The sections of config.yaml that the page tells of."""
 
     report: Report
+    weights: Weights
     overlap: OverlapBounds
     ratings: Summary
 
@@ -87,8 +89,10 @@ def drawings(run: ModelRun, settings: Report) -> Drawings:
     )
 
 
-def findings(run: ModelRun, settings: Report) -> Findings:
-    return Findings(changes(run, settings), rewards(run, settings), compared(run, settings))
+def findings(run: ModelRun, weights: Weights, settings: Report) -> Findings:
+    return Findings(
+        changes(run, weights, settings), rewards(run, weights, settings), compared(run, settings)
+    )
 
 
 def numbers_of_tables(
@@ -157,7 +161,9 @@ def _model(
         run.name,
         navigation(f"Sections of {run.name}", links),
         instructions_section(run, settings.report, figures.pool),
-        ppo_section(run, found.changes, settings.report, figures.ppo, remarks.ppo),
+        ppo_section(
+            run, found.changes, settings.weights, settings.report, figures.ppo, remarks.ppo
+        ),
         instances_section(run, found.rewards, settings.report),
         overlap_section(run, settings.overlap, settings.report, remarks.overlap),
         superni_section(run, found.compared, settings.report, figures.scores, remarks.superni),

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from refine_af.records.cells import COPIES
-from refine_af.report.differences import Change, Compared
+from refine_af.report.differences import BY_THE_PAPER, Change, Compared
 from refine_af.report.finished_run import ModelRun
+from refine_af.report.published import EQUATION_1
 from refine_af.report.summaries import cell_means, sizes
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
 CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
 
@@ -103,8 +105,33 @@ def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> s
     reward = changes["reward"]
     if reward is None:
         return ""
-    what = f"The reward on {counted(reward.prompts, 'fixed prompt')}"
+    own = ", by the run's own weights," if BY_THE_PAPER in changes else ""
+    what = f"The reward{own} on {counted(reward.prompts, 'fixed prompt')}"
     return change_sentence(reward, what=what, confidence=settings.confidence)
+
+
+def weights_sentence(
+    changes: Mapping[str, Change | None], weights: Weights, settings: Report
+) -> str:
+    """That a run's weights are its own, and what Eq. 1 of the paper says of the same answers."""
+    if BY_THE_PAPER not in changes:
+        return ""
+    own, theirs = weights.model_dump(), EQUATION_1.model_dump()
+    named = [
+        f"{words(name)} {_weight(own[name])} ({_weight(theirs[name])})"
+        for name in theirs
+        if own[name] != theirs[name]
+    ]
+    paper = changes[BY_THE_PAPER]
+    said = f"The reward's weights are this run's own, in brackets those of Eq. 1: {listed(named)}."
+    if paper is None:
+        return said
+    what = f"By Eq. 1 the same answers, {number(paper.before)} before: their reward"
+    return f"{said} {change_sentence(paper, what=what, confidence=settings.confidence)}"
+
+
+def _weight(value: float) -> str:
+    return f"{value:+g}".replace("-", "−")
 
 
 def scores_sentence(run: ModelRun) -> str:

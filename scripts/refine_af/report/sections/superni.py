@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from refine_af.metrics.significance import Wins
 from refine_af.report.differences import METHODS, Compared
-from refine_af.report.figures import Drawing
+from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, figure, join, paragraph, section, table, tag
 from refine_af.report.summaries import (
