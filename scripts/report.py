@@ -53,10 +53,9 @@ def main(
 ) -> None:
     """Write the page, and the folder of figures and of the tables' numbers.
 
-    Lists follow the order of `models`: `pools` holds each one's segments, `instances` and
-    `overlaps` each one's segments method by method, `ppo`, `tables` and `scores` (of instances)
-    one entry each, `truths` one each or none; `ratings` one for each of the models `rated`.
-    `table_2` and `table_3` are the paper's.
+    Lists follow the order of `models`: `pools` has each one's segments, `instances` and `overlaps`
+    those of each method; `ppo`, `tables` and `scores` (of instances) one entry each, `truths` one
+    or none; `ratings` one for each of `rated`. `table_2` and `table_3` are the paper's.
     """
     runs = _runs(
         algorithm.upper(),
@@ -66,7 +65,7 @@ def main(
         files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    paper, told = read_paper(table_2, table_3), Settings(settings, weights, bounds, rating_settings)
+    told, paper = Settings(settings, weights, bounds, rating_settings), read_paper(table_2, table_3)
     _write(runs, paper, told, _truths(truths, models), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 

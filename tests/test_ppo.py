@@ -53,7 +53,7 @@ from tiny import ROOT, demo_config
     [
         ({"rollouts": 6}, "rollouts 6 is no multiple of batch_size"),
         ({"generations": 3}, "rollouts 4 is no multiple of generations 3"),
-        ({"algorithm": "rloo"}, "generations 1: rloo compares two or more answers"),
+        ({"algorithm": "rloo"}, "generations 1: rloo compares two or more replies"),
         ({"sampling": SETTINGS["sampling"] | {"temperature": 0.0}}, "temperature above 0"),
         ({"sampling": SETTINGS["sampling"] | {"top_p": 0.9}}, "top_p 1"),
         ({"sampling": SETTINGS["sampling"] | {"presence_penalty": 1.0}}, "presence_penalty 0"),

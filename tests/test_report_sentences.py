@@ -103,7 +103,7 @@ def test_weights_of_a_runs_own_stand_beside_those_of_the_paper(tmp_path: Path) -
     assert "By Eq. 1 the same answers, −0.082 before: their reward changed by +0.074" in text
     assert text.count("The reward, by the run's own weights, on 8 fixed prompts rose") == 2
     assert "reward by Eq. 1 of the paper −0.008 −0.008 +0.000" in text  # of the instances
-    paper = said(tmp_path, make_run(tmp_path))
+    paper = said(tmp_path / "paper", make_run(tmp_path / "paper"))
     assert "Eq. 1 of the paper" not in paper and "own weights" not in paper
 
 

@@ -90,6 +90,7 @@ def drawings(run: ModelRun, settings: Report) -> Drawings:
 
 
 def findings(run: ModelRun, weights: Weights, settings: Report) -> Findings:
+    """One model's differences, each with its interval."""
     return Findings(
         changes(run, weights, settings), rewards(run, weights, settings), compared(run, settings)
     )

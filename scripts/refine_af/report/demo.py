@@ -20,9 +20,9 @@ COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true
 
 @dataclass(frozen=True)
 class Truth:
-    """How many of a model's answers to `prompts` are what.
+    """What is known of a model's answers to `prompts` without the reward, as counts.
 
-    Of those that `parsed` some are `junk`; of those that a solver can tell, `checked`, some are
+    Of those that `parsed` some are `junk`; of those that a solver can check, `checked`, some are
     `true`. `answers` says of each, in the order of prompts, whether it is junk and whether true;
     None where it did not parse, or cannot be checked.
     """

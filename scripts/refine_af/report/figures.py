@@ -40,7 +40,7 @@ BASELINES = (":", "-.", (0, (1, 4)), (0, (6, 4)), (0, (9, 3, 1, 3, 1, 3)))
 
 
 def accepted_by_round(name: str, rounds: pd.DataFrame) -> Drawing:
-    """Stage 1: the share of each round's texts that the pool accepted."""
+    """Stage 1: the share of each round's items that the pool accepted."""
     numbers = pd.DataFrame({"round": range(1, len(rounds) + 1)})
     numbers["parsed"], numbers["accepted"] = rounds["parsed"], rounds["accepted"]
     numbers["accepted_share"] = (rounds["accepted"] / rounds["parsed"]).round(6)

@@ -10,6 +10,7 @@ from refine_af.report.differences import BY_THE_PAPER, Change, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.published import EQUATION_1
 from refine_af.report.summaries import cell_means, sizes
+from refine_af.rewards.equation_1 import weighed
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Weights
 
@@ -48,6 +49,7 @@ def digits_of(change: Change) -> int:
 
 
 def interval(change: Change) -> str:
+    """The ends of a change's interval, as `span` writes them."""
     return span(change.low, change.high, digits_of(change))
 
 
@@ -116,7 +118,7 @@ def weights_sentence(
     """That a run's weights are its own, and what Eq. 1 of the paper says of the same answers."""
     if BY_THE_PAPER not in changes:
         return ""
-    own, theirs = weights.model_dump(), EQUATION_1.model_dump()
+    own, theirs = ({**weighed(each), **each.model_dump()} for each in (weights, EQUATION_1))
     named = [
         f"{words(name)} {_weight(own[name])} ({_weight(theirs[name])})"
         for name in theirs

@@ -33,8 +33,8 @@ INTRODUCTION = (
     "of a useful size."
 )
 OF_INPUTS = (
-    "The demo's corpus puts its sentences together from a few patterns, so inputs are alike that "
-    "were never copied."
+    "The demo's corpus puts its sentences together from a few patterns, so that inputs may be "
+    "alike without having been copied."
 )
 OF_TASKS = "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
 ONE_SEED = (

@@ -51,7 +51,7 @@ def ppo_section(
     `checked` is what is known of the answers without the reward; empty where nothing is.
     """
     caption = (
-        f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span}, "
+        f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span} "
         "beside that of the replies that could be parsed; below, the share of these."
     )
     return section(
