@@ -84,6 +84,11 @@ def training_overlaps(wildcards):
     )
 
 
+def training_seeds(wildcards):
+    """The seeds, where their own instances are trained on."""
+    return [plan.located(experiment.data.seeds)] if experiment.sft.include_seeds else []
+
+
 def tuned_adapter(wildcards):
     """The cell's adapter; a baseline has none."""
     if wildcards.cell in plan.baselines:

@@ -9,6 +9,7 @@ rule sft:
         backbone=plan.backbone,
         instances=training_segments,
         overlap=training_overlaps,
+        seeds=training_seeds,
     output:
         adapter=directory("results/sft_{model}/{method}_{size}"),
     log:
@@ -33,5 +34,5 @@ rule sft:
         "{params.python} {params.script:q} --settings {params.settings:q}"
         " --compute {params.compute:q} --size {wildcards.size}"
         " --encodings {input.encodings:q} --backbone {input.backbone:q}"
-        " --instances {input.instances:q} --overlap {input.overlap:q}"
+        " --instances {input.instances:q} --overlap {input.overlap:q} --seeds {input.seeds:q}"
         " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

@@ -15,6 +15,7 @@ from refine_af.jobs.command_line import run
 from refine_af.jobs.processes import Processes, joined
 from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
+from refine_af.records.human_tasks import read_seed_instances
 from refine_af.records.instances import Instance
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
@@ -30,18 +31,21 @@ def main(
     backbone: Path,
     instances: list[Path],
     overlap: list[Path],
+    seeds: list[Path],
     progress: Path,
     adapter: Path,
 ) -> None:
     """Train on the instances, of all segments, that belong to the first `size` instructions.
 
-    `overlap` are the files that say which of them to leave out, where the settings ask for that.
+    Where the settings ask for it, the files `overlap` say which of them to leave out, and the
+    instances of the seeds, the file `seeds`, are trained on too.
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     files = [folder / "instances.jsonl" for folder in instances]
-    texts = _texts(settings, size, encodings, files, overlap)
+    texts = _texts(settings, size, encodings, files, overlap, seeds)
     given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size}
     given |= {"encodings": encodings, "backbone": backbone, "instances": files, "overlap": overlap}
+    given |= {"seeds": seeds}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
     held = resumable(progress, stamp, adapter)
     with joined() as processes, processes.together(held) as place:
@@ -63,12 +67,20 @@ class Texts:
 
 
 def _texts(
-    settings: Sft, size: int, encodings: Path, files: list[Path], overlap: list[Path]
+    settings: Sft,
+    size: int,
+    encodings: Path,
+    files: list[Path],
+    overlap: list[Path],
+    seeds: list[Path],
 ) -> Texts:
     templates = encodings_of(read_document(encodings), encodings)
     found = [row for path in files for row in within(read_records(path, Instance), size, path)]
     without = overlapping(overlap, found) if settings.remove_overlap else None
-    kept, dropped = examples(found, templates, settings, without=without)
+    if settings.include_seeds and not seeds:
+        raise InputError("--seeds: names no file, which sft.include_seeds: true needs")
+    own = [row for path in seeds for row in read_seed_instances(path)]
+    kept, dropped = examples([*found, *own], templates, settings, without=without)
     where = f"{', '.join(map(str, files))}: of the first {size} instructions"
     if not kept:
         raise InputError(f"{where} no instance is left to train on")
@@ -107,7 +119,11 @@ def _tune(
         write_table(folder / "history.csv", HISTORY, found.history)
         # Seconds differ from run to run, so they have a file of their own.
         write_table(folder / "timing.csv", TIMING, found.timing)
-        summary = figures(kept, texts.dropped) | tokens(rows) | {"updates": len(found.history)}
+        summary = (
+            figures(kept, texts.dropped, seeds=settings.include_seeds)
+            | tokens(rows)
+            | {"updates": len(found.history)}
+        )
         write_json(folder / "summary.json", {"instructions": texts.size, **summary})
 
 

@@ -56,6 +56,7 @@ def asked(root: Path, backbone: Path, rows: list[Instance], **changes: object) -
         "backbone": backbone,
         "instances": [segment(root / "segment", rows)],
         "overlap": [],
+        "seeds": [],
         "progress": root / "kept",
         "adapter": root / "adapter",
     }

@@ -87,7 +87,10 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("instructions.filter.min_words", 99),
         ["instructions.filter", "min_words 99", "max_words 40"],
     ),
-    "dropout in PPO": (put("ppo.lora.dropout", 0.1), ["ppo", "dropout 0.1"]),
+    "seeds without instances": (
+        put("sft.include_seeds", True),
+        ["data.seeds", "seeds.jsonl, line 1", "no 'instances' in seed 'seed_0'"],
+    ),
     "a size twice": (put("sizes", [4, 4]), ["sizes", "4"]),
     "no base among the baselines": (
         put("superni.baselines", {"other": {"stop": []}}),
@@ -305,6 +308,7 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
         "backbone": world / "llama",
         "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
         "overlap": [],
+        "seeds": [],
         "progress": out / "kept",
         "adapter": out / "made",
     }

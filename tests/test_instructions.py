@@ -281,6 +281,7 @@ def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None
         {
             "seed": 0, "engine": "transformers", "segment_size": 1, "prompts_per_round": 1,
             "human_demonstrations": 1, "machine_demonstrations": 0, "numbering": "Task {number}:",
+            "splitting": "spaced",
             "last_item": 9, "quantization": "none",
             "sampling": {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0,
                          "max_new_tokens": 8, "stop": ["\n\n"]},

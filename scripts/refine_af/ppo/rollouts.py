@@ -13,7 +13,7 @@ from refine_af.errors import InputError
 from refine_af.files.rows import read_records
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.stopwatch import Stopwatch
-from refine_af.prompts.completions import Pair, parse_completion, refusal
+from refine_af.prompts.completions import Pair, first_kept
 from refine_af.prompts.templates import Prompt
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instructions import Instruction
@@ -26,7 +26,7 @@ from refine_af.settings.sampling import Sampling
 
 @dataclass(frozen=True)
 class Rollout:
-    """A reply and its reward: `pair` is its first, None without one that can be an instance.
+    """A reply and its reward: `pair` is the first that stage 3 would keep, None without one.
 
     `components` are the scorer's for the pair, None without one; `reward` is Eq. 1.
     """
@@ -98,7 +98,9 @@ class Environment:
                 seeds=seeds,
                 progress=progress,
             )
-        pairs = [_first_pair(completion) for completion in completions]
+        pairs = [
+            first_kept(entry.text, truncated=entry.finish == "length") for entry in completions
+        ]
         with stopwatch.phase("reward"):
             components = self._judged(instructions, pairs)
         return [
@@ -116,8 +118,3 @@ class Environment:
         ]
         scores = iter(self.judge(triplets) if triplets else [])
         return [next(scores) if pair else None for pair in pairs]
-
-
-def _first_pair(completion: Completion) -> Pair | None:
-    pairs = parse_completion(completion.text, truncated=completion.finish == "length")
-    return pairs[0] if pairs and refusal(pairs[0]) is None else None

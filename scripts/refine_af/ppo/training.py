@@ -33,6 +33,7 @@ FIGURES = (
     "explained_variance",
     "response_length",
     "parse_rate",
+    "reward_parsed",
     "floor_share",
     "distinct_1",
     "distinct_2",
@@ -181,8 +182,9 @@ def metric_columns(weights: Weights) -> list[str]:
 def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, Any]:
     """Mean and standard deviation of rewards and components, and shares of the rollouts.
 
-    Components are those of the rollouts that parse, and empty where none does; `floor_share` is
-    the share of rewards at or below the floor that unparseable rollouts get.
+    Components are those of the rollouts that parse, and empty where none does, as is
+    `reward_parsed`, their mean reward; `floor_share` is the share of rewards at or below the floor
+    that unparseable rollouts get.
     """
     columns: dict[str, list[float]] = {"reward": [rollout.reward for rollout in rollouts]}
     parsed = [rollout.components for rollout in rollouts if rollout.components]
@@ -193,6 +195,8 @@ def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, An
         figures[f"{name}_mean"] = statistics.fmean(column) if column else ""
         figures[f"{name}_sd"] = statistics.stdev(column) if len(column) > 1 else ""
     figures["parse_rate"] = len(parsed) / len(rollouts)
+    rewards = [rollout.reward for rollout in rollouts if rollout.components]
+    figures["reward_parsed"] = statistics.fmean(rewards) if rewards else ""
     figures["floor_share"] = sum(
         reward <= weights.unparseable for reward in columns["reward"]
     ) / len(rollouts)

@@ -58,6 +58,11 @@ def judged(text: str, *, truncated: bool) -> list[tuple[Pair, str | None]]:
     return list(zip(pairs, reasons, strict=True))
 
 
+def first_kept(text: str, *, truncated: bool) -> Pair | None:
+    """The first pair in a reply that nothing is held against; None where there is none."""
+    return next((pair for pair, why in judged(text, truncated=truncated) if why is None), None)
+
+
 def refusals(pairs: Sequence[Pair]) -> list[str | None]:
     """For each pair of one reply why it is refused, or None.
 

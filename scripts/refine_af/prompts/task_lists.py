@@ -45,7 +45,9 @@ def task_list(instructions: Sequence[str], numbering: str) -> str:
 
 
 def decoding(settings: Instructions) -> Sampling:
-    """The sampling, with the end of the list among its stop strings: `Task 16`, for one."""
+    """The sampling, with the end of the list, if set, among its stop strings: `Task 16`."""
+    if settings.last_item is None:
+        return settings.sampling
     before, _, after = settings.numbering.partition("{number}")
     number = f"{before}{settings.last_item + 1}"
     end = number if before.strip() else f"\n{number}{after}"
@@ -55,11 +57,11 @@ def decoding(settings: Instructions) -> Sampling:
 def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[str, bool]]:
     """The items of a reply, on one line each, and whether each is whole.
 
-    Items count by place, whatever number the model gave them; those past `last_item` are left
-    out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
+    Items count by place, whatever number the model gave them; those past `last_item`, if set, are
+    left out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
     all, as `filter.truncated` says.
     """
-    parts = _beginning(settings.numbering).split(text)
+    parts = _beginning(settings.numbering, settings.splitting).split(text)
     whole = len(parts)
     if truncated:
         whole = len(parts) - 1 if settings.filter.truncated == "drop item" else 0
@@ -67,7 +69,8 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
     if settings.filter.capitalize:
         lines = [line.capitalize() for line in lines]
     found = [(line, place < whole) for place, line in enumerate(lines)]
-    return found[: settings.last_item - demonstrations(settings)]
+    last = settings.last_item
+    return found if last is None else found[: last - demonstrations(settings)]
 
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:
@@ -87,8 +90,14 @@ def refusal(text: str, rules: InstructionFilter) -> str | None:
 
 
 @lru_cache
-def _beginning(numbering: str) -> re.Pattern[str]:
-    """What an item begins with, spaces as they come; a bare number must begin a line."""
+def _beginning(numbering: str, splitting: str) -> re.Pattern[str]:
+    """What an item begins with: exactly, or with spaces as they come.
+
+    A bare number must begin a line.
+    """
+    if splitting == "exact":
+        before, after = map(re.escape, numbering.rstrip().split("{number}"))
+        return re.compile(rf"\n{before}\d+\s?{after} ")
     before, after = (
         r"\s*".join(map(re.escape, part.split())) for part in numbering.split("{number}")
     )

@@ -85,8 +85,14 @@ class Instructions(Section):
         description="What stands before a task of a prompt, with {number} for its number "
         '(paper IX-C; SI: "{number}.").'
     )
-    last_item: Count = Field(
-        description='Number of the task after which a reply ends (SI: the stop "16.").'
+    splitting: Literal["spaced", "exact"] = Field(
+        description="Where an item of a reply begins: at the numbering with any spaces within it, "
+        "or at a new line's with one space before its end at most, and one after it (ours; SI: "
+        "exact)."
+    )
+    last_item: Count | None = Field(
+        description="Number of the task after which a reply ends, or null: `sampling.stop` alone "
+        '(SI: null, and the stops "16." and the like).'
     )
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits, where memory is short "
@@ -108,7 +114,7 @@ class Instructions(Section):
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
         demonstrations = self.human_demonstrations + self.machine_demonstrations
-        if self.last_item <= demonstrations:
+        if self.last_item is not None and self.last_item <= demonstrations:
             raise ValueError(
                 f"last_item {self.last_item} leaves nothing to write after the "
                 f"{demonstrations} demonstrations of a prompt"

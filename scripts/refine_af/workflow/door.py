@@ -13,7 +13,12 @@ from refine_af.models.checkpoints import check_checkpoint
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE, COPIES
-from refine_af.records.human_tasks import checked_seeds, read_seeds, read_user_instructions
+from refine_af.records.human_tasks import (
+    checked_seeds,
+    read_seed_instances,
+    read_seeds,
+    read_user_instructions,
+)
 from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
@@ -68,6 +73,8 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     for key, judge in judges_of(experiment.reward).items():
         _check(f"reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
+    if experiment.sft.include_seeds:
+        _check("data.seeds", located(experiment.data.seeds), read_seed_instances)
     instructions = located(experiment.data.user_instructions)
     _check("data.user_instructions", instructions, read_user_instructions)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from refine_af.report.differences import Change
-from refine_af.report.figures import Drawing
+from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
 from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
