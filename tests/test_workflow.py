@@ -35,7 +35,7 @@ PAPER = {
     "instances_replies_0": 18,
     "instances_segment": 18,
     "instances": 6,
-    "exports": 6,
+    "exports_method": 6,
     "overlap": 18,
     "sft": 18,
     "superni_instances": 1,
@@ -71,9 +71,9 @@ def test_ratings_that_came_back_are_read_and_reported(clone: Path, tmp_path: Pat
     (tmp_path / "anna.json").write_text("{}")
     config["ratings"]["files"] = {"mistral-7b": [str(tmp_path / "anna.json")]}
     folder = write_experiment(tmp_path / "experiment", config)
-    assert plan("--directory", folder, project=clone) == Counter(PAPER | {"ratings": 1})
+    assert plan("--directory", folder, project=clone) == Counter(PAPER | {"ratings_summary": 1})
     page = plan("--directory", folder, "results/report.html", project=clone)
-    assert page["ratings"] == 1  # the report waits for it
+    assert page["ratings_summary"] == 1  # the report waits for it
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,11 @@ TABLES = {"superni": 1, "report": 1}
 ANSWERED = {"users_predictions": 4, "users": 1, "ratings_page": 1}
 EVALUATED = {"superni_replies_0": 4, "superni_predictions": 4} | ANSWERED | TABLES
 TUNED = {"sft": 4} | EVALUATED
-REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports": 1}
+REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports_method": 1}
 HALF = {"superni_replies_0": 2, "superni_predictions": 2, "users_predictions": 2}
 HALF |= {"users": 1, "ratings_page": 1}
 REFINED |= {"overlap": 2, "sft": 2} | HALF | TABLES
-SCORED = {"instances_segment": 4, "instances": 2, "exports": 2, "overlap": 4} | TUNED
+SCORED = {"instances_segment": 4, "instances": 2, "exports_method": 2, "overlap": 4} | TUNED
 WRITTEN = {"instances_replies_0": 4} | SCORED
 POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
 
@@ -290,7 +290,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
     "an edited script, instances": (edit_code("scripts/instances.py"), SCORED),
-    "an edited script, exports": (edit_code("scripts/exports.py"), {"exports": 2}),
+    "an edited script, exports": (edit_code("scripts/exports.py"), {"exports_method": 2}),
     "an edited script, sft": (edit_code("scripts/sft.py"), TUNED),
     "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
     "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
@@ -334,7 +334,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "replies from a server": (edit_config(ask_a_server), POOLED),
     "section ppo": (
         edit_config(lambda c: c["ppo"].update(learning_rate=1e-9)),
-        {"ppo": 1} | REFINED | {"exports": 2},  # whose cards tell the settings
+        {"ppo": 1} | REFINED | {"exports_method": 2},  # whose cards tell the settings
     ),
     "the weights of the reward": (
         edit_config(lambda c: c["reward"]["weights"].update(constant=0.5)),
@@ -424,7 +424,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
             "instances_replies_0": 2,
             "instances_segment": 2,
             "instances": 2,
-            "exports": 2,
+            "exports_method": 2,
             "overlap": 2,
             "sft": 2,
         }
@@ -433,7 +433,8 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
-        {"instructions": 1, "instances": 2, "exports": 2, "users": 1, "ratings_page": 1} | TABLES,
+        {"instructions": 1, "instances": 2, "exports_method": 2, "users": 1, "ratings_page": 1}
+        | TABLES,
     ),
 }
 

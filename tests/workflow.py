@@ -12,6 +12,8 @@ from pathlib import Path
 from forking import SNAKEMAKE, run_forked
 from tiny import ROOT
 
+NAMES = ("all", "data", "exports", "adapters", "scores", "ratings")
+
 
 def snakemake(
     *arguments: object, project: Path = ROOT, environment: dict[str, str] | None = None
@@ -40,5 +42,6 @@ def plan(*arguments: object, project: Path = ROOT) -> Counter[str]:
         assert "Nothing to be done" in done.stdout, done.stdout
         return Counter()
     jobs = Counter({rule: int(count) for rule, count in map(str.split, table[1].splitlines())})
-    del jobs["all"]
+    for name in NAMES:
+        del jobs[name]
     return jobs
