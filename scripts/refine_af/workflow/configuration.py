@@ -33,9 +33,9 @@ class Configuration:
     spelled: dict[Key, str] = field(default_factory=dict)
 
     def above(self, other: Configuration, whole: set[Key]) -> Configuration:
-        """The same, over another one: what is not said here is taken from there.
+        """This configuration over another one, which gives what this one does not say.
 
-        Mappings merge, but for those that are stated as a `whole`; all else replaces.
+        Mappings merge, but for those in `whole`; everything else replaces.
         """
         values = _merged(other.values, self.values, whole)
         here = {key for key in self.places if key in whole}
@@ -73,7 +73,7 @@ def read_configuration(
     """The configuration that a file and all that it extends describe.
 
     `given` is what the command line says, over all files, and `typed` what of it --config does.
-    `extends` names a file as seen from the one that it stands in. InputError names file, line and
+    `extends` names a file relative to the one that it stands in. InputError names file, line and
     value.
     """
     try:
@@ -113,7 +113,7 @@ def resolved(experiment: Experiment) -> str:
 
 
 class _OneOfEachKey(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML itself would keep the last in silence."""
+    """Refuses a key that stands twice: PyYAML would keep the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         lines: dict[object, int] = {}

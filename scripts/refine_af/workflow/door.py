@@ -1,4 +1,4 @@
-"""The files that config.yaml names, looked into before any job runs."""
+"""The files that config.yaml names, checked before any job runs."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def check_files(
     place_of: Callable[[str], str],
 ) -> None:
     """InputError, with the key and its file and line, where `check_experiment` finds a fault, or a
-    file cannot be what it must be.
+    file is not right.
 
-    `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: such
-    a file, as long as it is not there, is left to the job that reads it. `place_of` tells in which
+    `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: while
+    such a file is not there, its check is left to the job that reads it. `place_of` tells in which
     file and line the key stands that a message begins with.
     """
     try:
@@ -120,8 +120,8 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     for key, judge in judges_of(experiment.reward).items():
         _check(f"reward.{key}", located(checkpoint_folder(judge)), _check_model)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
-    asked = located(experiment.data.user_instructions)
-    _check("data.user_instructions", asked, read_user_instructions)
+    instructions = located(experiment.data.user_instructions)
+    _check("data.user_instructions", instructions, read_user_instructions)
     if experiment.fetch and experiment.fetch.mirror:
         _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
 
@@ -194,7 +194,7 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
         raise InputError(f"config.yaml, {key}: {path}: {error.strerror}") from None
 
 
-READERS: dict[str, Callable[[Path], object]] = {  # of the files that no model of Super-NI is given
+READERS: dict[str, Callable[[Path], object]] = {  # every other prompt file is one for Super-NI
     "prompts.instructions": _prompt({"tasks"}),
     "prompts.instances": _prompt({"instruction"}),
     "prompts.sft": read_document,

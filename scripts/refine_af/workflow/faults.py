@@ -61,6 +61,9 @@ def _meant(key: Key, missing: set[Key]) -> str | None:
 
 
 def _may_be_a_secret(place: tuple[int | str, ...]) -> bool:
-    """Whether what stands there may be a server's key, put where its variable's name belongs."""
+    """Whether what stands there may be a server's key, put where its variable's name belongs.
+
+    No message shows it.
+    """
     told = {"url", "model", "concurrency", "timeout_s", "attempts"}
     return place[:1] == ("servers",) and place[-1] not in told
