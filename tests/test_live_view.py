@@ -16,7 +16,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_live.course import NOTHING_TO_DO, TARGETS, Course
 from snakemake_logger_plugin_live.job_logs import fitted, last_message, last_progress, plain
 from snakemake_logger_plugin_live.screen import Screen
-from snakemake_logger_plugin_live.words import RULES, STAGES
+from snakemake_logger_plugin_live.words import RULES, STAGES, stage_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -248,3 +248,25 @@ def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
     ]
     assert lines[-2].startswith("Stopped after ")
     assert run("made.txt") == (0, [NOTHING_TO_DO])
+
+
+@pytest.mark.slow
+def test_the_papers_plan_is_a_few_short_lines() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+
+    def lines(*words: str) -> list[str]:
+        command = [sys.executable, "-m", "snakemake", "-n", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    told = lines()
+    assert re.fullmatch(r"\d+ jobs would be made:", told[0])
+    assert len(told) < 12 and max(map(len, told)) < 80
+    commands = lines("-p", "-f", "results/superni_instances.jsonl")
+    assert sum(" superni_replies.py instances " in line.replace("/", " ") for line in commands) == 1
+
+
+def test_pages_for_raters_are_no_answers_to_tasks() -> None:
+    assert {stage_of(rule) for rule in ("ratings_page", "ratings_summary")} == {"ratings"}
+    assert STAGES["ratings"] == "pages for raters, and what raters sent back"
