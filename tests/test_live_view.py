@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from refine_af.jobs.progress import Progress
 from snakemake_logger_plugin_live.course import NOTHING_TO_DO, TARGETS, Course
 from snakemake_logger_plugin_live.job_logs import fitted, last_message, last_progress, plain
 from snakemake_logger_plugin_live.screen import Screen
@@ -248,6 +249,15 @@ def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
     ]
     assert lines[-2].startswith("Stopped after ")
     assert run("made.txt") == (0, [NOTHING_TO_DO])
+
+
+def test_what_an_earlier_run_did_counts_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Progress(6, "PPO steps").skip(4)
+    log = tmp_path / "ppo.log"
+    log.write_text(capsys.readouterr().out)
+    assert last_progress([str(log)]) == "4/6 PPO steps"
 
 
 @pytest.mark.slow

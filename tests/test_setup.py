@@ -139,6 +139,17 @@ def test_make_setup_tells_the_environment_of_the_live_view(tmp_path: Path) -> No
     subprocess.run([sys.executable, "-c", tells], check=True)
 
 
+def test_the_demos_last_words_are_lines_without_gaps() -> None:
+    command = ["make", "--dry-run", "--old-file=.venv/installed", "demo"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["bash", "-c", told[told.index("printf ") :]], capture_output=True, text=True, check=True
+    )
+    empty, *lines = said.stdout.splitlines()
+    assert (empty, lines[0]) == ("", "Results, in demo/results/:")
+    assert len(lines) == 4 and all(line.startswith("  ") for line in lines[1:])
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_snakemake_knows_every_key_of_a_profile(name: str) -> None:
     from snakemake.cli import get_argument_parser

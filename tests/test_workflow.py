@@ -182,6 +182,21 @@ def test_a_finished_run_has_nothing_to_do(finished: Run) -> None:
     assert finished.plan() == Counter()
 
 
+@pytest.mark.parametrize("how", ["-a", "-r"])
+def test_a_copy_of_a_finished_run_has_nothing_to_do(
+    how: str, finished: Run, tmp_path: Path
+) -> None:
+    """`cp -a` keeps the times; `cp -r` does not, and `snakemake --touch` mends what it did."""
+    folder = tmp_path / "experiment"
+    subprocess.run(["cp", how, finished.folder, folder], check=True)
+    made = {path: path.read_bytes() for path in folder.glob("results/*.*")}
+    if how == "-r":
+        done = snakemake("--directory", folder, "--touch", "--cores", 1, project=finished.project)
+        assert done.returncode == 0, done.stdout[-4000:]
+    assert plan("--directory", folder, project=finished.project) == Counter()
+    assert {path: path.read_bytes() for path in made} == made
+
+
 def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
     # An experiment in demo/, finished, leaves the paper's plan as it was.
     shutil.copytree(finished.folder / "results", finished.project / "demo" / "results")

@@ -38,7 +38,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
   background:
     linear-gradient(to left, var(--paper) 40%, transparent)
       calc(100% + 2px) 0 / 2.5rem 100% no-repeat local,
-    linear-gradient(to left, var(--shade), transparent) right / 1rem 100% no-repeat scroll;
+    linear-gradient(to left, var(--shade), transparent) calc(100% - 1px) 0 / 1rem 100% no-repeat;
 }
 .frame:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table {
@@ -86,7 +86,7 @@ li { margin: .35rem 0; }
 @media (max-width: 34rem) {
   th, td { padding-left: .9rem; }
   .frame { max-width: 100%; }
-  tbody th { min-width: 6rem; max-width: 8.5rem; overflow-wrap: break-word; }
+  tbody th { min-width: 6rem; max-width: 10rem; overflow-wrap: break-word; }
   .card dl { grid-template-columns: minmax(0, 1fr); gap: .1rem; }
 }
 @media print {
