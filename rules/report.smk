@@ -25,7 +25,7 @@ rule report:
         tables=expand(rules.superni.output.table, model=plan.models),
         scores=expand(rules.superni.output.scores, model=plan.models),
         truths=truths,
-        ratings=expand(rules.ratings.output.summary, model=plan.rated),
+        ratings=expand(rules.ratings_summary.output.summary, model=plan.rated),
         table_2=plan.located("resources/paper/table_2.csv"),
         table_3=plan.located("resources/paper/table_3.csv"),
     output:

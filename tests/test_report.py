@@ -362,6 +362,14 @@ def test_ratings_of_one_part_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "figures" / "ratings_tiny.svg").exists()
 
 
+def test_files_of_ratings_that_are_not_complete_are_told(tmp_path: Path) -> None:
+    flags = make_run(tmp_path, rated=True)
+    with open(tmp_path / "ratings_tiny.csv", "a") as file:
+        file.write("missing ratings,Bert,,4,,\n")
+    said = "Not complete, and counted as far as they go, are the files of: Bert (4 left out)."
+    assert said in words(report(flags))
+
+
 def test_another_algorithm_is_called_by_its_name(tmp_path: Path) -> None:
     flags = make_run(tmp_path)
     flags[flags.index("--algorithm") + 1] = "grpo"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
+from refine_af.jobs.flags import FLAGS
 from refine_af.settings.fields import Section
 
 Command = Callable[..., None]
@@ -64,15 +65,16 @@ def _add_flags(parser: argparse.ArgumentParser, command: Command) -> None:
     for name in inspect.signature(command).parameters:
         hint = hints[name]
         flag = "--" + name.replace("_", "-")
+        told: dict[str, typing.Any] = {"required": True, "dest": name, "help": FLAGS.get(name)}
         if typing.get_origin(hint) in (types.UnionType, typing.Union):
             inner = next(part for part in typing.get_args(hint) if part is not type(None))
-            parser.add_argument(flag, required=True, nargs="?", type=_reader(inner), dest=name)
+            parser.add_argument(flag, nargs="?", type=_reader(inner), **told)
         elif typing.get_origin(hint) is list:
             inner = typing.get_args(hint)[0]
-            parser.add_argument(flag, required=True, nargs="*", type=inner, dest=name)
+            parser.add_argument(flag, nargs="*", type=inner, **told)
         else:
             metavar = "JSON" if issubclass(hint, Section) else None
-            parser.add_argument(flag, required=True, type=_reader(hint), dest=name, metavar=metavar)
+            parser.add_argument(flag, type=_reader(hint), metavar=metavar, **told)
     parser.set_defaults(command=command)
 
 

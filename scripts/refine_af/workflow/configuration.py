@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.faults import Key, faults_told, key_of
 from refine_af.workflow.moved_keys import check_moved
-
-Key = tuple[str, ...]
+from refine_af.workflow.typed_values import as_yaml, respelled
 
 # The mappings that an experiment states as a whole: models it chose itself, and what speaks of
 # them; and weights, which belong to one scorer's components.
@@ -23,10 +23,14 @@ WHOLE: set[Key] = {("models",), ("servers",), ("ratings", "files"), ("reward", "
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a config.yaml states, with what it extends, and where each key stands: file and line."""
+    """What a config.yaml states, with what it extends, and where each key stands: file and line.
+
+    `spelled` holds, by key, the text of what was read as YAML on the command line.
+    """
 
     values: dict[str, Any]
     places: dict[Key, str]
+    spelled: dict[Key, str] = field(default_factory=dict)
 
     def above(self, other: Configuration, whole: set[Key]) -> Configuration:
         """This configuration over another one, which gives what this one does not say.
@@ -40,7 +44,7 @@ class Configuration:
             for key, place in other.places.items()
             if not any(key[: len(replaced)] == replaced for replaced in here)
         }
-        return Configuration(values, {**kept, **self.places})
+        return Configuration(values, {**kept, **self.places}, self.spelled)
 
     def place(self, key: Key) -> str:
         """The file and line of a key, or of the nearest section around it; "" where unknown."""
@@ -48,12 +52,29 @@ class Configuration:
             (self.places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.places), ""
         )
 
+    def place_of(self, message: str) -> str:
+        """The same of the key that a message begins with."""
+        begun = [key for key in self.places if message.startswith(".".join(key))]
+        return self.places[max(begun, key=len)] if begun else ""
 
-def read_configuration(path: Path, given: Mapping[str, Any] | None = None) -> Configuration:
+    def as_spelled(self, keys: Iterable[Key]) -> Configuration:
+        """The same with the text of those of `keys` that were read as YAML on the command line."""
+        values, spelled = self.values, dict(self.spelled)
+        for key in spelled.keys() & set(keys):
+            values = respelled(values, key, spelled.pop(key))
+        return Configuration(values, self.places, spelled)
+
+
+def read_configuration(
+    path: Path,
+    given: Mapping[str, Any] | None = None,
+    typed: Mapping[str, Any] | None = None,
+) -> Configuration:
     """The configuration that a file and all that it extends describe.
 
-    `given` is what the command line says, over all files. `extends` names a file relative to the
-    one that it stands in. InputError names file, line and value.
+    `given` is what the command line says, over all files, and `typed` what of it --config does.
+    `extends` names a file relative to the one that it stands in. InputError names file, line and
+    value.
     """
     try:
         found = _extended(path, ())
@@ -61,7 +82,8 @@ def read_configuration(path: Path, given: Mapping[str, Any] | None = None) -> Co
         raise InputError(f"{path}: nested too deeply to be read") from None
     if not given:
         return found
-    return Configuration(dict(given), dict(_told(given, ()))).above(found, set())
+    values, spelled = as_yaml(given, typed)
+    return Configuration(values, dict(_told(given, ())), spelled).above(found, set())
 
 
 def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
@@ -76,16 +98,11 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(config.values)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors():
-            parts = tuple(str(part) for part in fault["loc"] if part != "[key]")
-            hidden = fault["type"] == "missing" or _may_be_a_key(fault["loc"])
-            got = "" if hidden else f"; got {shown(fault['input'])}"
-            wrong = fault["msg"].removeprefix("Value error, ")
-            place = config.place(parts)
-            at = f" ({place})" if place else ""
-            faults.append(f"  {'.'.join(parts) or 'top level'}: {wrong}{got}{at}")
-        raise InputError("config.yaml is wrong:\n" + "\n".join(faults)) from None
+        faults = error.errors()
+    text_is_meant = config.as_spelled(map(key_of, faults))
+    if len(text_is_meant.spelled) < len(config.spelled):
+        return read_experiment(text_is_meant)
+    raise InputError(f"config.yaml is wrong:\n{faults_told(faults, config.place)}")
 
 
 def resolved(experiment: Experiment) -> str:
@@ -190,12 +207,3 @@ def _merged(
             _merged(found[name], value, whole, key) if both and key not in whole else value
         )
     return found
-
-
-def _may_be_a_key(place: tuple[int | str, ...]) -> bool:
-    """Whether what stands there may be a server's key, put where its variable's name belongs.
-
-    No message shows it.
-    """
-    told = {"url", "model", "concurrency", "timeout_s", "attempts"}
-    return place[:1] == ("servers",) and place[-1] not in told

@@ -16,12 +16,14 @@ from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
-from refine_af.workflow.paths import checkpoint_folder, hub_name
+from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name
 
 # A param that Snakemake compares with that of the finished job: a difference reruns it.
 Tracked = Callable[[Any], str]
 # One that it does not compare, since it also depends on the threads that a job is given.
 Untracked = Callable[[Any, int], Any]
+# The files of fetch_file, by the keys of config.yaml's section fetch.
+PUBLISHED = ("seed_tasks", "user_oriented_instructions")
 
 
 class Plan:
@@ -83,6 +85,34 @@ class Plan:
     def rated_size(self) -> int:
         """The size whose cells people rate: the largest where none is named."""
         return self.experiment.ratings.page.size or max(self.sizes)
+
+    def axes(self, rule: str) -> dict[str, list[str]]:
+        """The values that a rule's wildcards have in this experiment."""
+        whole = self.experiment
+        made_here = whole.demo.backbones if whole.demo else ()
+        return {
+            "model": self.rated if rule == "ratings_summary" else self.models,
+            "method": list(map(str, self.methods)),
+            "size": list(map(str, self.sizes)),
+            "segment": list(map(str, self.segments)),
+            "cell": [BASE, *self.tuned] if rule == "users_predictions" else self.cells,
+            "checkpoint": hub_folders(whole),
+            "name": list(PUBLISHED if rule == "fetch_file" else made_here),
+        }
+
+    @property
+    def surplus(self) -> str:
+        """What is to be said where segments hold more instructions than any size asks for."""
+        whole = self.experiment.instructions.segment_size
+        made, most = len(self.segments) * whole, max(self.sizes)
+        if made == most:
+            return ""
+        sizes = ", ".join(map(str, self.sizes))
+        return (
+            f"sizes {sizes} of segment_size {whole}: {made} instructions are made, {made - most} "
+            "more than the largest size. A smaller instructions.segment_size makes fewer; its "
+            "first segment is what PPO reads."
+        )
 
     # Where files stand.
 
