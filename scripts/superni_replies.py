@@ -39,6 +39,7 @@ def replies(
     settings: Superni,
     cell: str,
     prompt: Path,
+    chat: bool,
     backbone: Path,
     adapter: Path | None,
     instances: Path,
@@ -56,16 +57,17 @@ def replies(
     asked = read_instances(instances)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
-    stamp = stamp_of(settings, stop, of, inputs)
+    stamp = stamp_of(settings, stop, of, chat, inputs)
     shares = {part: of_tasks.part_of(asked, part, of) for part in sorted(files)}
     engine = LocalEngine(
         model_of(backbone, adapter, settings.quantization),
         greedy(settings.max_new_tokens, stop),
+        chat=chat,
         end_of_text=settings.end_of_text,
     )
     shown = Progress(sum(map(len, shares.values())), "replies")
     template = read_prompt(prompt, {"definition", "input"})
-    rounds = _rounds(shares, template, settings, backbone)
+    rounds = _rounds(shares, template, settings, backbone, chat)
     with ExitStack() as held:
         # All at once: a job of other settings that still runs must not land after this one.
         folders = {
@@ -77,12 +79,16 @@ def replies(
 
 
 def stamp_of(
-    settings: Superni, stop: Sequence[str], of: int, inputs: Mapping[str, Path | None]
+    settings: Superni,
+    stop: Sequence[str],
+    of: int,
+    chat: bool,
+    inputs: Mapping[str, Path | None],
 ) -> str:
     """The stamp of all that decides a reply; what other cells are asked does not."""
     own = settings.model_dump_json(exclude={"instances_per_task", "baselines"})
     given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
-    return fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
+    return fingerprint({**given, "chat": chat, **inputs}, code=code_digest(Path(__file__)))
 
 
 def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> list[Prediction]:
@@ -98,24 +104,27 @@ def _rounds(
     template: Prompt,
     settings: Superni,
     backbone: Path,
+    chat: bool,
 ) -> dict[int, list[list[Group]]]:
     """The prompts of each part, in rounds. InputError where one leaves no room for its reply."""
     if not any(shares.values()):
         return {part: [] for part in shares}
 
     from refine_af.models.backbones import load_tokenizer
+    from refine_af.models.chat import chat_of
     from refine_af.superni.zero_shot import longest_prompt, rounds_of, task_prompts
 
     tokenizer = load_tokenizer(backbone)
+    turns = chat_of(tokenizer) if chat else None
     room = context_of(backbone)
     found = {}
     for part, rows in shares.items():
-        tasks = list(task_prompts(rows, template, settings, tokenizer))
+        tasks = list(task_prompts(rows, template, settings, tokenizer, turns))
         print(
             f"{sum(task.shortened for task in tasks)} of {len(rows)} inputs were cut to fit "
             f"{settings.max_source_tokens} tokens, {sum(task.emptied for task in tasks)} to nothing"
         )
-        longest = longest_prompt(tasks, tokenizer)
+        longest = longest_prompt(tasks, tokenizer, turns)
         if room is not None and longest + settings.max_new_tokens > room:
             raise InputError(
                 f"superni.max_source_tokens {settings.max_source_tokens} and "

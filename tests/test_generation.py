@@ -12,7 +12,8 @@ from refine_af.engines import batch, generation
 from refine_af.engines.decoding import next_tokens
 from refine_af.engines.generation import Completion, generate, rows_that_fit
 from refine_af.errors import InputError
-from refine_af.models.backbones import encode, load_backbone, load_tokenizer
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.settings.sampling import Sampling
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=12, stop=())

@@ -381,6 +381,7 @@ def inputs(world: Path) -> dict[str, Any]:
         "server": None,
         "seeds": world / "seeds.jsonl",
         "prompt": ROOT / "demo" / "prompts" / "instructions.txt",
+        "chat": False,
         "backbone": world / "llama",
     }
 
@@ -445,6 +446,7 @@ def test_faults_end_the_stage_before_it_writes(
     given = inputs(world) | {"earlier": [], "number": 0, "segment": tmp_path / "segment"}
     given["progress"] = tmp_path / "kept"
     hopeless = {
+        "chat": False,
         "backbone": tiny_llama,
         "settings": with_(given["settings"], filter={"min_words": 40}),
         "watch": YieldWatch(least_yield=0.0, patience=2),

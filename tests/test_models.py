@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerFast
 
 from refine_af.engines.generation import generate
 from refine_af.errors import InputError
-from refine_af.models.backbones import encode, load_backbone, load_tokenizer
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.models.lora import with_lora
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling

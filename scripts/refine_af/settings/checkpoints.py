@@ -16,6 +16,11 @@ class Model(Section):
         description="The backbone: a local folder, or organisation/name@commit on the hub "
         "(paper III-A)."
     )
+    chat: bool = Field(
+        default=False,
+        description="Whether every prompt is put through the tokenizer's chat template as one user "
+        "turn, in every stage, fine-tuning among them; false where it is left out (ours).",
+    )
 
     @field_validator("checkpoint")
     @classmethod
