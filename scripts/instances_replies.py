@@ -47,8 +47,7 @@ def main(
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
     stamp = stamp_of(settings, chat, inputs)
     engine = engine_of(settings, backbone, adapter, chat=chat)
-    taken = {number: of_segment[number] for number in files}
-    writing = Writing(settings, watch, asked, taken)
+    writing = Writing(settings, watch, asked, {number: of_segment[number] for number in files})
     wanted = progress / "wanted"
     with scratch(wanted, stamp):
         pass  # whose last stamp now says that these replies are wanted, and no others

@@ -36,21 +36,18 @@ def predictions(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     asked = read_user_instructions(instructions)
-    encodings = stage.encodings_of(read_document(prompts), prompts)
-    texts = [stage.prompt_for(row, encodings) for row in asked]
+    forms = stage.encodings_of(read_document(prompts), prompts)
+    texts = [stage.prompt_for(row, forms) for row in asked]
+    given: dict[str, Given] = {"settings": settings.model_dump_json(), "chat": chat}
     inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
-    sections: dict[str, Given] = {"settings": settings.model_dump_json(), "chat": chat}
-    given = {**sections, "instructions": instructions, **inputs}
+    given |= {"instructions": instructions, **inputs}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
-    engine = LocalEngine(
-        model_of(backbone, adapter, settings.quantization),
-        greedy(settings.max_new_tokens, settings.stop),
-        chat=chat,
-    )
+    model_here = model_of(backbone, adapter, settings.quantization)
+    engine = LocalEngine(model_here, greedy(settings.max_new_tokens, settings.stop), chat=chat)
     starts = range(0, len(texts), settings.prompts_per_round)
     rounds = [[Group("", texts[start : start + settings.prompts_per_round])] for start in starts]
-    shown = Progress(len(asked), "replies")
     with scratch(progress, stamp) as place:
+        shown = Progress(len(asked), "replies")
         replies = greedy_replies(rounds, place.folder / "replies.jsonl", engine, shown)
         if without_room := sum(not reply.tokens for reply in replies):
             print(

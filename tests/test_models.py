@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from refine_af.engines.generation import generate
@@ -33,6 +33,9 @@ def sentencepiece() -> PreTrainedTokenizerFast:
         vocab_size=80, special_tokens=["<s>", "</s>"], show_progress=False
     )
     tokenizer.train_from_iterator(["Task: Sort the list.\nOutput: Sort the list.\n"] * 9, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
     )

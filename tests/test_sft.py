@@ -226,6 +226,7 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
             compute=COMPUTE,
             size=4,
             encodings=DEMO,
+            chat=False,
             backbone=tmp_path,
             instances=folders,
             overlap=[],

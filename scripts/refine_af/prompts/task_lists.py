@@ -11,6 +11,7 @@ import string
 from collections.abc import Sequence
 from functools import lru_cache
 
+from refine_af.prompts.markdown import plain_numbers
 from refine_af.settings.instructions import InstructionFilter, Instructions
 from refine_af.settings.sampling import Sampling
 
@@ -56,9 +57,9 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
     Items count by place, whatever number the model gave them; those past `last_item` are left
     out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
-    all, as `filter.truncated` says.
+    all, as `filter.truncated` says. Markdown around numbers does not count.
     """
-    parts = _beginning(settings.numbering).split(text)
+    parts = _beginning(settings.numbering).split(plain_numbers(text, settings.numbering))
     whole = len(parts)
     if truncated:
         whole = len(parts) - 1 if settings.filter.truncated == "drop item" else 0
