@@ -267,7 +267,7 @@ def test_a_single_response_beyond_memory_is_said(
         InputError,
         match=r"^out of memory with one response at a time: CUDA out of memory\. Tried; a lower "
         r"ppo\.sampling\.max_new_tokens than 24, a shorter prompt, or "
-        r"watch\.ppo\.gradient_checkpointing: true, needs less$",
+        r"compute\.ppo\.gradient_checkpointing: true, needs less$",
     ):
         learner.learn(rows, scores, step=1, kl_coefficient=0.2, stopwatch=Stopwatch())
 
