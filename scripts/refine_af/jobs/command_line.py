@@ -83,9 +83,10 @@ def _reader(hint: type) -> Callable[[str], object]:
 
 
 def _said(text: str) -> bool:
-    if text not in ("true", "false"):
+    said = text.lower()
+    if said not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"true or false, not {shown(text)}")
-    return text == "true"
+    return said == "true"
 
 
 def _section(kind: type[Section]) -> Callable[[str], Section]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from refine_af.errors import InputError, shown
@@ -12,6 +11,9 @@ from refine_af.prompts.marked import Marked, marked, own
 
 # What stands for a turn's words while a template is taken apart: letters of no special token.
 ASKED, ANSWERED = "Qzasked", "Qzanswered"
+# The first of January 2025, a Wednesday.
+DAY = {"%d": "01", "%m": "01", "%Y": "2025", "%y": "25", "%B": "January", "%b": "Jan"}
+DAY |= {"%A": "Wednesday", "%a": "Wed", "%H": "00", "%M": "00", "%S": "00"}
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def _rendered(tokenizer: Any, asked: str, answered: str | None) -> str:
             tokenize=False,
             add_generation_prompt=answered is None,
             enable_thinking=False,
-            date_string=_date("%d %b %Y"),
-            strftime_now=_date,
+            chat_template=_on_one_day(tokenizer.get_chat_template()),
+            date_string="01 Jan 2025",
         )
     except (TemplateError, ValueError, TypeError, LookupError) as error:
         raise InputError(
@@ -130,6 +132,9 @@ def _parted(tokenizer: Any, text: str, words: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _date(form: str) -> str:
-    """The date of every prompt whose template tells one."""
-    return datetime(2025, 1, 1).strftime(form)
+def _on_one_day(template: str) -> str:
+    """The template with the same date on every day, where it asks for one."""
+    if "strftime_now" not in template:
+        return template
+    written = " | ".join(f"replace('{code}', '{value}')" for code, value in DAY.items())
+    return f"{{% macro strftime_now(form) %}}{{{{ form | {written} }}}}{{% endmacro %}}{template}"
