@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-CHATML = (
-    "{% for message in messages %}{{ '<|prompter|>' + message['role'] + '\n' + message['content']"
-    " + '<|endoftext|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|prompter|>assistant\n' }}{% endif %}"
-)
+from tokenizers import processors
+
+from refine_af.models.backbones import load_tokenizer
+from tiny import CHATML
+
 # Trims what it is given, and begins with the begin token, as Gemma's and Llama 3's do.
 TRIMMED = (
     "{{ bos_token }}{% for message in messages %}{{ '<|prompter|>' + message['role'] + '\n\n'"
@@ -32,13 +31,11 @@ TEMPLATES = {"ChatML": CHATML, "trimmed": TRIMMED, "brackets": BRACKETS, "words"
 
 
 def with_template(folder: Path, template: str | None) -> Path:
-    """The checkpoint in a folder, its tokenizer with a chat template."""
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config.pop("chat_template", None)
+    """The checkpoint in a folder, its tokenizer with another chat template, or none."""
+    path = folder / "chat_template.jinja"
+    path.unlink()
     if template is not None:
-        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    path.write_text(json.dumps(config), encoding="utf-8")
+        path.write_text(template, encoding="utf-8")
     return folder
 
 
@@ -50,3 +47,11 @@ def turns(tokenizer: Any, *texts: str) -> list[int]:
         messages, tokenize=False, add_generation_prompt=len(texts) % 2 == 1
     )
     return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def without_begin(folder: Path) -> Any:
+    """The tokenizer of a folder, which begins a text with nothing from now on."""
+    tokenizer = load_tokenizer(folder)
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()
+    tokenizer.save_pretrained(folder)
+    return load_tokenizer(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import processors
 
 from refine_af.engines.generation import completions, in_chat
 from refine_af.engines.local import LocalEngine, model_of
@@ -23,7 +21,8 @@ from refine_af.prompts.marked import Marked, own
 from refine_af.prompts.templates import Prompt, prompt_of
 from refine_af.settings.sampling import Sampling
 from refine_af.sft.rows import IGNORED, ends, row
-from templates import BRACKETS, CHATML, TEMPLATES, TRIMMED, WORDS, turns, with_template
+from templates import BRACKETS, TEMPLATES, TRIMMED, WORDS, turns, with_template, without_begin
+from tiny import CHATML
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=6, stop=())
 MARKUP = "<|prompter|>user\n{instruction}<|endoftext|>\n<|assistant|>\n"
@@ -281,13 +280,3 @@ def test_a_begin_token_is_put_where_the_tokenizer_itself_puts_it(
 def test_a_prompt_that_begins_with_the_begin_token_gets_no_second(tokenizer: Any) -> None:
     assert encode(tokenizer, own("<s>Sort"), start=True) == tokenizer.encode("Sort")
     assert encode(tokenizer, "<s>Sort", start=True)[:2] != [1, 1]
-
-
-def without_begin(folder: Path) -> Any:
-    """The tokenizer of a folder, which begins a text with nothing from now on."""
-    tokenizer = load_tokenizer(folder)
-    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()
-    tokenizer.save_pretrained(folder)
-    found = load_tokenizer(folder)
-    assert json.loads((folder / "tokenizer_config.json").read_text())["bos_token"] == "<s>"
-    return found

@@ -1109,3 +1109,18 @@ def test_transformers_serve_draws_by_the_seed(served: Served) -> None:
 def test_transformers_serve_refuses_another_model_in_its_own_words(served: Served) -> None:
     message = refusal(of_served(served, model="other"))
     assert "HTTP 400" in message and "requested 'other'" in message.replace("\\", "")
+
+
+def test_a_lone_half_of_a_character_is_replaced_and_counted(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.answers["P: a"] = [Answer(completion(" a \ud83d b \ude00\ud83d"))]
+    fake.answers["P: b"] = [Answer(completion(" \U0001f600 \\ud83d"))]
+    replies = answered_to(engine(fake.url), "a", "b")
+    assert replies[0].text == " a \ufffd b \ufffd\ufffd"
+    assert replies[1].text == " \U0001f600 \\ud83d", "a whole one, and a backslash that is text"
+    assert "3 halves of characters stood in the answers" in capsys.readouterr().out
+
+
+def test_a_server_that_does_not_count_a_prompts_tokens_is_heard() -> None:
+    assert read_answer(completion(" a", prompt_tokens=0), sampling()) == Reply(" a", "eos", 0, 5)

@@ -55,6 +55,14 @@ def task(**changes: object) -> dict[str, Any]:
     return {**known, "Instances": rows} | changes
 
 
+def test_a_list_of_tasks_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tasks.txt").write_bytes(b"task1\ntask\xff2\n")
+    with pytest.raises(InputError, match=r"tasks\.txt: not UTF-8 at byte 10: b'\\xff'"):
+        superni_replies.instances(
+            settings=settings(), tasks=tmp_path, instances=tmp_path / "x.jsonl"
+        )
+
+
 def test_the_first_instances_of_a_task_in_file_order() -> None:
     found = task_instances(task(), task="task9_x", limit=2, path=Path("t.json"))
     assert found == [
