@@ -66,8 +66,8 @@ def superni(*, settings: Fetch, digests: Path, downloads: Path, tasks: Path) -> 
 def checkpoint(*, settings: Fetch, checkpoint: str, downloads: Path, folder: Path) -> None:
     """A checkpoint of the hub at a pinned commit: configuration, tokenizer and weights.
 
-    It comes from the mirror where one is set, else from the hub; where HF_HUB_OFFLINE is set, from
-    the cache that the hub's client keeps on this machine.
+    It comes from the mirror where one is set, otherwise from the hub, or, where HF_HUB_OFFLINE is
+    set, from the cache that the hub's client keeps on this machine.
     """
     wanted = hub_checkpoint(checkpoint)
     if settings.mirror is not None:

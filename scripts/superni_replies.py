@@ -1,4 +1,4 @@
-"""Super-NI's first half: the test instances, and what a model answers them, zero-shot."""
+"""Super-NI's first half: the test instances, and a cell's predictions for them, zero-shot."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -55,11 +55,11 @@ def replies(
     What is done so far is kept in the folder `progress`, a folder a part: killed and called again,
     whatever the parts, it goes on. A baseline's cell has its stop strings.
     """
-    files, asked = files_of(parts, predictions, of, flags=FLAGS), read_instances(instances)
+    files, evaluated = files_of(parts, predictions, of, flags=FLAGS), read_instances(instances)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
     given = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
     stamp = stamp_of(settings, stop, of, chat, given)
-    shares = {part: of_tasks.part_of(asked, part, of) for part in sorted(files)}
+    shares = {part: of_tasks.part_of(evaluated, part, of) for part in sorted(files)}
     engine = LocalEngine(
         model_of(backbone, adapter, settings.quantization),
         greedy(settings.max_new_tokens, stop),
@@ -69,7 +69,7 @@ def replies(
     shown = Progress(sum(map(len, shares.values())), "replies")
     rounds = _rounds(shares, prompt, settings, backbone, chat)
     with ExitStack() as held:
-        # All at once: a job of other settings that still runs must not land after this one.
+        # All parts at once: a job of other settings that still runs must not land after this one.
         folders = {
             part: held.enter_context(scratch(progress / str(part), stamp)).folder for part in shares
         }
@@ -81,7 +81,7 @@ def replies(
 def stamp_of(
     settings: Superni, stop: Sequence[str], of: int, chat: bool, inputs: Mapping[str, Path | None]
 ) -> str:
-    """The stamp of all that decides a reply; what other cells are asked does not."""
+    """The stamp of all that decides a reply; the settings of other cells do not."""
     own = settings.model_dump_json(exclude={"instances_per_task", "baselines"})
     given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
     return fingerprint({**given, "chat": chat, **inputs}, code=code_digest(Path(__file__)))

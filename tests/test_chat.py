@@ -21,8 +21,10 @@ from refine_af.prompts.marked import Marked, own
 from refine_af.prompts.templates import Prompt, prompt_of
 from refine_af.settings.sampling import Sampling
 from refine_af.sft.rows import IGNORED, ends, row
+from refine_af.workflow.configuration import read_experiment
+from refine_af.workflow.door import check_files
 from templates import BRACKETS, TEMPLATES, TRIMMED, WORDS, turns, with_template, without_begin
-from tiny import CHATML
+from tiny import CHATML, tiny_config
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=6, stop=())
 MARKUP = "<|prompter|>user\n{instruction}<|endoftext|>\n<|assistant|>\n"
@@ -280,3 +282,15 @@ def test_a_begin_token_is_put_where_the_tokenizer_itself_puts_it(
 def test_a_prompt_that_begins_with_the_begin_token_gets_no_second(tokenizer: Any) -> None:
     assert encode(tokenizer, own("<s>Sort"), start=True) == tokenizer.encode("Sort")
     assert encode(tokenizer, "<s>Sort", start=True)[:2] != [1, 1]
+
+
+def test_a_chat_without_a_template_is_refused_before_any_job(world: Path, tmp_path: Path) -> None:
+    folder = with_template(shutil.copytree(world / "llama", tmp_path / "bare"), None)
+    config = tiny_config(world)
+    config["models"]["tiny"] = {"checkpoint": str(folder), "chat": True}
+    experiment = read_experiment(config)
+    with pytest.raises(InputError, match=r"models\.tiny\.chat: .*: the tokenizer has no chat t"):
+        check_files(experiment, str, lambda path: True)
+    with_template(shutil.copytree(world / "llama", tmp_path / "whole"), CHATML)
+    config["models"]["tiny"]["checkpoint"] = str(tmp_path / "whole")
+    check_files(read_experiment(config), str, lambda path: True)

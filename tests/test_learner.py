@@ -13,6 +13,7 @@ import torch
 
 from policies import (
     EASY,
+    LEAST_RAISED,
     PREFIX,
     Learning,
     easy_rewards,
@@ -319,4 +320,4 @@ def test_ppo_raises_a_reward_that_can_be_raised(tiny_llama: Path) -> None:
 
     means = easy_rewards(tiny_llama, settings, learning)
     assert means[0] < 0.6
-    assert sum(means[-3:]) / 3 > 0.8
+    assert sum(means[-3:]) / 3 > LEAST_RAISED

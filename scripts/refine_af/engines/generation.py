@@ -1,7 +1,7 @@
 """Text from a causal language model: many prompts at once, of which some share a prefix.
 
-A finished text's place in the batch is given to the next prompt, so that one long text holds up
-nobody.
+A finished text's place in the batch goes to the next prompt, so that one long text does not hold
+up the others.
 """
 
 from __future__ import annotations
@@ -76,10 +76,11 @@ def completions(
 
     A group's prefix is computed once; it and each tail are tokenised apart. Row i draws its
     numbers from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest
-    token. A prompt that leaves no room in the model's context is completed with nothing, cut by
-    length; InputError where none of a group could. Where memory does not hold the batch it is
+    token. A prompt that leaves no room for its reply in the model's context gets an empty one, cut
+    by length; InputError where a prefix alone leaves none. A batch that memory does not hold is
     halved. Without `end_of_text` a reply goes on after that token. With `chat` a prompt is a turn
-    of that template, and the token that ends the model's turn is an end of text.
+    of that template, and the token that ends the model's turn is an end of text. ValueError unless
+    there is one seed for each tail.
     """
     rows = []
     asked = [in_chat(group, chat) for group in groups] if chat else groups
@@ -108,7 +109,7 @@ def in_chat(group: Group, chat: Chat) -> Group:
 def _rows_of(
     tokenizer: Any, groups: Sequence[Group], seeds: Sequence[int]
 ) -> Iterator[tuple[list[int], list[PromptRow]]]:
-    """Each group's prefix as tokens, and its rows, whose prefix is still to be read."""
+    """Each group's prefix as tokens, and its rows, whose prefix has no keys and values yet."""
     numbered = zip(range(len(seeds)), seeds, strict=True)
     for group in groups:
         # Without a prefix a text starts where its tail does.
@@ -147,7 +148,7 @@ def _written(
                 raise InputError(f"out of memory with one text at a time: {error}") from None
         # The unfinished texts are written anew; their numbers are drawn from their seeds again.
         waiting.extendleft(reversed(batch.unfinished() if batch else []))
-        batch = None
+        batch = None  # drops the keys and values that fill the memory
         free_cached(model.device)
         print(f"out of memory with {size} texts at a time: going on with {size // 2}", flush=True)
         size //= 2
@@ -156,7 +157,7 @@ def _written(
 def rows_that_fit(model: Any, length: int) -> int:
     """How many rows of `length` tokens fit in memory beside the model, at most 256.
 
-    Counts keys, values and logits, against the machine's total memory: what else runs now must
+    Counts keys, values and logits against total memory, not free memory: what else runs now must
     not change the batches, since these change the last bits of a result.
     """
     config = model.config
@@ -191,8 +192,12 @@ def _with_room(
 
 
 def _window(config: Any, longest: int) -> int | None:
-    """How far back the model's tokens attend, where that is less than the `longest` text."""
+    """How many tokens back a token attends, None where that is all of the `longest` text.
+
+    InputError where the layers differ in that, or are of an unknown kind.
+    """
     window = getattr(config, "sliding_window", None)
+    # A config that does not list its layers means its window for all of them.
     kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
     if unknown := kinds - {"full_attention", "sliding_attention"}:
         raise InputError(f"layers of the kind {sorted(unknown)[0]!r} cannot be generated with yet")
@@ -223,6 +228,7 @@ def _prefix(model: Any, head: list[int]) -> Prefix:
 
 
 def _prefill(model: Any, head: list[int]) -> Any:
+    """The keys and values of the tokens `head`, as a cache; None where there are none."""
     from transformers import DynamicCache
 
     if not head:

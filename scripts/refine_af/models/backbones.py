@@ -27,7 +27,7 @@ LOAD_FAULTS = (
 
 
 def device() -> torch.device:
-    """This process's GPU where there is one, else the CPU."""
+    """This process's GPU where there is one, otherwise the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
@@ -41,7 +41,8 @@ def precision() -> torch.dtype:
 def stored_dtype(folder: Path) -> torch.dtype:
     """The precision that a checkpoint's config.json states for its weights.
 
-    float32 where it states none, or null, as transformers loads it.
+    float32 where it states none, or null, as transformers loads it. InputError where it states
+    something else.
     """
     config = check_checkpoint(folder)
     stated = (config.get("dtype"), config.get("torch_dtype"))
@@ -53,7 +54,10 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The checkpoint's tokenizer; where it has no padding token, its end of text pads."""
+    """The checkpoint's tokenizer; where it has no padding token, its end of text pads.
+
+    InputError where it cannot be read, has no end of text, or has more tokens than the model.
+    """
     from transformers import AutoTokenizer
 
     config = check_checkpoint(folder)
@@ -129,7 +133,7 @@ def is_whole_model(adapter: Path) -> bool:
 
 
 def quiet() -> None:
-    """Keep the libraries' bars and hints out of the log, where they would bury the job's words."""
+    """Keep the libraries' bars and hints out of the log, where they would bury the job's lines."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
