@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken
 
+from refine_af.engines.decoding import Stops
 from refine_af.engines.generation import completions, in_chat
 from refine_af.engines.local import LocalEngine, model_of
 from refine_af.engines.replies import Group
@@ -107,7 +110,6 @@ def test_marks_go_through_what_prompts_go_through() -> None:
 
 
 def test_tokens_that_take_the_spaces_beside_them(tokenizer: Any, tiny_llama: Path) -> None:
-    from tokenizers import AddedToken
 
     taking = load_tokenizer(tiny_llama)
     token = AddedToken("<|user|>", special=True, lstrip=True, rstrip=True, normalized=False)
@@ -294,3 +296,27 @@ def test_a_chat_without_a_template_is_refused_before_any_job(world: Path, tmp_pa
     with_template(shutil.copytree(world / "llama", tmp_path / "whole"), CHATML)
     config["models"]["tiny"]["checkpoint"] = str(tmp_path / "whole")
     check_files(read_experiment(config), str, lambda path: True)
+
+
+def test_markup_that_a_tokenizer_calls_no_special_token_is_kept_from_slots_too(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    """Some tokenizers add their turns' tokens as ordinary ones, which decoding does not drop."""
+    folder = chatting(tiny_llama, tmp_path, CHATML.replace("<|endoftext|>", "<|turn|>"))
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens([AddedToken("<|turn|>", special=False, normalized=False), "   "])
+    turn = tokenizer.convert_tokens_to_ids("<|turn|>")
+    chat = chat_of(tokenizer)
+    given, learned = encoded_turn(tokenizer, chat, "Sort <|turn|> the list.", "a <|turn|> b")
+    assert (given.count(turn), learned.count(turn), learned[-1], chat.stop) == (1, 1, turn, turn)
+    assert tokenizer.decode(given).count("<|turn|>") == 2
+    assert encode(tokenizer, "<|turn|>", start=False).count(turn) == 0
+    spaces = encode(tokenizer, "a   b", start=False)
+    assert spaces == tokenizer.encode("a   b", add_special_tokens=False), "which is no markup"
+    stops = Stops(SimpleNamespace(generation_config=None), tokenizer, GREEDY, also=(turn,))
+    assert stops.ended([*tokenizer.encode("Sort")[1:], turn]) == ("Sort", "eos")
+
+
+def test_an_end_that_an_encoding_writes_itself_is_there_once(tokenizer: Any) -> None:
+    completion = prompt_of("{output}</s>", {"output"}, "completion").fill(output="a")
+    assert row("Sort", completion, tokenizer) == row("Sort", "a", tokenizer)

@@ -118,6 +118,7 @@ def test_a_megabyte_of_anything_is_read_in_linear_time(text: str) -> None:
         "Example 1\nInput: a\nOutput: b\n\n**",
         "**Example 1**\n**Input:** a\n**Output:** b",
         "### Example 1:\n**Input:** a\n**Output:** b",
+        "**Example 1.**\n1. **Input:** a\n2. **Output:** b",
     ],
 )
 def test_markdown_around_labels_does_not_count(text: str) -> None:

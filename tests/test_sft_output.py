@@ -35,6 +35,7 @@ SAMPLED = {"temperature": 0.6, "top_p": 0.9, "bos_token_id": 1, "eos_token_id": 
 
 
 @pytest.mark.parametrize("how", [{"tuning": "full"}, {"merge": True}])
+@pytest.mark.slow
 def test_a_generation_config_that_transformers_will_not_write_is_handed_on_as_it_is(
     how: dict[str, object], tmp_path: Path, tiny_llama: Path
 ) -> None:
@@ -48,6 +49,18 @@ def test_a_generation_config_that_transformers_will_not_write_is_handed_on_as_it
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float32
     assert model.generation_config.eos_token_id == 2
+
+
+@pytest.mark.slow
+def test_what_an_old_config_says_of_generation_is_no_reason_not_to_save(
+    tmp_path: Path, tiny_llama: Path
+) -> None:
+    backbone = shutil.copytree(tiny_llama, tmp_path / "old")
+    without_pad(backbone, {"temperature": 0.6}, {})
+    (backbone / "generation_config.json").unlink()
+    made = asked(tmp_path, backbone, rows(), tuning="full", **FAST)
+    stage.main(**made)
+    assert AutoModelForCausalLM.from_pretrained(made["adapter"]).dtype == torch.float32
 
 
 @pytest.mark.parametrize("how", [{"tuning": "full"}, {"merge": True}])
@@ -84,6 +97,7 @@ def test_what_is_handed_on_ends_where_it_was_taught_to(
     }
 
 
+@pytest.mark.slow
 def test_a_model_tuned_in_a_chat_is_handed_on_with_the_chats_end(
     tmp_path: Path, tiny_llama: Path
 ) -> None:
@@ -99,6 +113,7 @@ def test_a_model_tuned_in_a_chat_is_handed_on_with_the_chats_end(
     assert told == {"chat": True, "begin_token": "<|prompter|>", "end_token": "<|endoftext|>"}
 
 
+@pytest.mark.slow
 def test_a_tokenizer_without_a_begin_token_trains_and_is_handed_on_without(
     tmp_path: Path, tiny_llama: Path
 ) -> None:

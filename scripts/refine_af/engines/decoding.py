@@ -92,7 +92,7 @@ class Stops:
     def ended(self, tokens: Sequence[int]) -> tuple[str, Finish] | None:
         """The text and what ended it, if the last of `tokens` did; None where it goes on."""
         if tokens[-1] in self._eos:
-            return self._decoded(tokens), "eos"
+            return self._decoded(tokens[:-1]), "eos"
         if self._completing is None or tokens[-1] in self._completing:
             before = [*self._before_strings(tokens), *self._before_special(tokens)]
             if before:

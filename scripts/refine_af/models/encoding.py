@@ -88,7 +88,11 @@ def _ids(tokenizer: Any, text: str, first: Piecewise) -> list[int]:
 
 def _plain(tokenizer: Any, piece: str) -> list[int]:
     whole = piece.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
-    return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
+    found = _unsplit(tokenizer).search(whole)
+    if found is None:
+        return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
+    cut = found.start() + 1  # in two pieces a name is none
+    return _plain(tokenizer, whole[:cut]) + _middle(tokenizer, whole[cut:])
 
 
 def _middle(tokenizer: Any, piece: str) -> list[int]:
@@ -128,8 +132,21 @@ def _found(tokenizer: Any, text: Marked) -> Iterator[_Mark]:
 
 @lru_cache(maxsize=8)
 def _special(tokenizer: Any) -> dict[int, Any]:
+    """The tokens that are markup, by number: special ones, and others that a template writes."""
     added: dict[int, Any] = tokenizer.added_tokens_decoder
-    return {number: token for number, token in added.items() if token.special and token.content}
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    return {
+        number: token
+        for number, token in added.items()
+        if token.content.strip() and (token.special or token.content in template)
+    }
+
+
+@lru_cache(maxsize=8)
+def _unsplit(tokenizer: Any) -> re.Pattern[str]:
+    """The names of markup that the tokenizer reads as a token wherever it stands."""
+    names = [token.content for token in _special(tokenizer).values() if not token.special]
+    return re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))) or r"(?!)")
 
 
 @lru_cache(maxsize=8)

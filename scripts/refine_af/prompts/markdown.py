@@ -11,8 +11,8 @@ from functools import lru_cache
 MARK = r"(?P<mark>\*{1,3}|_{1,3}|`{1,3})"
 # Of one `#` a line of Python begins.
 HEAD = r"^[ \t]{0,3}#{2,6}[ \t]+"
-BULLET = r"(?:^[ \t]{0,9}[-+*][ \t]+)?"
-LABEL = r"(?P<label>(?:Input|Output|Example)(?:[ \t]?\d{1,9})?)"
+BULLET = r"(?:^[ \t]{0,9}(?:[-+*]|\d{1,3}[.)])[ \t]+)?"
+LABEL = r"(?P<label>(?:Input|Output)(?:[ \t]?\d{1,9})?|Example(?:[ \t]?\d{1,9})?\.?)"
 
 EMPHASISED = re.compile(
     rf"{BULLET}(?<![\w*_`]){MARK}{LABEL}[ \t]?"

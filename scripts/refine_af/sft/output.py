@@ -66,16 +66,16 @@ def save_model(model: Any, backbone: Path, end: int, folder: Path) -> None:
     the disk is full.
     """
     published = backbone / GENERATION
-    if published.is_file():
-        # As published: transformers refuses to write some that it reads (a temperature without
-        # do_sample), and whoever runs the model is to have it as the backbone.
-        model.generation_config = GenerationConfig()
+    stated = read_document(published) if published.is_file() else None
+    stated = stated or model.generation_config.to_diff_dict()
+    # Written apart: transformers refuses to write some that it reads (a temperature without
+    # do_sample), and whoever runs the model is to have it as the backbone.
+    model.generation_config = GenerationConfig()
     with disk_faults():
         model.to(stored_dtype(backbone)).save_pretrained(folder)
     for name in TEXT_FILES:
         if (backbone / name).is_file():
             shutil.copyfile(backbone / name, folder / name)
-    stated = read_document(published if published.is_file() else folder / GENERATION)
     write_json(folder / GENERATION, ended_by(stated, end))
 
 

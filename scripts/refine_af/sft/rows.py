@@ -34,7 +34,9 @@ def row(prompt: str, completion: str, tokenizer: Any, chat: Chat | None = None) 
         given, learned = encoded_turn(tokenizer, chat, prompt, completion)
     else:
         given = encode(tokenizer, prompt, start=True)
-        learned = [*encode_after(tokenizer, prompt, completion), tokenizer.eos_token_id]
+        learned = encode_after(tokenizer, prompt, completion)
+        if learned[-1:] != [tokenizer.eos_token_id]:  # an encoding may write it down by its name
+            learned.append(tokenizer.eos_token_id)
     return TrainingRow(given + learned, [IGNORED] * len(given) + learned)
 
 
