@@ -304,7 +304,7 @@ def test_markup_that_a_tokenizer_calls_no_special_token_is_kept_from_slots_too(
     """Some tokenizers add their turns' tokens as ordinary ones, which decoding does not drop."""
     folder = chatting(tiny_llama, tmp_path, CHATML.replace("<|endoftext|>", "<|turn|>"))
     tokenizer = load_tokenizer(folder)
-    tokenizer.add_tokens([AddedToken("<|turn|>", special=False, normalized=False), "   "])
+    tokenizer.add_tokens([AddedToken("<|turn|>", special=False, normalized=False), "   ", "user"])
     turn = tokenizer.convert_tokens_to_ids("<|turn|>")
     chat = chat_of(tokenizer)
     given, learned = encoded_turn(tokenizer, chat, "Sort <|turn|> the list.", "a <|turn|> b")
@@ -313,6 +313,7 @@ def test_markup_that_a_tokenizer_calls_no_special_token_is_kept_from_slots_too(
     assert encode(tokenizer, "<|turn|>", start=False).count(turn) == 0
     spaces = encode(tokenizer, "a   b", start=False)
     assert spaces == tokenizer.encode("a   b", add_special_tokens=False), "which is no markup"
+    assert encode(tokenizer, "user", start=False) == [tokenizer.convert_tokens_to_ids("user")]
     stops = Stops(SimpleNamespace(generation_config=None), tokenizer, GREEDY, also=(turn,))
     assert stops.ended([*tokenizer.encode("Sort")[1:], turn]) == ("Sort", "eos")
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from refine_af.prompts.marked import Marked
 
+# A word or a run of spaces that a tokenizer has added is none.
+MARKUP = re.compile(r"[^\w\s].+[^\w\s]", re.DOTALL)
+
 Piecewise = Callable[[Any, str], list[int]]
 
 
@@ -138,7 +141,8 @@ def _special(tokenizer: Any) -> dict[int, Any]:
     return {
         number: token
         for number, token in added.items()
-        if token.content.strip() and (token.special or token.content in template)
+        if token.content
+        and (token.special or (MARKUP.fullmatch(token.content) and token.content in template))
     }
 
 
