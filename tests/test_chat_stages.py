@@ -34,6 +34,7 @@ from test_instructions import inputs
 from test_superni import ASKED
 from test_superni import asking as superni_asking
 from test_users import asking as users_asking
+from tiny import ROOT
 
 HEAD, FOOT = "<|prompter|>user\n", "<|endoftext|>\n<|prompter|>assistant\n"
 POOL = [
@@ -144,3 +145,11 @@ def test_a_chat_changes_what_is_answered_and_written(world: Path, tmp_path: Path
         lines = (tmp_path / "base.jsonl").read_text().splitlines()
         found[chat] = [json.loads(line)["prediction"] for line in lines]
     assert found[True] != found[False] and len(list((tmp_path / "kept").glob("*/"))) >= 1
+
+
+@pytest.mark.parametrize("stage", ["instructions", "ppo", "instances", "sft", "superni", "users"])
+def test_every_rule_that_loads_a_backbone_tells_of_the_chat(stage: str) -> None:
+    """As a param that Snakemake compares, so that a change of it reruns what it decides."""
+    rules = (ROOT / "rules" / f"{stage}.smk").read_text(encoding="utf-8")
+    loading = rules.count("backbone=plan.backbone")
+    assert loading == rules.count("chat=plan.chat,") == rules.count("--chat {params.chat}") > 0
