@@ -44,7 +44,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from refine_af.engines.generation import Completion
 from refine_af.files.rows import read_records
 from refine_af.jobs import stopwatch
-from refine_af.models.backbones import encode, load_tokenizer, precision
+from refine_af.models.backbones import load_tokenizer, precision
+from refine_af.models.encoding import encode
 from refine_af.ppo import rollouts
 from refine_af.ppo.learner import epoch_order
 from refine_af.ppo.policy import new_policy

@@ -34,6 +34,7 @@ def segment(
     server: Server | None,
     seeds: Path,
     prompt: Path,
+    chat: bool,
     backbone: Path | None,
     earlier: list[Path],
     number: int,
@@ -49,12 +50,12 @@ def segment(
     check_script(tasks, settings, seeds)
     template = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
-    engine = chosen_engine(settings, server, backbone)
+    engine = chosen_engine(settings, server, backbone, chat)
     served = server.model if server else None
     before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
     inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
     stamp = fingerprint(
-        {"settings": settings.model_dump_json(), "served": served, **inputs},
+        {"settings": settings.model_dump_json(), "served": served, "chat": chat, **inputs},
         code=code_digest(Path(__file__)),
     )
     with resumable(progress, stamp, segment) as place:
@@ -85,14 +86,17 @@ def standing(
     return pool, bootstrapping.carry_of(handed_on.read_bytes(), handed_on, pool)
 
 
-def chosen_engine(settings: Instructions, server: Server | None, backbone: Path | None) -> Engine:
+def chosen_engine(
+    settings: Instructions, server: Server | None, backbone: Path | None, chat: bool
+) -> Engine:
     """The engine of the settings, which needs a backbone or a server and takes no other."""
     if settings.engine == "server" and server and not backbone:
         from refine_af.engines.server import load_server
 
         return load_server(server, decoding(settings))
     if settings.engine == "transformers" and backbone and not server:
-        return LocalEngine(model_of(backbone, None, settings.quantization), decoding(settings))
+        model = model_of(backbone, None, settings.quantization)
+        return LocalEngine(model, decoding(settings), chat=chat)
     raise InputError(
         f"instructions.engine {settings.engine}: got --server {server} and --backbone {backbone}; "
         "transformers needs a backbone alone, server a server alone"

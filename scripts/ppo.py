@@ -14,9 +14,10 @@ from refine_af.files.rows import write_rows
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, resumable
+from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
+from refine_af.models.chat import chat_of
 from refine_af.models.device_faults import device_faults
 from refine_af.ppo.alarm import COLUMNS, alarms, new_alarms
 from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
@@ -49,6 +50,7 @@ def main(
     evaluator: Path | None,
     instructions: Path,
     prompt: Path,
+    chat: bool,
     progress: Path,
     ppo: Path,
 ) -> None:
@@ -61,13 +63,13 @@ def main(
     judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
-    given = {**sections, "scorer": own_code(reward.scorer)}
+    given: dict[str, Given] = {**sections, "scorer": own_code(reward.scorer), "chat": chat}
     stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, ppo) as place, device_faults():
         if place is None:
             return
         judge = load_scorer(reward, reward_model, evaluator)
-        trainer = _trainer(settings, compute, backbone, prompt, judge, reward.weights)
+        trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
         fixed = evaluation_instructions(segment, settings)
         before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
@@ -84,15 +86,18 @@ def _trainer(
     compute: PpoMachine,
     backbone: Path,
     prompt: Path,
+    chat: bool,
     judge: Judge,
     weights: Weights,
 ) -> PpoTrainer:
+    tokenizer = load_tokenizer(backbone)
     environment = Environment(
-        tokenizer=load_tokenizer(backbone),
+        tokenizer=tokenizer,
         prompt=read_prompt(prompt, {"instruction"}),
         sampling=settings.sampling,
         judge=judge,
         weights=weights,
+        chat=chat_of(tokenizer) if chat else None,
     )
     seed = derived_seed(settings.seed, "adapter")
     policy = new_policy(backbone, settings.lora, quantization=settings.quantization, seed=seed)

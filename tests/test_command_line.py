@@ -31,6 +31,20 @@ def test_every_kind_of_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert second.split()[2] == "folder"
 
 
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("false", False), ("True", True)])
+def test_a_flag_that_is_true_or_false(said: str, meant: bool) -> None:
+    heard = []
+
+    def main(*, chat: bool) -> None:
+        heard.append(chat)
+
+    run(main, arguments=["--chat", said])
+    assert heard == [meant]
+    with pytest.raises(SystemExit):
+        run(main, arguments=["--chat", "yes"])
+    assert heard == [meant]
+
+
 def test_several_commands_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     def first_step(*, name: str) -> None:
         print("first", name)

@@ -337,6 +337,7 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
         "compute": canonical(config.compute.sft),
         "size": 4,
         "encodings": ROOT / "demo" / "prompts" / "sft.json",
+        "chat": False,
         "backbone": world / "llama",
         "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
         "overlap": [],

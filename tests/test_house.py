@@ -27,7 +27,7 @@ SHARED: dict[str, set[str]] = {
     "records": {"settings", "files"},
     "prompts": {"settings"},
     "metrics": {"files", "records"},
-    "models": {"settings", "files"},
+    "models": {"settings", "files", "prompts"},
     "engines": {"settings", "files", "jobs", "models"},
     "rewards": {"settings", "jobs", "models"},
     "exports": {"settings", "files", "records", "rewards"},

@@ -271,6 +271,7 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
             compute=COMPUTE,
             size=4,
             encodings=DEMO,
+            chat=False,
             backbone=tmp_path,
             instances=folders,
             overlap=[],
@@ -313,7 +314,8 @@ def test_lora_targets_that_cannot_be_are_named(
 def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations(
     tiny_llama: Path,
 ) -> None:
-    from refine_af.models.backbones import encode, load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
+    from refine_af.models.encoding import encode
     from refine_af.prompts.templates import read_prompt
     from refine_af.records.evaluation import EvaluationInstance
     from refine_af.settings.superni import Superni
@@ -380,7 +382,7 @@ def test_the_command_line_twice_gives_the_same_bytes(
         return run_script(
             "sft",
             *("--settings", chosen.model_dump_json(), "--compute", COMPUTE.model_dump_json()),
-            *("--size", 18, "--encodings", PAPER, "--backbone", tiny_llama),
+            *("--size", 18, "--encodings", PAPER, "--chat", "false", "--backbone", tiny_llama),
             *("--instances", *folders, "--overlap", "--seeds"),
             *("--progress", adapter.parent / "progress", "--adapter", adapter),
         )

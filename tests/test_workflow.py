@@ -432,6 +432,11 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
         | {"users": 1, "ratings_page": 2, "report": 1},
     ),
+    "prompts as a chat's turns": (
+        edit_config(lambda c: c["models"]["tiny"].update(chat=True)),
+        {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
+        | {"users": 1, "ratings_page": 1, "report": 1},
+    ),
     "a seed edited": (edit_seed, POOLED),
     "one cell deleted": (
         delete_cell,

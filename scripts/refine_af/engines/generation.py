@@ -20,8 +20,9 @@ from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Finish, Group
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
-from refine_af.models.backbones import encode
+from refine_af.models.chat import Chat
 from refine_af.models.device_faults import free_cached, gpu_faults, out_of_memory
+from refine_af.models.encoding import encode, encode_after
 from refine_af.settings.sampling import Sampling
 
 
@@ -47,12 +48,14 @@ def generate(
     tails: Sequence[str],
     sampling: Sampling,
     seeds: Sequence[int],
+    chat: Chat | None = None,
     progress: Progress | None = None,
 ) -> list[Completion]:
     """One completion of `prefix` + tail for every tail, in order, as `completions` gives them."""
     found: dict[int, Completion] = {}
-    groups = [Group(prefix, tails)]
-    for place, completion in completions(model, tokenizer, groups, sampling=sampling, seeds=seeds):
+    for place, completion in completions(
+        model, tokenizer, [Group(prefix, tails)], sampling=sampling, seeds=seeds, chat=chat
+    ):
         found[place] = completion
         if progress:
             progress.advance()
@@ -66,6 +69,7 @@ def completions(
     *,
     sampling: Sampling,
     seeds: Sequence[int],
+    chat: Chat | None = None,
     end_of_text: bool = True,
 ) -> Iterator[tuple[int, Completion]]:
     """Completions of each prefix + tail as they end, each with its place among all tails.
@@ -74,11 +78,13 @@ def completions(
     numbers from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest
     token. A prompt that leaves no room for its reply in the model's context gets an empty one, cut
     by length; InputError where a prefix alone leaves none. A batch that memory does not hold is
-    halved. Without `end_of_text` a reply goes on after that token. ValueError unless there is one
-    seed for each tail.
+    halved. Without `end_of_text` a reply goes on after that token. With `chat` a prompt is a turn
+    of that template, and the token that ends the model's turn is an end of text. ValueError unless
+    there is one seed for each tail.
     """
     rows = []
-    for head, own in _rows_of(tokenizer, groups, seeds):
+    asked = [in_chat(group, chat) for group in groups] if chat else groups
+    for head, own in _rows_of(tokenizer, asked, seeds):
         fitting, without_room = _with_room(model, len(head), own, sampling)
         for row in without_room:
             yield row.place, Completion("", (), "length", len(head) + len(row.tail))
@@ -87,10 +93,17 @@ def completions(
             rows += [replace(row, prefix=prefix) for row in fitting]
     if rows:
         prompts = _prompts(model, tokenizer, rows, sampling)
-        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text)
+        also = (chat.stop,) if chat else ()
+        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text, also=also)
         for row, text, finish in _written(model, prompts, rows, sampling, stops):
             prompt = row.prefix.length + len(row.tail)
             yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
+
+
+def in_chat(group: Group, chat: Chat) -> Group:
+    """Prompts as turns of a chat; what they share is still one prefix."""
+    turns = [chat.turn(group.prefix, tail) for tail in group.tails]
+    return Group(turns[0][0] if turns else "", [tail for _, tail in turns])
 
 
 def _rows_of(
@@ -99,10 +112,10 @@ def _rows_of(
     """Each group's prefix as tokens, and its rows, whose prefix has no keys and values yet."""
     numbered = zip(range(len(seeds)), seeds, strict=True)
     for group in groups:
-        whole = not group.prefix  # then a text starts where its tail does
-        head = [] if whole else encode(tokenizer, group.prefix, start=True)
+        # Without a prefix a text starts where its tail does.
+        head = encode(tokenizer, group.prefix, start=True) if group.prefix else []
         unread = Prefix(None, len(head))
-        tails = [encode(tokenizer, tail, start=whole) for tail in group.tails]
+        tails = [encode_after(tokenizer, group.prefix, tail) for tail in group.tails]
         places = list(islice(numbered, len(tails)))
         yield (
             head,

@@ -26,15 +26,17 @@ class LocalEngine:
         load: Load,
         sampling: Sampling,
         *,
+        chat: bool = False,
         end_of_text: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`load` gives model and tokenizer, and is called once.
 
+        `chat` says whether a prompt is put through the tokenizer's chat template, as one turn.
         `end_of_text` says whether that token ends a reply; otherwise the reply goes on after it.
         """
         self._load, self._sampling, self._end_of_text = load, sampling, end_of_text
-        self._clock = clock
+        self._chat, self._clock = chat, clock
         self._loaded: tuple[Any, Any] | None = None
         self.loading_s = 0.0
 
@@ -46,12 +48,14 @@ class LocalEngine:
             self._loaded = self._load()
             self.loading_s = self._clock() - began
         from refine_af.engines.generation import completions
+        from refine_af.models.chat import chat_of
 
         for place, made in completions(
             *self._loaded,
             groups,
             sampling=self._sampling,
             seeds=seeds,
+            chat=chat_of(self._loaded[1]) if self._chat else None,
             end_of_text=self._end_of_text,
         ):
             yield place, Reply(made.text, made.finish, made.prompt_tokens, len(made.tokens))

@@ -174,6 +174,7 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
     fence = "`" * max(3, _longest_run(text) + 1)
     rows = [
         ["model", _code(origin.checkpoint)],
+        ["prompts", "turns of the model's chat template" if origin.chat else "plain text"],
         ["seed tasks", _code(origin.seeds)],
         ["prompt for the pairs", _code(origin.prompt)],
         ["seed of the instructions", f"{origin.instructions.seed}"],

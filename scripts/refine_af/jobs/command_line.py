@@ -25,8 +25,8 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
     """Run the one command with the flags given, or the one of several that the first word names.
 
     Every flag is required. One that may be None may stand without a value, `list[Path]` takes any
-    number of values, a Section takes its JSON. A wrong input ends the process with one message and
-    status 1.
+    number of values, a Section takes its JSON, a bool true or false. A wrong input ends the process
+    with one message and status 1.
     """
     parser = argparse.ArgumentParser(
         description=inspect.getdoc(sys.modules[commands[0].__module__]),
@@ -79,7 +79,16 @@ def _add_flags(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _reader(hint: type) -> Callable[[str], object]:
+    if hint is bool:
+        return _said
     return _section(hint) if issubclass(hint, Section) else hint
+
+
+def _said(text: str) -> bool:
+    said = text.lower()
+    if said not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"true or false, not {shown(text)}")
+    return said == "true"
 
 
 def _section(kind: type[Section]) -> Callable[[str], Section]:

@@ -39,12 +39,14 @@ def precision() -> torch.dtype:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """The precision that a checkpoint's config.json states for its weights, float32 by default.
+    """The precision that a checkpoint's config.json states for its weights.
 
-    InputError where it states something else.
+    float32 where it states none, or null, as transformers loads it. InputError where it states
+    something else.
     """
     config = check_checkpoint(folder)
-    name = config.get("dtype", config.get("torch_dtype", "float32"))
+    stated = (config.get("dtype"), config.get("torch_dtype"))
+    name = next((name for name in stated if name is not None), "float32")
     found = getattr(torch, name, None) if isinstance(name, str) else None
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise InputError(f"{folder / 'config.json'}: 'dtype' is no precision: {shown(name)}")
@@ -138,27 +140,6 @@ def quiet() -> None:
     transformers_logging.set_verbosity_error()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-
-
-def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
-    """Token ids of plain `text`: from a text's start, with its begin token, or from its middle.
-
-    A special token's name inside `text` is text: what a model or a user wrote cannot end or
-    begin anything. In the middle of a text no space is put before the first word, as
-    SentencePiece's tokenizers do at its start.
-    """
-
-    def plain(piece: str) -> list[int]:
-        whole = piece.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
-        return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
-
-    if start:
-        begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        return begin + plain(text)
-    # After a line break nothing is put before a word; where both make a token together, the
-    # tokenizer is byte-level and puts nothing before a word anyway.
-    before, both = plain("\n"), plain("\n" + text)
-    return both[len(before) :] if both[: len(before)] == before else plain(text)
 
 
 def _nf4() -> Any:

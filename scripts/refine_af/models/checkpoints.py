@@ -24,6 +24,15 @@ def check_checkpoint(folder: Path) -> dict[str, Any]:
     return read_document(folder / "config.json")
 
 
+def check_chat(folder: Path) -> None:
+    """InputError where a checkpoint's tokenizer has no chat template."""
+    stated = folder / "tokenizer_config.json"
+    if (folder / "chat_template.jinja").is_file():
+        return
+    if not stated.is_file() or not read_document(stated).get("chat_template"):
+        raise InputError(f"{folder}: the tokenizer has no chat template, which chat: true asks for")
+
+
 def check_weights(
     folder: Path, report: Mapping[str, Collection[Any]], config: str = "config.json"
 ) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.stopwatch import Stopwatch
-from refine_af.models.backbones import encode
 from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
 from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
@@ -127,8 +126,7 @@ class PpoTrainer:
         self.done = checkpoint.step
 
     def _row(self, rollout: Rollout) -> Tokens:
-        tail = self._environment.tail(rollout.instruction)
-        tokens = tuple(encode(self._environment.tokenizer, tail, start=False))
+        tokens = self._environment.tail_tokens(rollout.instruction)
         response = rollout.completion.tokens
         # Where the model's context has no room for a reply nothing is learnt: one token stands
         # for the instruction, which may be of any length.
@@ -136,7 +134,7 @@ class PpoTrainer:
 
 
 def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner:
-    prefix = encode(environment.tokenizer, environment.prompt.prefix, start=True)
+    prefix = environment.prefix_tokens()
     if settings.algorithm == "ppo":
         return Learner(policy, prefix, settings)
     from refine_af.ppo.ablation import GroupLearner  # TRL takes seconds to import

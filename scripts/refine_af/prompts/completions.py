@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from refine_af.prompts.markdown import plain_labels
+
 # `\s*(?:\d+\s*)?` for the source's `\s*\d*\s*`: the same strings, in linear time.
 OUTPUT = re.compile(r"Output\s*(?:\d+\s*)?:")
 INPUT = re.compile(r"Input\s*(?:\d+\s*)?:")
@@ -39,8 +41,10 @@ def parse_completion(text: str, *, truncated: bool = False) -> list[Pair]:
     """The pairs in a reply, valid or not; none where it names neither an example nor an output.
 
     An example without "Output:" is all output. Of a `truncated` reply, which the length limit
-    ended, the last pair is left out. Never raises, whatever the text.
+    ended, the last pair is left out. Markdown around labels does not count. Never raises, whatever
+    the text.
     """
+    text = plain_labels(text)
     if EXAMPLE.search(text):
         pairs = [_pair(part) for part in EXAMPLE.split(text) if part.strip()]
     elif OUTPUT.search(text):

@@ -11,6 +11,7 @@ import string
 from collections.abc import Sequence
 from functools import lru_cache
 
+from refine_af.prompts.markdown import plain_numbers
 from refine_af.settings.instructions import InstructionFilter, Instructions
 from refine_af.settings.sampling import Sampling
 from refine_af.words import begins_with, holds_keyword, words_of
@@ -59,8 +60,9 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
     Items count by place, whatever number the model gave them; those past `last_item`, if set, are
     left out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
-    all, as `filter.truncated` says.
+    all, as `filter.truncated` says. Markdown around numbers does not count.
     """
+    text = plain_numbers(text, settings.numbering)
     parts = _beginning(settings.numbering, settings.splitting).split(text)
     whole = len(parts)
     if truncated:

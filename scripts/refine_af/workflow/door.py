@@ -12,7 +12,7 @@ import psutil
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
-from refine_af.models.checkpoints import check_checkpoint
+from refine_af.models.checkpoints import check_chat, check_checkpoint
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE, COPIES
@@ -121,6 +121,8 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
         _check(f"models.{name}.checkpoint", folder, _check_model)
+        if model.chat:
+            _check(f"models.{name}.chat", folder, check_chat)
     _check_scorer(experiment.reward.scorer)
     for key, judge in judges_of(experiment.reward).items():
         _check(f"reward.{key}", located(checkpoint_folder(judge)), _check_model)

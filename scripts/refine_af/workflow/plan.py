@@ -132,6 +132,10 @@ class Plan:
         """The backbone of stage 1, unless another process serves it."""
         return [] if self.served else self.backbone(wildcards)
 
+    def chat(self, wildcards: Any) -> str:
+        """Whether a model's prompts go through its chat template, as a job is told."""
+        return "true" if self.experiment.models[wildcards.model].chat else "false"
+
     def judge(self, key: str) -> str | list[str]:
         """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
         named = judges_of(self.experiment.reward).get(key)
