@@ -83,11 +83,13 @@ def _tune(
 ) -> None:
     from refine_af.models.backbones import load_tokenizer
     from refine_af.models.device_faults import device_faults
+    from refine_af.models.readiness import check_fine_tuning
     from refine_af.sft.output import save_tuned
     from refine_af.sft.rows import figures as tokens
     from refine_af.sft.rows import row
     from refine_af.sft.training import HISTORY, TIMING, tuned
 
+    check_fine_tuning(backbone, settings.lora if settings.tuning == "lora" else None)
     tokenizer = load_tokenizer(backbone)
     pairs = [(each, row(each.prompt, each.completion, tokenizer)) for each in texts.examples]
     trained = [pair for pair in pairs if len(pair[1].input_ids) <= settings.max_length]

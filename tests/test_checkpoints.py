@@ -15,6 +15,7 @@ from checkpoint_folders import (
     BIN,
     COMMIT,
     INDEX,
+    INDEXED,
     MODEL,
     SAFE,
     SHARDS,
@@ -138,7 +139,7 @@ def test_a_pickle_is_taken_only_where_there_is_nothing_else_and_its_digest_is_kn
 def test_shards_come_with_their_index_and_all_of_them(
     hub: Hub, tmp_path: Path, run_script: Script
 ) -> None:
-    sharded = {**SMALL, **SHARDS, INDEX: b"{}"}
+    sharded = {**SMALL, **SHARDS, INDEX: INDEXED}
     hub.hold({name: sharded[name] for name in [*SMALL, next(iter(SHARDS)), INDEX]})
     refused(run_script("fetch", *command(tmp_path)), MODEL, "1 of 2")
     hub.hold(sharded)

@@ -42,8 +42,11 @@ class LocalEngine:
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:
         if self._loaded is None:
+            from refine_af.engines.self_check import check_batching
+
             began = self._clock()
             self._loaded = self._load()
+            check_batching(*self._loaded)
             self.loading_s = self._clock() - began
         from refine_af.engines.generation import completions
 
@@ -62,7 +65,9 @@ def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
 
     def load() -> tuple[Any, Any]:
         from refine_af.models.backbones import load_backbone, load_tokenizer
+        from refine_af.models.readiness import check_generation
 
+        check_generation(backbone)
         tokenizer = load_tokenizer(backbone)
         return load_backbone(backbone, quantization=quantization, adapter=adapter), tokenizer
 
@@ -74,11 +79,11 @@ def context_of(backbone: Path) -> int | None:
     from transformers import AutoConfig
 
     from refine_af.models.backbones import LOAD_FAULTS
+    from refine_af.models.shapes import room_of
 
     try:
         config = AutoConfig.from_pretrained(backbone, local_files_only=True)
     except LOAD_FAULTS as error:
         wrong = shown(str(error), 300)
         raise InputError(f"{backbone}: no model's config.json: {wrong}") from None
-    room = getattr(config, "max_position_embeddings", None)
-    return room if isinstance(room, int) else None
+    return room_of(config.get_text_config(decoder=True))

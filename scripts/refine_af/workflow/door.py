@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
-from refine_af.models.checkpoints import check_checkpoint
+from refine_af.models.checkpoints import check_backbone, check_judge
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE, COPIES
@@ -64,10 +64,10 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
         _check(key, located(path), READERS.get(key, _prompt({"definition", "input"})))
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
-        _check(f"models.{name}.checkpoint", folder, check_checkpoint)
+        _check(f"models.{name}.checkpoint", folder, check_backbone)
     _check_scorer(experiment.reward.scorer)
     for key, judge in judges_of(experiment.reward).items():
-        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
+        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_judge)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     asked = located(experiment.data.user_instructions)
     _check("data.user_instructions", asked, read_user_instructions)
