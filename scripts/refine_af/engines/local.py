@@ -42,11 +42,8 @@ class LocalEngine:
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:
         if self._loaded is None:
-            from refine_af.engines.self_check import check_batching
-
             began = self._clock()
             self._loaded = self._load()
-            check_batching(*self._loaded)
             self.loading_s = self._clock() - began
         from refine_af.engines.generation import completions
 
@@ -61,15 +58,18 @@ class LocalEngine:
 
 
 def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
-    """What loads a backbone with its adapter, and its tokenizer."""
+    """What loads a backbone with its adapter, and its tokenizer, and tries it on a small batch."""
 
     def load() -> tuple[Any, Any]:
+        from refine_af.engines.self_check import check_batching
         from refine_af.models.backbones import load_backbone, load_tokenizer
         from refine_af.models.readiness import check_generation
 
         check_generation(backbone)
         tokenizer = load_tokenizer(backbone)
-        return load_backbone(backbone, quantization=quantization, adapter=adapter), tokenizer
+        model = load_backbone(backbone, quantization=quantization, adapter=adapter)
+        check_batching(model, tokenizer)
+        return model, tokenizer
 
     return load
 
