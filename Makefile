@@ -22,7 +22,7 @@ WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
 	'  superni_*.csv     scores, a row a method, size and task' \
 	'  instances_*/      the instruction data of each method'
 
-# Tests run a file to a worker, the longest first. OMP_NUM_THREADS=2 make test is heard.
+# Tests run a file to a worker, the longest first. `OMP_NUM_THREADS=2 make test` overrides the 1.
 ONE_THREAD := OMP_NUM_THREADS="$${OMP_NUM_THREADS:-1}"
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 

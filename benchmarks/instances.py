@@ -113,6 +113,7 @@ def compared(
 
 
 def show(rows: Sequence[Measured]) -> None:
+    """Print a row a way."""
     print("| way | s | tokens | tokens/s | ratio |\n|---|---|---|---|---|")
     first = rows[0].tokens / rows[0].seconds
     for row in rows:

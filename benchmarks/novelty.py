@@ -90,6 +90,7 @@ def source_texts() -> tuple[str, list[str]]:
 
 
 def read_instructions(path: Path) -> list[str]:
+    """The instructions of a JSON Lines file. InputError names the line that has none."""
     texts = []
     for where, row in read_rows(path):
         text = row.get("instruction")
@@ -157,6 +158,7 @@ def alpaca(pool: Sequence[list[str]], candidate: str) -> list[float]:
 
 
 def slow_way(name: str, scores: Callable[[str], list[float]], sample: Sequence[str]) -> Way:
+    """A released way on the sample; `scores` gives a candidate's with each text of the pool."""
     start = cpu_seconds()
     found = [scores(candidate) for candidate in sample]
     seconds = cpu_seconds() - start
@@ -166,6 +168,7 @@ def slow_way(name: str, scores: Callable[[str], list[float]], sample: Sequence[s
 
 
 def our_way(pool: NoveltyPool, sample: Sequence[str], least: float) -> Way:
+    """This filter on the sample, over at least `least` seconds."""
     seconds, verdicts = judged(pool, sample, least)
     nearest = [verdict.rouge_l for verdict in verdicts]
     accepted = [verdict.accepted for verdict in verdicts]
@@ -255,6 +258,7 @@ def cost_at(size: int, stream: Iterator[str], scale: Scale) -> float | None:
 
 
 def markdown(found: dict[str, Any]) -> str:
+    """What `measure` gave, as tables."""
     sample, accepted, slowest = found["sample"], found["accepted"], found["ways"][0]
     packages = [f"{name} {version(name)}" for name in ("rouge_score", "rapidfuzz", "numpy")]
     lines = [

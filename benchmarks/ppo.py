@@ -182,17 +182,20 @@ def judged(scene: Scene, step: int, responses: list[list[int]]) -> tuple[list[fl
     """The rewards of another trainer's responses, as stage 2 gives them, and what they took."""
     tokenizer, sampling = scene.environment.tokenizer, scene.settings.sampling
     completions = [completed(tokenizer, sampling.stop, ids) for ids in responses]
-    asked = step_instructions(scene.instructions, step, scene.settings)
+    instructions = step_instructions(scene.instructions, step, scene.settings)
     watch = stopwatch.Stopwatch()
     with (
         patch.object(stopwatch.time, "monotonic", clock),
         patch.object(rollouts, "generate", lambda *_, **__: completions),
     ):
-        made = scene.environment.rollouts(None, asked, seeds=[0] * len(asked), stopwatch=watch)
+        made = scene.environment.rollouts(
+            None, instructions, seeds=[0] * len(instructions), stopwatch=watch
+        )
     return [entry.reward for entry in made], watch.seconds["reward"]
 
 
 def completed(tokenizer: Any, stops: Sequence[str], ids: list[int]) -> Completion:
+    """Drawn tokens as a completion, cut at the first stop string."""
     text = tokenizer.decode(ids, skip_special_tokens=True)
     cuts = [place for stop in stops if (place := text.find(stop)) >= 0]
     ended = bool(cuts) or tokenizer.eos_token_id in ids
@@ -351,6 +354,7 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace, place: Path) -> None:
+    """Train every way, and print their tables; `place` holds what lies on disk meanwhile."""
     scene = trained(arguments) if arguments.experiment else untrained(arguments, place / "model")
     prompt, tokenizer = scene.environment.prompt, scene.environment.tokenizer
     head = len(encode(tokenizer, prompt.prefix, start=True))

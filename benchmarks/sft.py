@@ -74,11 +74,13 @@ def trained(
 
 
 def section(name: str) -> dict[str, Any]:
+    """A section of the paper's config.yaml."""
     found: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())[name]
     return found
 
 
 def settings_of(arguments: argparse.Namespace) -> Sft:
+    """The paper's settings for one epoch; without a GPU the weights are not rounded."""
     quantization = "nf4" if torch.cuda.is_available() else "none"
     return Sft.model_validate(section("sft") | {"epochs": 1, "quantization": quantization})
 

@@ -132,6 +132,7 @@ def compared(
 
 
 def show(rows: Sequence[tuple[Measured, int]]) -> None:
+    """Print a row a way, with how many instances it answered."""
     print("| way | s | instances | instances/s | tokens/s | ratio |\n|---|---|---|---|---|---|")
     first = rows[0][1] / rows[0][0].seconds
     for row, count in rows:

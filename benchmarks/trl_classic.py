@@ -2,8 +2,8 @@
 
 It needs that release ahead of the project's own on PYTHONPATH. The plan is JSON: settings, where
 backbone and adapter stand, and each step's queries. With `own` the trainer learns from what it
-draws itself: each step's responses go to standard output, their rewards come on standard input;
-else it learns from the responses and rewards that the plan states, and what it draws is timed.
+draws itself: each step's responses go to standard output, their rewards come on standard input.
+Otherwise it learns from the responses and rewards that the plan states, and what it draws is timed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def generated(trainer: Any, tokenizer: Any, queries: list[Any], sampling: dict[s
     return drawn
 
 
-def asked(responses: list[list[int]]) -> list[float]:
+def judged(responses: list[list[int]]) -> list[float]:
     """The rewards of the trainer's own responses, from the process that started this one."""
     print(json.dumps(responses), flush=True)
     rewards: list[float] = json.loads(sys.stdin.readline())
@@ -129,7 +129,7 @@ def main() -> None:
         made = generated(trainer, tokenizer, queries, plan["settings"]["sampling"])
         drawn = clock()
         if plan["own"]:
-            responses, rewards = made, asked([row.tolist() for row in made])
+            responses, rewards = made, judged([row.tolist() for row in made])
         else:
             responses, rewards = [torch.tensor(r) for r in step["responses"]], step["rewards"]
         begun = clock()

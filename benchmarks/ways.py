@@ -68,7 +68,7 @@ class Measured:
 
 
 def clock() -> float:
-    """Seconds: of the process on a CPU, where others may run beside it, and else as they pass."""
+    """Seconds: CPU time of this process, or with a GPU, where kernels run on, as they pass."""
     if not torch.cuda.is_available():
         return time.process_time()
     torch.cuda.synchronize()
@@ -76,6 +76,7 @@ def clock() -> float:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """The seconds that a call takes, and what it gives."""
     start = clock()
     result = work()
     return clock() - start, result
@@ -150,6 +151,8 @@ def read(tokenizer: Any, written: list[int], sampling: Sampling, prompt: int, st
 
 
 def ours(model: Any, tokenizer: Any, prefix: str, sampling: Sampling) -> Engine:
+    """This project's batch, which computes the prefix once and gives free places on."""
+
     def engine(tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
         made = generation.generate(
             model, tokenizer, prefix=prefix, tails=tails, sampling=sampling, seeds=seeds
@@ -196,10 +199,12 @@ def shares(row: Measured, remainder: str) -> None:
 
 
 def placed(path: str, experiment: Path) -> Path:
+    """Where a path of an experiment's config.yaml stands."""
     return (experiment if path.startswith("results/") else ROOT) / path
 
 
 def random_model(shape: str) -> Any:
+    """A Llama of random weights on the device; no token ends its replies."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     layers, hidden, middle, heads, vocabulary = SHAPES[shape]
@@ -249,6 +254,7 @@ def bandwidth() -> float:
 
 
 def place_name() -> str:
+    """The name of the GPU, or CPU."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
@@ -258,8 +264,8 @@ def few_shot(tokenizer: Any, tokens: int) -> Prompt:
     number = 0
     while len(encode(tokenizer, text, start=True)) < tokens:
         task, given, answer = DEMONSTRATIONS[number % len(DEMONSTRATIONS)]
-        asked = f"Input: {given}\n" if given else ""
-        text += f"Task: {task}\nExample 1\n{asked}Output: {answer}\n\n"
+        line = f"Input: {given}\n" if given else ""
+        text += f"Task: {task}\nExample 1\n{line}Output: {answer}\n\n"
         number += 1
     return Prompt(prefix=f"{text}Task:", rest=" {instruction}\n")
 

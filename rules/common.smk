@@ -109,7 +109,7 @@ def truths(wildcards):
 
 
 def check_inputs():
-    """Before any job: every file that config.yaml names stands there, or can be made."""
+    """Before any job: every file that config.yaml names is there, or can be made."""
     try:
         check_files(
             experiment, plan.located, lambda path: any(r.is_producer(path) for r in workflow.rules)

@@ -118,7 +118,7 @@ rule demo_evaluator:
 
 
 rule demo_truth:
-    """How many of PPO's fixed answers exact solvers find true, before and after."""
+    """How many answers to PPO's fixed prompts exact solvers find true, before and after."""
     input:
         ppo=rules.ppo.output.ppo,
     output:

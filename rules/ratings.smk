@@ -1,4 +1,4 @@
-# Ratings by people: a page to rate on, blind, and what the files say that raters send back.
+# Ratings by people: a page to rate on, blind, and what the files that raters send back say.
 localrules:
     ratings_page,
     ratings,

@@ -1,5 +1,5 @@
 # Zero-shot evaluation on Super-NaturalInstructions: every tuned cell, and the untuned backbone.
-# A cell's predictions are made in parts, of every so many tasks one; compute.superni.shards says
+# A cell's predictions are made in parts, each of every so many-th task; compute.superni.shards says
 # how many jobs share the parts: a rule each, so that the parts are the same whatever their number.
 localrules:
     superni_instances,

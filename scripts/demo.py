@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from refine_af.demo import data as demo
-from refine_af.demo.truth import Evaluated
+from refine_af.demo.truth import PlainAnswer
 from refine_af.demo.truth import truth as checked
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import write_json
@@ -89,7 +89,7 @@ def evaluator(*, settings: Demo, tokenizer: Path, evaluator: Path) -> None:
 
 def truth(*, settings: Demo, ppo: Path, truth: Path) -> None:
     """Check what the model said before and after PPO against exact solvers."""
-    rows = read_records(ppo / "evaluation.jsonl", Evaluated, extra=True)
+    rows = read_records(ppo / "evaluation.jsonl", PlainAnswer, extra=True)
     write_json(truth, checked(rows))
 
 

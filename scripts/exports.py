@@ -52,6 +52,7 @@ def main(
 
 
 def write_parquet(path: Path, instances: list[Instance], kinds: dict[str, exports.Kind]) -> None:
+    """Write the instances as one Parquet file, with columns of these kinds."""
     from datasets import Dataset, Features, Value, disable_progress_bars
 
     def feature(kind: exports.Kind) -> Any:

@@ -69,9 +69,9 @@ def checkpoint(
     """A checkpoint of the hub at a pinned commit: configuration, tokenizer and weights.
 
     `role` is backbone or judge: only a judge's weights may be pickles, and a backbone's are
-    refused before they are copied or downloaded. It comes from the mirror where one is set, else
-    from the hub; where HF_HUB_OFFLINE is set, from the cache that the hub's client keeps on this
-    machine.
+    refused before they are copied or downloaded. It comes from the mirror where one is set,
+    otherwise from the hub, or, where HF_HUB_OFFLINE is set, from the cache that the hub's client
+    keeps on this machine.
     """
     wanted = hub_checkpoint(checkpoint)
     if role not in ("backbone", "judge"):

@@ -46,9 +46,9 @@ def segment(
     """
     check_free(segment)
     digest = digest_of(adapter_of(method, ppo))
-    asked = rounds_of(read_segment(instructions), settings.prompts_per_round)
-    answers = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], asked)
-    found = [parsing.parsed(settings, *pair) for pair in zip(asked, answers, strict=True)]
+    rounds = rounds_of(read_segment(instructions), settings.prompts_per_round)
+    by_round = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], rounds)
+    found = [parsing.parsed(settings, *pair) for pair in zip(rounds, by_round, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
     judges = {"reward_model": reward_model, "evaluator": evaluator}
@@ -64,7 +64,7 @@ def segment(
 
 
 def digest_of(adapter: Path | None) -> str:
-    """The sha256 of an adapter's weights; "" of none."""
+    """The sha256 of an adapter's weights; "" where there is no adapter."""
     return "" if adapter is None else sha256_of(adapter / "adapter_model.safetensors")
 
 
@@ -77,7 +77,7 @@ def scored(
     method: str,
     digest: str,
 ) -> list[Instance]:
-    """The instances of a segment's rounds, each round scored in one go, as PPO scores an answer."""
+    """The instances of a segment's rounds, each round scored in one go, as PPO scores a step's."""
     from refine_af.instances.scores import ScoreLog, judge_of
     from refine_af.rewards.scorer import Triplet
     from refine_af.rewards.scorers import load_scorer

@@ -1,4 +1,4 @@
-"""Stage 3's first half: what a model answers when it is asked for an instruction's instances."""
+"""Stage 3's first half: a model's replies to prompts for the instances of instructions."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -39,7 +39,7 @@ def main(
     folder `progress`, a folder a round: killed and called again, whatever the rounds, it goes on.
     """
     adapter = adapter_of(method, ppo)
-    asked = read_prompt(prompt, {"instruction"})
+    template = read_prompt(prompt, {"instruction"})
     pool = instructions / "instructions.jsonl"
     of_segment = rounds_of(read_segment(instructions), settings.prompts_per_round)
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
@@ -47,12 +47,12 @@ def main(
     stamp = stamp_of(settings, inputs)
     engine = engine_of(settings, backbone, adapter)
     taken = {number: of_segment[number] for number in files}
-    writing = Writing(settings, watch, asked, taken)
+    writing = Writing(settings, watch, template, taken)
     wanted = progress / "wanted"
     with scratch(wanted, stamp):
-        pass  # whose last stamp now says that these replies are wanted, and no others
+        pass  # held once: its last stamp now says that these replies are wanted, and no others
     for number, path in files.items():
-        # Who waited for another process finds its replies here, and need not ask.
+        # A job that waited for another one here finds that one's replies, and asks for none.
         with (
             scratch(progress / str(number), stamp) as place,
             closing(Rounds(place.folder / "replies.jsonl", engine)) as log,
@@ -63,7 +63,7 @@ def main(
 
 
 def stamp_of(settings: Instances, inputs: Mapping[str, Path | None]) -> str:
-    """The stamp of all that decides a reply; how replies are read, and shared out, does not."""
+    """The stamp of all that decides a reply; which job takes it, and how it is read, does not."""
     given = {"settings": settings.model_dump_json(exclude={"per_instruction"})}
     return fingerprint({**given, **inputs}, code=code_digest(Path(instance_rounds.__file__)))
 

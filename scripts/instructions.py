@@ -46,7 +46,7 @@ def segment(
     """
     check_free(segment)
     tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
-    asked = read_prompt(prompt, {"tasks"})
+    template = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
     engine = chosen_engine(settings, server, backbone)
     served = server.model if server else None
@@ -63,7 +63,7 @@ def segment(
         shown = Progress(settings.segment_size, "instructions")
         with RoundLog(place, engine, shown, start=start, target=target) as log:
             made = bootstrapping.bootstrap(
-                settings, watch, seeds=tasks, prompt=asked, earlier=pool, carry=carry, log=log
+                settings, watch, seeds=tasks, prompt=template, earlier=pool, carry=carry, log=log
             )
         write_segment(segment, made, log.times)
 
@@ -71,7 +71,10 @@ def segment(
 def standing(
     earlier: list[Path], number: int, size: int
 ) -> tuple[list[Instruction], bootstrapping.Carry]:
-    """The pool before segment `number`, in segments of `size`, and what the last one hands on."""
+    """The pool before segment `number`, in segments of `size`, and what the last one hands on.
+
+    InputError where `earlier` are not `number` whole segments.
+    """
     if number != len(earlier):
         raise InputError(f"--number {number}: needs {number} earlier segments, got {len(earlier)}")
     pool = read_segments(earlier, size)

@@ -1,9 +1,9 @@
 """Run a command on GPUs that no other job of this user has: `on_gpus.py COUNT COMMAND …`.
 
-Snakemake counts a machine's GPUs and hands out none, so that each of two jobs would take the first.
+Snakemake counts a machine's GPUs and says to no job which to use: each of two would take the first.
 Here a job holds a lock file for each of its GPUs as long as it lives, and sees no others, by
-CUDA_VISIBLE_DEVICES. Where no more are to be seen than it asks for, as in a scheduler's job, the
-command runs as it is.
+CUDA_VISIBLE_DEVICES. Where it sees no more than it asks for, as in a scheduler's job, the command
+runs as it is.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ POLL_S = 0.5
 
 
 def main() -> None:
-    """Become the command, which inherits the locks."""
+    """Become the command, which inherits the locks and holds them until it ends."""
     count, command = int(sys.argv[1]), sys.argv[2:]
     seen = visible() if count else []
     try:
@@ -42,7 +42,7 @@ def visible() -> list[str]:
 
 
 def held(seen: Sequence[str], count: int) -> list[str]:
-    """`count` of the GPUs `seen`, the first free ones, as soon as there are so many."""
+    """The first `count` free GPUs of `seen`; waits until there are as many."""
     folder = Path(tempfile.gettempdir(), f"refine-af-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     waiting = False

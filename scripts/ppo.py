@@ -58,7 +58,7 @@ def main(
 
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
-    asked = read_segment(instructions)
+    segment = read_segment(instructions)
     pool = instructions / "instructions.jsonl"
     judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
@@ -71,12 +71,12 @@ def main(
         check_ppo(backbone, settings.lora)
         judge = load_scorer(reward, reward_model, evaluator)
         trainer = _trainer(settings, compute, backbone, prompt, judge, reward.weights)
-        fixed = evaluation_instructions(asked, settings)
+        fixed = evaluation_instructions(segment, settings)
         before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
         columns = metric_columns(reward.weights)
         with closing(StepLog(place / "steps.jsonl", columns)) as log:
-            _train(trainer, asked, log, place, watch, compute)
+            _train(trainer, segment, log, place, watch, compute)
             after = _evaluation("after", trainer, fixed, place)
             steps = log.rows(settings.steps)
             _write(ppo, trainer, columns, steps, [*before, *after], watch.alarm)
@@ -107,7 +107,7 @@ def _trainer(
 
 def _train(
     trainer: PpoTrainer,
-    asked: Sequence[Instruction],
+    instructions: Sequence[Instruction],
     log: StepLog,
     kept: Path,
     watch: PpoWatch,
@@ -128,8 +128,8 @@ def _train(
             "alarm that compares them can ring"
         )
     done = [row["metrics"] for row in log.rows(trainer.done)]
-    new_alarms(done, watch.alarm)  # an error, where an earlier step's alarm is one
-    for step in trainer.train(asked):
+    new_alarms(done, watch.alarm)  # InputError where an earlier step's alarm ends the stage
+    for step in trainer.train(instructions):
         log.add(step, sampled=step.number % sampled == 0)
         if step.number % compute.checkpoint_every == 0 or step.number == last:
             log.sync()  # a checkpoint's steps are on disk before it
@@ -141,7 +141,7 @@ def _train(
 
 
 def _evaluation(when: str, trainer: PpoTrainer, fixed: Sequence[Instruction], kept: Path) -> Rows:
-    """Lines of evaluation.jsonl, made where no earlier run has made them, or they are damaged."""
+    """Lines of evaluation.jsonl, those of an earlier run where they are there and not damaged."""
     path = kept / f"{when}.jsonl"
     if path.exists():
         try:
@@ -176,7 +176,7 @@ def _write(
         metrics = [row["metrics"] for row in steps]
         write_table(folder / "metrics.csv", columns, metrics)
         write_table(folder / "alarms.csv", COLUMNS, map(asdict, alarms(metrics, bounds)))
-        # Seconds differ from run to run, so they stand apart.
+        # Seconds differ from run to run, so they have a file of their own.
         timing = [{"step": row["step"], **row["seconds"]} for row in steps]
         write_table(folder / "timing.csv", ["step", *PHASES], timing)
         samples = [sample for row in steps for sample in row["samples"]]

@@ -36,24 +36,24 @@ def page(
     if len(cells) != len(settings.methods) or len(set(cells)) < len(cells):
         raise InputError(f"--cells: {cells} are not one cell for each of {settings.methods}")
     by_method = dict(zip(settings.methods, cells, strict=True))
-    asked = read_records(predictions, UserPrediction)
-    replies, rated = items.replies(
-        asked, model=model, cells=by_method, seed=settings.seed, path=predictions
+    predicted = read_records(predictions, UserPrediction)
+    replies, reply_items = items.replies(
+        predicted, model=model, cells=by_method, seed=settings.seed, path=predictions
     )
     rows = [
         row for folder in instances for row in read_records(folder / "instances.jsonl", Instance)
     ]
-    seen, reviewed = items.reviewed(
+    seen, review_items = items.reviewed(
         rows, model=model, methods=settings.methods, count=settings.instances, seed=settings.seed
     )
     parts = {items.RATINGS: replies, items.REVIEW: seen}
-    told = {items.RATINGS: rated, items.REVIEW: reviewed}
-    data, answers = items.page_data(model, parts, told)
+    keys = {items.RATINGS: reply_items, items.REVIEW: review_items}
+    data, page_key = items.page_data(model, parts, keys)
     texts = [path.read_text(encoding="utf-8") for path in (markup, style, script)]
     written = rating_page(*texts, data=data)
     with whole_file(page) as aside:
         aside.write_text(written, encoding="utf-8")
-    write_json(key, items.key_document(answers))
+    write_json(key, items.key_document(page_key))
     print(f"{page}: {len(replies)} replies, {len(seen)} instances; {key}: keep it from the raters")
 
 
@@ -62,9 +62,9 @@ def summary(*, settings: Summary, key: Path, files: list[Path], summary: Path) -
     from refine_af.ratings.summary import COLUMNS
     from refine_af.ratings.summary import summary as rows_of
 
-    answers = items.read_key(key)
-    raters = read_all(files, answers)
-    write_table(summary, COLUMNS, rows_of(raters, answers, settings))
+    page_key = items.read_key(key)
+    raters = read_all(files, page_key)
+    write_table(summary, COLUMNS, rows_of(raters, page_key, settings))
     print(f"{summary}: of {', '.join(each.rater for each in raters)}")
 
 

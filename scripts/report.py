@@ -64,8 +64,8 @@ def main(
         files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    paper, told = read_paper(table_2, table_3), Settings(settings, bounds, rating_settings)
-    _write(runs, paper, told, _truths(truths, models), report=report, figures=figures)
+    paper, page_settings = read_paper(table_2, table_3), Settings(settings, bounds, rating_settings)
+    _write(runs, paper, page_settings, _truths(truths, models), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 
 

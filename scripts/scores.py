@@ -10,12 +10,12 @@ from refine_af.metrics import scores as official
 
 def main(*, instances: Path, predictions: Path, scores: Path) -> None:
     """Score a file of {"id", "prediction"} rows; an instance without a row counts as empty."""
-    asked = official.read_instances(instances)
-    replies = read_records(predictions, official.PlainPrediction, extra=True)
-    summary = official.summary(asked, official.by_id(replies, asked, predictions))
+    evaluated = official.read_instances(instances)
+    rows = read_records(predictions, official.PlainPrediction, extra=True)
+    summary = official.summary(evaluated, official.by_id(rows, evaluated, predictions))
     if summary["missing"]:
         count, first = len(summary["missing"]), summary["missing"][0]
-        print(f"{predictions}: {count} of {len(asked)} ids are missing, the first {first!r}")
+        print(f"{predictions}: {count} of {len(evaluated)} ids are missing, the first {first!r}")
     write_json(scores, summary)
 
 

@@ -51,7 +51,10 @@ def main(
 
 @dataclass(frozen=True)
 class Texts:
-    """What is trained on, as text, with how many instances were left out for which reason."""
+    """What is trained on, as text, and how many instances were left out, by reason.
+
+    `where` begins a message about the instances.
+    """
 
     size: int
     where: str
@@ -104,7 +107,7 @@ def _tune(
     with whole_folder(adapter) as folder:
         save_tuned(model, backbone, settings, folder)
         write_table(folder / "history.csv", HISTORY, found.history)
-        # Seconds differ from run to run, so they stand apart.
+        # Seconds differ from run to run, so they have a file of their own.
         write_table(folder / "timing.csv", TIMING, found.timing)
         summary = figures(kept, texts.dropped) | tokens(rows) | {"updates": len(found.history)}
         write_json(folder / "summary.json", {"instructions": texts.size, **summary})

@@ -33,20 +33,20 @@ def table(*, instances: Path, predictions: list[Path], table: Path, scores: Path
     The baselines that need no model are scored too.
     """
     check_cells(predictions)
-    asked = read_instances(instances)
+    evaluated = read_instances(instances)
     cells = {}
     for path in predictions:
-        cells[path.stem] = by_id(read_records(path, Prediction), asked, path)
-        missing = [instance.id for instance in asked if instance.id not in cells[path.stem]]
+        cells[path.stem] = by_id(read_records(path, Prediction), evaluated, path)
+        missing = [instance.id for instance in evaluated if instance.id not in cells[path.stem]]
         if missing:
             raise InputError(
-                f"{path}: {len(missing)} of {len(asked)} instances have no prediction, "
+                f"{path}: {len(missing)} of {len(evaluated)} instances have no prediction, "
                 f"the first {missing[0]!r}"
             )
-    shown = with_copies(asked, cells)
-    found = scored(asked, shown)
-    write_table(scores, ["id", "task", *shown], score_rows(asked, found))
-    write_table(table, COLUMNS, table_rows(asked, shown, found))
+    shown = with_copies(evaluated, cells)
+    found = scored(evaluated, shown)
+    write_table(scores, ["id", "task", *shown], score_rows(evaluated, found))
+    write_table(table, COLUMNS, table_rows(evaluated, shown, found))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Super-NI's first half: the test instances, and what a model answers them, zero-shot."""
+"""Super-NI's first half: the test instances, and a cell's predictions for them, zero-shot."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -53,11 +53,11 @@ def replies(
     whatever the parts, it goes on. A baseline's cell has its stop strings.
     """
     files = files_of(parts, predictions, of, flags=("parts", "predictions"))
-    asked = read_instances(instances)
+    evaluated = read_instances(instances)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
     stamp = stamp_of(settings, stop, of, inputs)
-    shares = {part: of_tasks.part_of(asked, part, of) for part in sorted(files)}
+    shares = {part: of_tasks.part_of(evaluated, part, of) for part in sorted(files)}
     engine = LocalEngine(
         model_of(backbone, adapter, settings.quantization),
         greedy(settings.max_new_tokens, stop),
@@ -67,7 +67,7 @@ def replies(
     template = read_prompt(prompt, {"definition", "input"})
     rounds = _rounds(shares, template, settings, backbone)
     with ExitStack() as held:
-        # All at once: a job of other settings that still runs must not land after this one.
+        # All parts at once: a job of other settings that still runs must not land after this one.
         folders = {
             part: held.enter_context(scratch(progress / str(part), stamp)).folder for part in shares
         }
@@ -79,7 +79,7 @@ def replies(
 def stamp_of(
     settings: Superni, stop: Sequence[str], of: int, inputs: Mapping[str, Path | None]
 ) -> str:
-    """The stamp of all that decides a reply; what other cells are asked does not."""
+    """The stamp of all that decides a reply; the settings of other cells do not."""
     own = settings.model_dump_json(exclude={"instances_per_task", "baselines"})
     given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
     return fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))

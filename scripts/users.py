@@ -34,9 +34,9 @@ def predictions(
 
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
-    asked = read_user_instructions(instructions)
+    user_instructions = read_user_instructions(instructions)
     encodings = stage.encodings_of(read_document(prompts), prompts)
-    texts = [stage.prompt_for(row, encodings) for row in asked]
+    texts = [stage.prompt_for(row, encodings) for row in user_instructions]
     inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
     given = {"settings": settings.model_dump_json(), "instructions": instructions, **inputs}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
@@ -46,20 +46,20 @@ def predictions(
     )
     starts = range(0, len(texts), settings.prompts_per_round)
     rounds = [[Group("", texts[start : start + settings.prompts_per_round])] for start in starts]
-    shown = Progress(len(asked), "replies")
+    shown = Progress(len(user_instructions), "replies")
     with scratch(progress, stamp) as place:
         replies = greedy_replies(rounds, place.folder / "replies.jsonl", engine, shown)
         if without_room := sum(not reply.tokens for reply in replies):
             print(
-                f"{without_room} of {len(asked)} prompts leave no room for a reply of "
+                f"{without_room} of {len(user_instructions)} prompts leave no room for a reply of "
                 f"users.max_new_tokens {settings.max_new_tokens} in the model's context of "
                 f"{context_of(backbone)} tokens: their predictions are empty"
             )
-        write_records(predictions, stage.answered(asked, replies, model, cell))
+        write_records(predictions, stage.predicted(user_instructions, replies, model, cell))
 
 
 def join(*, cells: list[Path], predictions: Path) -> None:
-    """Join the answers of all cells of all models."""
+    """Join the predictions of all cells of all models."""
     if not cells:
         raise InputError("--cells: names no file")
     files = [(path, read_records(path, UserPrediction)) for path in cells]

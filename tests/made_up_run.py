@@ -75,7 +75,7 @@ def make_run(
 
 
 def make_pool(folder: Path, model: str) -> None:
-    """Two segments of 3 instructions: 4 requests, 12 texts, 7 accepted, 4 similar, 1 short."""
+    """Two segments of 3 instructions: 4 requests, 12 items, 7 accepted, 4 similar, 1 short."""
     for k, rounds in enumerate(([(6, 4, 2, 0)], [(6, 3, 2, 1)])):
         segment = folder / f"pool_{model}_{k}"
         rows = [instruction(3 * k + place) for place in range(3)]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from policies import (
     EASY,
+    LEAST_RAISED,
     PREFIX,
     SETTINGS,
     Learning,
@@ -96,6 +97,7 @@ def grpo_loss(new: list[Tensor], old: list[Tensor], reference: list[Tensor]) -> 
     return total / sum(len(entry) for entry in new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("micro_batch", [4, 3, 1])
 @pytest.mark.parametrize(("algorithm", "loss"), [("rloo", rloo_loss), ("grpo", grpo_loss)])
 def test_every_update_follows_the_formula(
@@ -181,6 +183,7 @@ def test_training_begins_and_ends_with_ppos_adapter(
     assert differ == ["adapter_model.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_three_steps_are_the_same_bytes_also_after_a_kill(
@@ -237,6 +240,7 @@ def test_gpus_that_are_seen_and_not_the_jobs_own_are_left_alone(
     assert learner._trainer.args.n_gpu == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
     algorithm: str, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
@@ -277,6 +281,7 @@ def test_that_nothing_was_drawn_is_no_news(
     assert "reward function" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_without_a_kl_coefficient_there_is_no_penalty(algorithm: str, tiny_llama: Path) -> None:
     """All rewards alike: then only the penalty moves anything."""
@@ -305,7 +310,7 @@ def test_the_group_algorithms_raise_a_reward_that_can_be_raised(
 
     means = easy_rewards(tiny_llama, settings, learning)
     assert means[0] < 0.6
-    assert statistics.fmean(means[-3:]) > 0.8
+    assert statistics.fmean(means[-3:]) > LEAST_RAISED
 
 
 def test_rows_that_are_no_groups_are_refused(tiny_llama: Path) -> None:
@@ -326,6 +331,7 @@ def test_a_gradient_that_is_not_finite_is_said(tiny_llama: Path) -> None:
         learner.update(experience, step=4)
 
 
+@pytest.mark.slow
 def test_nobody_is_told(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

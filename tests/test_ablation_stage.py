@@ -123,6 +123,7 @@ def test_each_instruction_is_asked_as_often_as_it_is_answered() -> None:
         assert step_instructions(asked, step, grouped) == [e for e in once for _ in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_recomputed_layers_give_the_same_update(algorithm: str, tiny_llama: Path) -> None:
     found = []

@@ -194,6 +194,7 @@ def papers_bounds() -> Alarms:
     return Alarms.model_validate(config["watch"]["ppo"]["alarm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rise", [0.0, 0.3])
 def test_the_papers_bounds_are_silent_on_noise(rise: float) -> None:
     """Runs of 200 steps of 16 rollouts, four in five parsed.

@@ -44,6 +44,7 @@ def results(tmp_path: Path, *arguments: object) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_three_ways_of_the_novelty_benchmark_agree(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert (found["seeds"], found["accepted"], found["sample"]) == (175, 300, 12)
@@ -61,6 +62,7 @@ def test_the_three_ways_of_the_novelty_benchmark_agree(tmp_path: Path) -> None:
     assert 175 * found["candidates"] < found["pairs"] < 475 * found["candidates"]
 
 
+@pytest.mark.slow
 def test_own_instructions_are_measured(benchmark: ModuleType, tmp_path: Path) -> None:
     _, texts = benchmark.source_texts()
     lines = list(itertools.islice(benchmark.synthetic(texts, 5), 450))
@@ -73,6 +75,7 @@ def test_own_instructions_are_measured(benchmark: ModuleType, tmp_path: Path) ->
     assert found["candidate_us"]["400"] is None, "275 candidates make no pool of 400"
 
 
+@pytest.mark.slow
 def test_faulty_instructions_are_named(tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     for content, message in [
@@ -118,6 +121,7 @@ def test_a_disagreement_ends_the_benchmark(benchmark: ModuleType) -> None:
             benchmark.exact_ties(sample, [way(0.71, False), other])
 
 
+@pytest.mark.slow
 def test_the_ways_of_the_superni_benchmark_answer_alike() -> None:
     small = ("--tasks", "2", "--each", "4", "--alone", "2", "--tokens", "4", "--requests", "8")
     script = str(ROOT / "benchmarks" / "superni.py")
@@ -144,6 +148,7 @@ def ppo_benchmark(folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_ppo_learns_what_trls_classic_trainer_learns(tmp_path: Path) -> None:
     """From the same rollouts, updates and first weights: so its old release is a reference."""
     said = ppo_benchmark(tmp_path / "trl")
@@ -154,6 +159,7 @@ def test_ppo_learns_what_trls_classic_trainer_learns(tmp_path: Path) -> None:
     assert float(found[1]) < 1e-5 < 1e-3 < float(found[2]), "nothing was learned, or another thing"
 
 
+@pytest.mark.slow
 def test_the_ppo_benchmark_says_where_trl_cannot_be_had(tmp_path: Path) -> None:
     said = ppo_benchmark(tmp_path / "trl", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert "**Skipped: trl==0.11.4** could not be installed" in said

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from refine_af.errors import InputError
+from refine_af.errors import InputError, doubled
 from refine_af.files.digests import sha256_of, sha256_of_text
 from refine_af.files.rows import each_once
-from refine_af.settings.fields import doubled
 
 
 def test_entries_listed_more_than_once_are_told_in_order() -> None:

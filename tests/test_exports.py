@@ -83,6 +83,7 @@ def loaded(folder: Path, cache: Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_data_set_is_read_whole_without_the_hub(origin: Provenance, tmp_path: Path) -> None:
     given = made(tmp_path, origin)
     script.main(**given)

@@ -415,6 +415,7 @@ def test_command_line(run_script: Script, world: Path, tmp_path: Path) -> None:
     assert merged.read_bytes() == (folder / "instances.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_every_instance_tells_who_wrote_it_and_what_the_judges_say(
     world: Path, tmp_path: Path
 ) -> None:

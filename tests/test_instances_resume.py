@@ -234,6 +234,7 @@ def test_an_orphan_of_other_settings_lands_nothing_more(
     assert all((tmp_path / f"{k}.jsonl").read_bytes() == landed[k] for k in landed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("method", ["self-instruct", "refine-af"])
 def test_any_number_of_jobs_gives_the_same_files(

@@ -246,6 +246,7 @@ HIERARCHIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tasks", "each", "apart", "ties"), HIERARCHIES)
 def test_about_95_of_100_intervals_of_tasks_won_hold_the_truth(
     tasks: int, each: int, apart: tuple[float, float], ties: float

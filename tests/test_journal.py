@@ -46,6 +46,7 @@ def held(path: Path) -> list[dict[str, Any]]:
         return [row for _, row in journal.rows]
 
 
+@pytest.mark.slow
 @given(batches=st.lists(ROWS, max_size=4))
 def test_rows_are_there_at_the_next_opening(
     batches: list[list[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory

@@ -13,6 +13,7 @@ import torch
 
 from policies import (
     EASY,
+    LEAST_RAISED,
     PREFIX,
     Learning,
     easy_rewards,
@@ -267,7 +268,7 @@ def test_a_single_response_beyond_memory_is_said(
         InputError,
         match=r"^out of memory with one response at a time: CUDA out of memory\. Tried; a lower "
         r"ppo\.sampling\.max_new_tokens than 24, a shorter prompt, or "
-        r"watch\.ppo\.gradient_checkpointing: true, needs less$",
+        r"compute\.ppo\.gradient_checkpointing: true, needs less$",
     ):
         learner.learn(rows, scores, step=1, kl_coefficient=0.2, stopwatch=Stopwatch())
 
@@ -319,4 +320,4 @@ def test_ppo_raises_a_reward_that_can_be_raised(tiny_llama: Path) -> None:
 
     means = easy_rewards(tiny_llama, settings, learning)
     assert means[0] < 0.6
-    assert sum(means[-3:]) / 3 > 0.8
+    assert sum(means[-3:]) / 3 > LEAST_RAISED

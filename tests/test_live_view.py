@@ -45,9 +45,9 @@ def failed(course: Course, job: int, rule: str, log: Path, ending: str) -> list[
     wall = (
         f"RuleException:\nCalledProcessError in file x.smk, line 9:\nCommand '{command}' {ending}"
     )
-    lines = course.heed(event(LogEvent.ERROR, wall, exception="RuleException"), 9)
+    lines = course.follow(event(LogEvent.ERROR, wall, exception="RuleException"), 9)
     error = event(LogEvent.JOB_ERROR, jobid=job, rule_name=rule, log=[str(log)], shellcmd=command)
-    return lines + course.heed(error, 9)
+    return lines + course.follow(error, 9)
 
 
 def test_every_rule_has_words() -> None:
@@ -61,20 +61,20 @@ def test_every_rule_has_words() -> None:
 def test_a_run_from_plan_to_end(tmp_path: Path) -> None:
     log = tmp_path / "ppo.log"
     course = Course(origin=tmp_path)
-    plan = course.heed(planned(ppo=1, sft=2, report=1, all=1), 100)
+    plan = course.follow(planned(ppo=1, sft=2, report=1, all=1), 100)
     assert plan[0] == "4 jobs to make:"
     assert [line.split()[0] for line in plan[1:]] == ["1", "2", "1"]
-    assert course.heed(started(1, "ppo", log, model="tiny"), 101) == ["▸ training by PPO · tiny"]
+    assert course.follow(started(1, "ppo", log, model="tiny"), 101) == ["▸ training by PPO · tiny"]
     assert course.upcoming() == "next: fine-tuning 2, report 1"
     course.now = 104
     assert course.status() == [("training by PPO · tiny", "3 s")]
     log.write_text("loading\nprogress: 2/60 PPO steps\nprogress: 3/60 PPO steps · reward 0.41\n")
     assert course.status() == [("training by PPO · tiny", "3/60 PPO steps · reward 0.41")]
-    assert course.heed(finished(1), 163) == ["✓ training by PPO · tiny · 1 min 2 s"]
+    assert course.follow(finished(1), 163) == ["✓ training by PPO · tiny · 1 min 2 s"]
     assert course.overview() == "1 of 4 jobs done · 1 min 3 s"
     for job, rule in ((2, "sft"), (3, "sft"), (4, "report"), (0, "all")):
-        course.heed(started(job, rule), 164)
-        course.heed(finished(job), 170)
+        course.follow(started(job, rule), 164)
+        course.follow(finished(job), 170)
     assert course.end(170) == ["All 4 jobs done in 1 min 10 s."]
     assert course.end(171) == []
 
@@ -86,8 +86,8 @@ def test_a_failure_gives_rule_message_and_log(tmp_path: Path) -> None:
         "progress: 1/2 steps\nWarning: slow\nerror: seeds.jsonl, line 3: no text\n  as said\n"
     )
     course = Course(origin=tmp_path)
-    course.heed(planned(sft=1), 0)
-    course.heed(started(1, "sft", log, model="tiny", size="120"), 1)
+    course.follow(planned(sft=1), 0)
+    course.follow(started(1, "sft", log, model="tiny", size="120"), 1)
     assert failed(course, 1, "sft", log, "returned non-zero exit status 1.") == [
         "✗ failed: fine-tuning · tiny · 120 (rule sft)",
         "    error: seeds.jsonl, line 3: no text",
@@ -95,7 +95,7 @@ def test_a_failure_gives_rule_message_and_log(tmp_path: Path) -> None:
         "  log: results/logs/sft.log",
     ]
     wall = "WorkflowError:\nAt least one job did not complete successfully."
-    assert course.heed(event(LogEvent.ERROR, wall, exception="WorkflowError"), 9) == []
+    assert course.follow(event(LogEvent.ERROR, wall, exception="WorkflowError"), 9) == []
     assert course.end(9)[0] == "Stopped after 9 s: 1 job failed, 0 of 1 done."
 
 
@@ -109,15 +109,15 @@ def test_a_failure_gives_rule_message_and_log(tmp_path: Path) -> None:
 )
 def test_a_failure_without_words_says_how_it_ended(ending: str, said: str, tmp_path: Path) -> None:
     course = Course(origin=tmp_path)
-    course.heed(planned(ppo=1), 0)
-    course.heed(started(1, "ppo"), 1)
+    course.follow(planned(ppo=1), 0)
+    course.follow(started(1, "ppo"), 1)
     assert said in failed(course, 1, "ppo", tmp_path / "none.log", ending)[1]
 
 
 def test_an_interrupted_job_has_not_failed(tmp_path: Path) -> None:
     course = Course(origin=tmp_path)
-    course.heed(planned(ppo=1), 0)
-    course.heed(started(1, "ppo"), 1)
+    course.follow(planned(ppo=1), 0)
+    course.follow(started(1, "ppo"), 1)
     lines = failed(course, 1, "ppo", tmp_path / "none.log", "died with <Signals.SIGINT: 2>.")
     assert lines == ["■ interrupted: training by PPO"]
     assert course.end(9)[0] == "Stopped after 9 s: 0 of 1 done."
@@ -125,33 +125,33 @@ def test_an_interrupted_job_has_not_failed(tmp_path: Path) -> None:
 
 def test_a_retried_job_counts_once(tmp_path: Path) -> None:
     course = Course(origin=tmp_path)
-    course.heed(planned(ppo=1), 0)
-    course.heed(started(1, "ppo"), 1)
+    course.follow(planned(ppo=1), 0)
+    course.follow(started(1, "ppo"), 1)
     failed(course, 1, "ppo", tmp_path / "none.log", "returned non-zero exit status 1.")
-    assert course.heed(started(1, "ppo"), 9) == ["▸ again: training by PPO"]
-    course.heed(finished(1), 10)
+    assert course.follow(started(1, "ppo"), 9) == ["▸ again: training by PPO"]
+    course.follow(finished(1), 10)
     assert course.end(10) == ["All 1 job done in 10 s."]
 
 
 def test_nothing_to_do_is_one_line(tmp_path: Path) -> None:
     course = Course(origin=tmp_path)
     done = "Nothing to be done (all requested files are present and up to date)."
-    assert course.heed(event(None, done), 1) == [NOTHING_TO_DO]
-    assert course.heed(planned(), 1) == [NOTHING_TO_DO]  # what Snakemake says with --until
+    assert course.follow(event(None, done), 1) == [NOTHING_TO_DO]
+    assert course.follow(planned(), 1) == [NOTHING_TO_DO]  # what Snakemake says with --until
     assert course.end(2) == []
 
 
 def test_a_dry_run_tells_the_plan_once(tmp_path: Path) -> None:
     course = Course(origin=tmp_path, dry=True)
-    assert course.heed(planned(ppo=1), 0)[0] == "1 job would be made:"
-    assert course.heed(started(1, "ppo"), 1) + course.heed(planned(ppo=1), 2) == []
+    assert course.follow(planned(ppo=1), 0)[0] == "1 job would be made:"
+    assert course.follow(started(1, "ppo"), 1) + course.follow(planned(ppo=1), 2) == []
     assert course.end(3) == []
 
 
 def test_an_error_before_any_job_is_told_without_its_heading(tmp_path: Path) -> None:
     course = Course(origin=tmp_path)
     message = 'WorkflowError in file "Snakefile", line 8:\nconfig.yaml: no such key\x1b[2J'
-    told = course.heed(event(LogEvent.ERROR, message, exception="WorkflowError"), 0)
+    told = course.follow(event(LogEvent.ERROR, message, exception="WorkflowError"), 0)
     assert told == ["config.yaml: no such key"]
 
 
@@ -221,6 +221,7 @@ rule report:
 """
 
 
+@pytest.mark.slow
 def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--logger", "live", "--"]

@@ -286,6 +286,7 @@ def real_texts() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=150)
 def test_edited_real_texts_equal_rouge_score(real_texts: list[str], data: st.DataObject) -> None:
@@ -302,6 +303,7 @@ def test_edited_real_texts_equal_rouge_score(real_texts: list[str], data: st.Dat
         check_against_rouge_score(NoveltyPool(known).nearest(new), known, new)
 
 
+@pytest.mark.slow
 def test_a_pool_of_real_texts_equals_rouge_score(real_texts: list[str]) -> None:
     rng = random.Random(0)
     known = real_texts[:427]

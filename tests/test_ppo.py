@@ -51,7 +51,7 @@ from tiny import ROOT
     [
         ({"rollouts": 6}, "rollouts 6 is no multiple of batch_size"),
         ({"generations": 3}, "rollouts 4 is no multiple of generations 3"),
-        ({"algorithm": "rloo"}, "generations 1: rloo compares two or more answers"),
+        ({"algorithm": "rloo"}, "generations 1: rloo compares two or more replies"),
         ({"lora": SETTINGS["lora"] | {"dropout": 0.1}}, "lora.dropout 0.1"),
         ({"sampling": SETTINGS["sampling"] | {"temperature": 0.0}}, "temperature above 0"),
         ({"sampling": SETTINGS["sampling"] | {"top_p": 0.9}}, "top_p 1"),

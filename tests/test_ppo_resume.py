@@ -259,6 +259,7 @@ def test_a_fault_is_said_and_the_last_checkpoint_stays(
     assert contents(tmp_path / "ppo") == contents(whole["none"][0] / "ppo")
 
 
+@pytest.mark.slow
 def test_a_smaller_micro_batch_is_kept(
     given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

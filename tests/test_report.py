@@ -126,8 +126,8 @@ def rated(rated_folder: Path) -> str:
 @pytest.mark.parametrize(
     "said_so",
     [
-        # stage 1: 6 + 6 texts, 4 + 3 accepted, 2 + 2 similar, 0 + 1 too short
-        "4 requests gave 12 texts, of which 7 (58.3%) were accepted; the pool keeps 6 instr",
+        # stage 1: 6 + 6 items, 4 + 3 accepted, 2 + 2 similar, 0 + 1 too short
+        "4 requests gave 12 items, of which 7 (58.3%) were accepted; the pool keeps 6 instr",
         "Most rejections, 4 of 5, have the reason “similar”.",
         "rejected: too short 1 8.3%",
         "The accepted share was 66.7% in the first round and 50.0% in the last of 2.",
@@ -258,6 +258,7 @@ def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: C
         assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_needs_no_torch() -> None:
     code = (
         "import sys, report; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
@@ -266,6 +267,7 @@ def test_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=folder).returncode == 0
 
 
+@pytest.mark.slow
 def test_several_models_without_truth(tmp_path: Path) -> None:
     page = report(make_run(tmp_path, ["one", "two"], truth=False))
     said_so = words(page)

@@ -166,7 +166,7 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
     [
         ({"scorer": "no_module"}, "scorer"),
         ({"scorer": "a..b"}, "scorer"),
-        ({"weights": {"constant": 0.0, "unparseable": 0.0}}, "no component is weighed"),
+        ({"weights": {"constant": 0.0, "unparseable": 0.0}}, "no component has a weight"),
         ({"weights": BRIEF["weights"] | {"reward": 1.0}}, "'reward' is no name for a component"),
         ({"weights": BRIEF["weights"] | {"a b": 1.0}}, "'a b' is no name for a component"),
         ({"weights": BRIEF["weights"] | {"a": "b"}}, r"weights\.a"),

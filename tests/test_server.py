@@ -395,6 +395,7 @@ def test_any_body_is_a_reply_or_a_fault_that_is_named(body: bytes) -> None:
     reply.text.encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(BODIES | st.just(completion(" a")), min_size=8, max_size=8))
 def test_any_answers_of_a_server_end_in_replies_or_one_refusal(bodies: list[bytes]) -> None:

@@ -297,6 +297,7 @@ def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations
     assert evaluated == made.input_ids[:given]
 
 
+@pytest.mark.slow
 def test_a_tuned_model_gives_the_answer_and_stops(tmp_path: Path, tiny_llama: Path) -> None:
     from refine_af.engines.generation import generate
     from refine_af.models.backbones import load_backbone, load_tokenizer

@@ -181,6 +181,7 @@ def test_what_is_watched_decides_no_result(given: Given, whole: Whole, tmp_path:
     assert contents(tmp_path / "adapter") == contents(whole["none"][0] / "adapter")
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_halves_the_micro_batch(
     given: Given,
     tmp_path: Path,

@@ -112,6 +112,7 @@ def test_a_merged_model_is_the_backbone_with_its_adapter(
     assert AutoTokenizer.from_pretrained(made["adapter"] / "merged")("Sort")["input_ids"]
 
 
+@pytest.mark.slow
 def test_on_a_cpu_rows_are_padded_and_packing_makes_fewer_updates(
     tmp_path: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +188,7 @@ def test_rows_go_without_padding_only_where_attention_keeps_them_apart(
         assert without_padding(gpu, packing=False) is apart
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path, tiny_llama: Path) -> None:
     """9 rows in updates of 4, 4 and 1: where one process has the last row, the other has none."""
     shared = asked(tmp_path / "two", tiny_llama, rows(), **FAST)

@@ -158,6 +158,7 @@ def test_prompts_are_the_official_ones(data: tuple[Rows, dict[str, str]], tiny_l
     assert made == [row["prompt"].rstrip() for row in rows]
 
 
+@pytest.mark.slow
 def test_copies_of_the_real_instances(data: tuple[Rows, dict[str, str]]) -> None:
     rows, shown = data
     asked = as_instances(rows, shown)
@@ -178,6 +179,7 @@ def test_copies_of_the_real_instances(data: tuple[Rows, dict[str, str]]) -> None
     assert means == {"copy-demonstration": 29.7227, "copy-input": 13.8976, "empty": 0.0}
 
 
+@pytest.mark.slow
 def test_a_tiny_model_end_to_end(
     data: tuple[Rows, dict[str, str]], tiny_llama: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from refine_af.demo.corpus import draw_task
 from refine_af.demo.families import FAMILIES
-from refine_af.demo.truth import Evaluated, FamilyReader, is_junk, is_true, truth
+from refine_af.demo.truth import FamilyReader, PlainAnswer, is_junk, is_true, truth
 from tiny import demo_config
 
 CONFIG = demo_config()
@@ -40,10 +40,10 @@ def test_lazy_outputs_echoes_and_loops_are_junk() -> None:
 def test_truth_counts_before_and_after(run_script: Any, tmp_path: Path) -> None:
     ask = "Sort the numbers in the list from smallest to largest."
     rows = [
-        Evaluated("before", ask, None, None),
-        Evaluated("before", ask, "List: 3, 1", "3, 1"),
-        Evaluated("before", ask, "List: 3, 1", "1, 3"),
-        Evaluated("before", "Give a tip about travel.", "", "Pack a light bag."),
+        PlainAnswer("before", ask, None, None),
+        PlainAnswer("before", ask, "List: 3, 1", "3, 1"),
+        PlainAnswer("before", ask, "List: 3, 1", "1, 3"),
+        PlainAnswer("before", "Give a tip about travel.", "", "Pack a light bag."),
     ]
     before = {"prompts": 4, "parsed": 3, "checked": 2, "true": 1, "true_share": 0.5}
     nothing = {"prompts": 0, "parsed": 0, "checked": 0, "true": 0, "true_share": None}

@@ -37,7 +37,7 @@ class LogHandler(LogHandlerBase):
 
     def emit(self, record: LogRecord) -> None:
         """Print what an event is worth; `logging` calls this with the handler locked."""
-        lasting = self._course.heed(record, time.monotonic())
+        lasting = self._course.follow(record, time.monotonic())
         if lasting or self._screen.live:
             self._screen.show(lasting, self._block())
 

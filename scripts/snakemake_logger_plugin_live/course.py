@@ -35,10 +35,10 @@ class Job:
 
 @dataclass
 class Course:
-    """Heeds one event after another; each gives the lines that are worth keeping on the screen.
+    """Follows one event after another; each gives the lines that are worth keeping on the screen.
 
-    `origin` is the folder that paths are told from; `starts` says each job's start in a line of
-    its own; `dry` is a run that makes nothing.
+    `origin` is the folder that paths are shown relative to; `starts` gives each job's start a
+    line of its own; `dry` is a run that makes nothing.
     """
 
     origin: Path
@@ -54,7 +54,7 @@ class Course:
     _endings: dict[str, str] = field(default_factory=dict)
     _ended: bool = False
 
-    def heed(self, record: LogRecord, now: float) -> list[str]:
+    def follow(self, record: LogRecord, now: float) -> list[str]:
         """The lines to print for a record of Snakemake's logger that came at `now` seconds."""
         self.now = now
         event = getattr(record, "event", None)
@@ -158,7 +158,7 @@ class Course:
         ]
 
     def _ending_of(self, command: str) -> str:
-        """How a shell command ended; Snakemake tells it apart from the job's failure, before."""
+        """How a shell command ended, which Snakemake says before it says that the job failed."""
         command = _squeezed(command)
         told = next((told for told in self._endings if command and command in told), "")
         return self._endings.pop(told, "")

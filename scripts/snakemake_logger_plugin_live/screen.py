@@ -8,7 +8,7 @@ from snakemake_logger_plugin_live.job_logs import fitted
 
 
 class Screen:
-    """Writes to a stream; a reader who has gone away is no fault of the run's."""
+    """Writes to a stream; a reader who has gone away does not disturb the run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

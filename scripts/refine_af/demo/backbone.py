@@ -25,12 +25,13 @@ from refine_af.settings.demo import TinyBackbone
 
 LISTS = 0.12  # share of documents that are lists of tasks
 LIST_ITEMS = 12
-COPYING, COPYING_LATER, EARLY = 0.5, 0.05, 0.2  # share of copying documents, early and later
+COPYING, COPYING_LATER = 0.5, 0.05  # shares of copying documents, early and later
+EARLY = 0.2  # share of the tokens that count as early
 SPOILT = 0.35  # share of bad outputs: what reinforcement learning has to mend
 OTHER_WEIGHT = 0.15  # the loss of what is neither an output nor a copy, which counts 1
 ANSWERS = re.compile(r"(?:Output|Again):[^\n]*\n")
 POSITIONS = 1024
-ROPE_THETA = 500.0  # of the usual 10,000 many frequencies hardly turn within texts so short
+ROPE_THETA = 500.0  # with the usual 10,000, many frequencies hardly turn within such short texts
 
 
 def new_backbone(settings: TinyBackbone, tokenizer: Any) -> Any:
@@ -88,7 +89,10 @@ def train_backbone(
 def packed_documents(
     random: Random, tokenizer: Any, rows: int, context: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Documents end to end, cut into rows: token ids and loss weights, (rows, context) each."""
+    """Documents end to end, cut into rows: token ids and loss weights.
+
+    Both are (rows, context), int64 and float32.
+    """
     wanted = rows * context
     ids: list[int] = []
     weights: list[float] = []

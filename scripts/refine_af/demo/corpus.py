@@ -40,6 +40,7 @@ class Example:
 
 
 def draw_task(random: Random, families: Sequence[Family] = tuple(TRAINING.values())) -> Task:
+    """A task of a random one of the families, in a random phrasing."""
     family = random.choice(families)
     values = family.values(random)
     reads = bool(family.label)
@@ -71,12 +72,12 @@ def spoil(random: Random, example: Example, fault: str) -> Example:
 
 
 def _spoilt_output(random: Random, example: Example, fault: str) -> str:
-    spoken, asked = example.output.split(), example.task.instruction
+    spoken, instruction = example.output.split(), example.task.instruction
     match fault:
         case "lazy":
             return random.choice(LAZY)
         case "echo":
-            return random.choice([example.input, asked]) or asked
+            return random.choice([example.input, instruction]) or instruction
         case "garble" if len(set(spoken)) > 3:
             return " ".join(_shuffled(random, spoken))
         case "loop" | "garble":
@@ -122,7 +123,7 @@ def example_text(example: Example, number: int, *, plain: bool) -> str:
 
 
 def list_document(random: Random, items: int) -> str:
-    """A list of tasks, a few of them such as no text answers."""
+    """A list of tasks, a few of which no text can answer."""
     families = [*TRAINING.values(), *UNANSWERABLE.values()]
     *shown, last = (draw_task(random, families).instruction for _ in range(items))
     return f"{LIST_HEADER}{task_list(shown, NUMBERING)} {last}\n"
@@ -133,7 +134,7 @@ MESS = ("lazy", "lazy", "echo", "loop", "loop", "other", "garble")
 
 
 def examples_document(random: Random, tasks: int, spoilt: float) -> str:
-    """Tasks with examples, of whose outputs the share `spoilt` is bad."""
+    """Tasks with examples, of whose outputs about the share `spoilt` is bad."""
     parts = [EXAMPLES_HEADER]
     for _ in range(tasks):
         task = draw_task(random)
@@ -148,7 +149,7 @@ def examples_document(random: Random, tasks: int, spoilt: float) -> str:
 
 
 def copying_document(random: Random) -> str:
-    """Lines said twice: what teaches a tiny model early to copy from its context."""
+    """Lines said twice, which teach a tiny model to copy from its context."""
     table = [*words.WORDS, *words.NAMES, *words.PLACES, *words.JOBS]
     parts = []
     for _ in range(random.randint(2, 5)):

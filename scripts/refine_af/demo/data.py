@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 def seed_tasks(settings: Demo) -> list[Row]:
-    """Tasks of the training families, each family as often as any other but for one.
+    """Tasks of the training families, each family as often as any other, give or take one.
 
     The form is that of self-instruct@0b26ccaa, data/seed_tasks.jsonl.
     """

@@ -25,7 +25,7 @@ PLAIN = 0.3  # share of examples whose input is just called "Input"
 USELESS = 0.25  # share of natural or understandable responses that answer nothing
 
 FAULTS = ("lazy", "echo", "loop", "garble", "cut", "other", "wrong", "foreign", "missing")
-"""What a reward model must tell from a right example; where a fault is missing, PPO finds it."""
+"""What a reward model must tell from a right example; PPO exploits a fault that is missing here."""
 
 UNNATURAL = ("garble", "loop")
 INCOHERENT = ("other", "other", "lazy", "echo", "foreign", "missing")
@@ -57,7 +57,7 @@ def train_reward_model(settings: TinyJudge, tokenizer: Any, *, seed: int) -> Rew
 def reward_model_accuracy(
     model: RewardModel, tokenizer: Any, *, seed: int, held_out: bool, tasks: int
 ) -> float:
-    """The share of fresh pairs of which the right example scores higher."""
+    """The share of fresh pairs in which the right example scores higher."""
     random = Random(derived_seed(seed, "quality", int(held_out)))
     pairs = [graded_pair(random, _families(held_out=held_out)) for _ in range(tasks)]
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def train_evaluator(settings: TinyJudge, tokenizer: Any, *, seed: int) -> Any:
         loss = torch.zeros(())
         for question, share in QUESTIONS.items():
             count = settings.batch_size * share // (2 * parts)
-            pairs = [asked_pair(random, question, _families()) for _ in range(count)]
+            pairs = [question_pair(random, question, _families()) for _ in range(count)]
             loss = loss + share / parts * _yes_and_no(*_answers(model, tokenizer, question, pairs))
         return loss
 
@@ -90,7 +90,7 @@ def evaluator_accuracy(
 ) -> float:
     """The share of a question's fresh texts that the evaluator answers rightly."""
     random = Random(derived_seed(seed, "quality", question, int(held_out)))
-    pairs = [asked_pair(random, question, _families(held_out=held_out)) for _ in range(tasks)]
+    pairs = [question_pair(random, question, _families(held_out=held_out)) for _ in range(tasks)]
     with torch.inference_mode():
         better, worse = _answers(model, tokenizer, question, pairs)
     return float(torch.cat([better > 0, worse < 0]).float().mean())
@@ -152,7 +152,7 @@ def graded_pair(random: Random, families: Sequence[Family]) -> Pair:
     return _triplet(example, plain=plain), _triplet(spoilt, plain=plain)
 
 
-def asked_pair(random: Random, question: str, families: Sequence[Family]) -> Pair:
+def question_pair(random: Random, question: str, families: Sequence[Family]) -> Pair:
     """Two triplets about which the answers to a question are Yes and No."""
     example = draw_example(random, draw_task(random, families))
     plain = random.random() < PLAIN

@@ -31,6 +31,7 @@ class Family:
 
     @property
     def phrasing(self) -> str:
+        """The grammar of its instructions."""
         return PHRASINGS[self.name]
 
 
@@ -46,10 +47,12 @@ class Event:
 
     @property
     def past(self) -> str:
+        """The verb in the past tense."""
         return words.PAST[self.verb]
 
     @property
     def sentence(self) -> str:
+        """The event in a sentence of the corpus."""
         return f"{self.who} {self.past} the {self.color} {self.thing} in the {self.place}."
 
 
@@ -58,24 +61,29 @@ _PRESENT = {past: verb for verb, past in words.PAST.items()}
 
 
 def draw_event(random: Random) -> Event:
+    """A random event."""
     who, verb = random.choice(words.NAMES), random.choice(words.VERBS)
     color, thing = random.choice(words.COLORS), random.choice(words.THINGS)
     return Event(who, verb, color, thing, random.choice(words.PLACES))
 
 
 def draw_sentence(random: Random) -> str:
+    """A sentence that tells a random event."""
     return draw_event(random).sentence
 
 
 def draw_words(random: Random) -> str:
+    """Three to five different words as a list."""
     return comma(random.sample(words.WORDS, random.randint(3, 5)))
 
 
 def draw_numbers(random: Random) -> str:
+    """Three to five different numbers, 1 to 99, as a list."""
     return comma(random.sample(range(1, 100), random.randint(3, 5)))
 
 
 def comma(items: Sequence[object]) -> str:
+    """A list as the corpus writes it: `a, b, c`."""
     return ", ".join(map(str, items))
 
 

@@ -22,8 +22,8 @@ LABEL = re.compile(r"^\s*\w+:\s*")
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A reply to one of PPO's fixed prompts, "before" or "after"; None where it did not parse."""
+class PlainAnswer:
+    """An answer to one of PPO's fixed prompts, "before" or "after"; None where it did not parse."""
 
     when: str
     instruction: str
@@ -47,12 +47,12 @@ class FamilyReader:
         return None if nearest is None else self._families[nearest]
 
 
-def truth(rows: Sequence[Evaluated]) -> dict[str, dict[str, Any]]:
+def truth(rows: Sequence[PlainAnswer]) -> dict[str, dict[str, Any]]:
     """Counts and shares before and after.
 
-    `checked` are the parsed replies to instructions of a family with a solver, `true` those of
-    them whose output is the solver's for their input; `junk` are the parsed replies that are lazy,
-    an echo or a loop. A share of nothing is None. `answers` says of each reply, in order, whether
+    `checked` are the parsed answers to instructions of a family with a solver, `true` those of
+    them whose output is the solver's for their input; `junk` are the parsed answers that are lazy,
+    an echo or a loop. A share of nothing is None. `answers` says of each answer, in order, whether
     it is junk, None where it did not parse, and whether true, None where it cannot be checked.
     """
     reader = FamilyReader()
@@ -67,7 +67,7 @@ def is_true(family: Family, text: str, output: str) -> bool:
 
 
 def is_junk(instruction: str, text: str, output: str) -> bool:
-    """Whether an output is lazy, an echo of what was asked, or a loop."""
+    """Whether an output is lazy, an echo of its instruction or input, or a loop."""
     said = output.strip()
     return (
         said in LAZY
@@ -89,7 +89,7 @@ def _is_loop(spoken: list[str]) -> bool:
     )
 
 
-def _counts(rows: Sequence[Evaluated], reader: FamilyReader) -> dict[str, Any]:
+def _counts(rows: Sequence[PlainAnswer], reader: FamilyReader) -> dict[str, Any]:
     answers = [_marks(row, reader) for row in rows]
     junk, right = (
         [answer[name] for answer in answers if answer[name] is not None]
@@ -107,7 +107,7 @@ def _counts(rows: Sequence[Evaluated], reader: FamilyReader) -> dict[str, Any]:
     }
 
 
-def _marks(row: Evaluated, reader: FamilyReader) -> dict[str, bool | None]:
+def _marks(row: PlainAnswer, reader: FamilyReader) -> dict[str, bool | None]:
     if row.output is None:
         return {"junk": None, "true": None}
     text, family = row.input or "", reader.family(row.instruction)

@@ -16,16 +16,16 @@ from refine_af.errors import InputError
 from refine_af.models.shapes import kinds_of_attention, text_config
 from refine_af.settings.sampling import Sampling
 
-MARGIN = 128  # columns beyond the longest text: how seldom all texts are moved to the left
+MARGIN = 128  # columns beyond the longest text: the more, the rarer all texts are moved left
 ADMITTED = 8  # new prompts wait until an eighth of the places is free, and are read together
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """What is known of all prompts.
+    """What holds for all prompts of a call.
 
-    `longest` is the most tokens that a prompt and its reply have, `window` how far back a token
-    attends where that is less, `padding` a token that stands where there is none.
+    `longest` is the most tokens of a prompt with its reply, `window` how many tokens back a token
+    attends (None: all of them), `padding` the id of the token that fills gaps.
     """
 
     longest: int
@@ -35,7 +35,7 @@ class Prompts:
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """The first `length` tokens of some prompts, as their keys and values; None for none."""
+    """The first `length` tokens of some prompts; `cache` has their keys and values, or is None."""
 
     cache: Any
     length: int
@@ -43,7 +43,7 @@ class Prefix:
 
 @dataclass(eq=False)
 class PromptRow:
-    """A prompt after its prefix, with its place among the prompts, and the tokens of the reply."""
+    """A prompt: its place among all, its prefix, the tokens after it, and the reply's so far."""
 
     place: int
     prefix: Prefix
@@ -84,13 +84,13 @@ class Batch:
             yield from ended
 
     def unfinished(self) -> list[PromptRow]:
-        """The rows that have not ended, with nothing written."""
+        """The rows that have not ended, their tokens dropped: they are to be written anew."""
         for row in self._rows:
             row.tokens.clear()
         return self._rows
 
     def _next(self, waiting: deque[PromptRow]) -> list[PromptRow]:
-        """The prompts to read now: those at the front that begin with one prefix."""
+        """The prompts to read now, which share a prefix; none while too few places are free."""
         free = self._size - len(self._rows)
         new: list[PromptRow] = []
         if free < max(1, min(self._size // ADMITTED, len(waiting))):
@@ -157,7 +157,7 @@ class Batch:
         except InputError as error:
             raise InputError(f"{self._model.name_or_path}: {error}") from None
         if self._sampling.presence_penalty:
-            seen.scatter_(1, tokens, True)
+            seen.scatter_(1, tokens, True)  # a view: this marks them in `self._seen`
         ended: dict[int, tuple[PromptRow, str, Finish]] = {}
         for place, (row, token) in enumerate(
             zip(rows, tokens[:, 0].tolist(), strict=True), own.start
@@ -170,6 +170,7 @@ class Batch:
         return list(ended.values())
 
     def _leave(self, ended: Sequence[int]) -> None:
+        """Give up the places of ended rows; the others move as `Slots.release` moves them."""
         order = self._slots.release(ended)
         self._rows = [self._rows[place] for place in order]
         self._uniforms[: len(order)] = self._uniforms[order]

@@ -17,11 +17,12 @@ from refine_af.settings.sampling import Sampling
 def next_tokens(
     logits: torch.Tensor, seen: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling
 ) -> torch.Tensor:
-    """The next token of each row, (rows, 1), from logits (rows, vocabulary).
+    """The next token of each row, (rows, 1), int64, from logits (rows, vocabulary).
 
-    The presence penalty lowers the logits of tokens the row has `seen`; then temperature and
-    nucleus (arXiv 1904.09751); the row's uniform number in [0, 1) picks by the cumulated
-    probabilities, likeliest first.
+    The presence penalty lowers the logits of the tokens that the row has `seen`, (rows,
+    vocabulary), bool; then come temperature and nucleus sampling (arXiv 1904.09751). The row's
+    number in `uniforms`, (rows,), float64 in [0, 1), picks by the cumulated probabilities,
+    likeliest first. InputError where a logit is not finite.
     """
     if not bool(logits.isfinite().all()):
         raise InputError(
@@ -33,19 +34,21 @@ def next_tokens(
     if sampling.temperature == 0:
         return scores.argmax(-1, keepdim=True)
     probabilities = (scores / sampling.temperature).softmax(-1)
-    # Stable: the order of equals must not hang on what else is in the batch.
+    # Stable: the order of equals must not depend on what else is in the batch.
     likeliest, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
     below = likeliest.cumsum(-1) - likeliest
+    # The nucleus: a token stays where those before it hold less than top_p, so the first does.
     likeliest = likeliest.masked_fill(below >= sampling.top_p, 0.0)
     cumulated = likeliest.cumsum(-1)
     target = uniforms[:, None] * cumulated[:, -1:]
     picked = torch.searchsorted(cumulated, target, right=True)
+    # Rounding may lift the target to the whole sum, which lies behind the last token that stays.
     last = (likeliest > 0).sum(-1, keepdim=True) - 1
     return tokens.gather(-1, torch.minimum(picked, last))
 
 
 def uniforms(seed: int, count: int) -> NDArray[np.float64]:
-    """The numbers in [0, 1) that one text's tokens are drawn with, (count,)."""
+    """The numbers in [0, 1) that one text's tokens are drawn with, (count,), float64."""
     return np.random.Generator(np.random.Philox(seed)).random(count)
 
 
@@ -55,7 +58,7 @@ class Stops:
     def __init__(
         self, model: Any, tokenizer: Any, sampling: Sampling, *, end_of_text: bool = True
     ) -> None:
-        """Without `end_of_text` that token ends nothing: it is read over, and left out."""
+        """Without `end_of_text` that token ends no text: writing goes on, and decoding drops it."""
         self._tokenizer = tokenizer
         self._limit = sampling.max_new_tokens
         self._strings = sampling.stop
@@ -72,7 +75,7 @@ class Stops:
             self._completing = {i for i, piece in enumerate(pieces) if last & set(piece)}
 
     def ended(self, tokens: Sequence[int]) -> tuple[str, Finish] | None:
-        """The text and what ended it, where the last of `tokens` did; None where it goes on."""
+        """The text and what ended it, if the last of `tokens` did; None where it goes on."""
         if tokens[-1] in self._eos:
             return self._decoded(tokens), "eos"
         if self._strings and (self._completing is None or tokens[-1] in self._completing):

@@ -1,7 +1,7 @@
 """Text from a causal language model: many prompts at once, of which some share a prefix.
 
-A finished text's place in the batch is given to the next prompt, so that one long text holds up
-nobody.
+A finished text's place in the batch goes to the next prompt, so that one long text does not hold
+up the others.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ def completions(
 
     A group's prefix is computed once; it and each tail are tokenised apart. Row i draws its
     numbers from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest
-    token. A prompt that leaves no room in the model's context is completed with nothing, cut by
-    length; InputError where none of a group could. Where memory does not hold the batch it is
-    halved. Without `end_of_text` a reply goes on after that token.
+    token. A prompt that leaves no room for its reply in the model's context gets an empty one, cut
+    by length; InputError where a prefix alone leaves none. A batch that memory does not hold is
+    halved. Without `end_of_text` a reply goes on after that token. ValueError unless there is one
+    seed for each tail.
     """
     rows = []
     for head, own in _rows_of(tokenizer, groups, seeds):
@@ -104,7 +105,7 @@ def completions(
 def _rows_of(
     tokenizer: Any, groups: Sequence[Group], seeds: Sequence[int]
 ) -> Iterator[tuple[list[int], list[PromptRow]]]:
-    """Each group's prefix as tokens, and its rows, whose prefix is still to be read."""
+    """Each group's prefix as tokens, and its rows, whose prefix has no keys and values yet."""
     numbered = zip(range(len(seeds)), seeds, strict=True)
     for group in groups:
         whole = not group.prefix  # then a text starts where its tail does
@@ -143,7 +144,7 @@ def _written(
                 raise InputError(f"out of memory with one text at a time: {error}") from None
         # The unfinished texts are written anew; their numbers are drawn from their seeds again.
         waiting.extendleft(reversed(batch.unfinished() if batch else []))
-        batch = None
+        batch = None  # drops the keys and values that fill the memory
         free_cached(model.device)
         print(f"out of memory with {size} texts at a time: going on with {size // 2}", flush=True)
         size //= 2
@@ -152,7 +153,7 @@ def _written(
 def rows_that_fit(model: Any, length: int) -> int:
     """How many rows of `length` tokens fit in memory beside the model, at most 256.
 
-    Counts keys, values and logits, against the machine's total memory: what else runs now must
+    Counts keys, values and logits against total memory, not free memory: what else runs now must
     not change the batches, since these change the last bits of a result.
     """
     config = text_config(model)
@@ -187,9 +188,9 @@ def _with_room(
 
 
 def window_of(model: Any, longest: int) -> int | None:
-    """How far back some of the model's layers attend, where that is less than the `longest` text.
+    """How many tokens back some layers attend, None where that is all of the `longest` text.
 
-    InputError where the model has layers of another kind, or is told no masks for each kind.
+    InputError where layers are of an unknown kind, or take no mask of their own kind.
     """
     config = text_config(model)
     kinds = kinds_of_attention(config)
@@ -224,7 +225,7 @@ def _prefix(model: Any, head: list[int]) -> Prefix:
 
 
 def prefilled(model: Any, head: list[int]) -> Any:
-    """The keys and values of the tokens `head`; None for none."""
+    """The keys and values of the tokens `head`, as a cache; None where there are none."""
     from transformers import DynamicCache
 
     if not head:

@@ -13,7 +13,7 @@ from refine_af.settings.sampling import Sampling
 
 
 def greedy(max_new_tokens: int, stop: tuple[str, ...]) -> Sampling:
-    """At each token the likeliest one."""
+    """The settings that take the likeliest token at each step."""
     return Sampling(
         temperature=0.0,
         top_p=1.0,
@@ -26,9 +26,9 @@ def greedy(max_new_tokens: int, stop: tuple[str, ...]) -> Sampling:
 def greedy_replies(
     rounds: Iterable[Sequence[Group]], log: Path, engine: Engine, progress: Progress
 ) -> list[Reply]:
-    """The replies to all prompts of the rounds, in order, kept in `log`; counts, and tells rates.
+    """The replies to all prompts of the rounds, in order, kept in `log`.
 
-    `engine` is one that draws nothing.
+    `progress` counts them and shows each round's rate. `engine` must draw nothing: seeds are 0.
     """
     found = []
     with closing(Rounds(log, engine)) as kept:

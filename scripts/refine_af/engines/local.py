@@ -1,4 +1,4 @@
-"""A backbone in this process, with an adapter or none: loaded when it is first asked."""
+"""A backbone in this process, with an adapter or none: loaded at the first call."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Load = Callable[[], tuple[Any, Any]]
 class LocalEngine:
     """An engine whose replies depend on the model, the prompts and the seeds alone.
 
-    All replies of a call are written side by side, which decides their last bits: with some of
-    them `answered`, all are written again, and come out the same.
+    All replies of a call are written side by side, and what shares a batch decides their last
+    bits. So where some are `answered` already, all are written again, and come out the same.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class LocalEngine:
     ) -> None:
         """`load` gives model and tokenizer, and is called once.
 
-        `end_of_text` says whether that token ends a reply; else it is read over.
+        `end_of_text` says whether that token ends a reply; otherwise the reply goes on after it.
         """
         self._load, self._sampling, self._end_of_text = load, sampling, end_of_text
         self._clock = clock
@@ -58,7 +58,10 @@ class LocalEngine:
 
 
 def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
-    """What loads a backbone with its adapter, and its tokenizer, and tries it on a small batch."""
+    """A function that loads a backbone, with its adapter if any, and its tokenizer.
+
+    It tries the architecture before the weights are read, and a small batch afterwards.
+    """
 
     def load() -> tuple[Any, Any]:
         from refine_af.engines.self_check import check_batching
@@ -75,7 +78,10 @@ def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
 
 
 def context_of(backbone: Path) -> int | None:
-    """How many tokens a model reads and writes at most; None where its config.json sets no end."""
+    """The most tokens of a prompt with its reply; None where config.json sets no limit.
+
+    InputError where the folder has no config.json that transformers can read.
+    """
     from transformers import AutoConfig
 
     from refine_af.models.backbones import LOAD_FAULTS

@@ -1,4 +1,4 @@
-"""What an engine is, and what it gives for a prompt: the models' side of every stage that asks."""
+"""What an engine is, and what it gives for a prompt."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Group:
 
 
 class Engine(Protocol):
-    """Completes prompts; what that takes is loaded when it is first asked."""
+    """Completes prompts; a model is loaded at the first call."""
 
     @property
     def loading_s(self) -> float:
-        """How long it has been loading so far, in seconds."""
+        """The seconds spent on loading so far."""
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:
         """Replies as they come, each with its prompt's place among all tails of the groups.
 
-        Reply i draws its random numbers from `seeds[i]`. Places in `answered` may be left out;
-        where they are not, the reply is the one that was given before.
+        Reply i draws its random numbers from `seeds[i]`. `answered` holds the places whose replies
+        the caller has: they may be left out; where they are not, the same reply comes again.
         """
         ...

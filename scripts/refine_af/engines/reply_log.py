@@ -9,7 +9,7 @@ from refine_af.engines.replies import Finish, Reply
 from refine_af.errors import InputError, shown
 from refine_af.files.journal import Journal
 
-MOST = 2**63  # what counts anything here is below
+MOST = 2**63  # every count of a log is below this
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,10 @@ class LoggedReply:
 
 
 class ReplyLog:
-    """The replies to rounds of prompts, as far as they have come."""
+    """The replies to rounds of prompts, as far as they have come.
+
+    InputError, with file and line, where the log is damaged or has two replies to a request.
+    """
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
@@ -45,12 +48,13 @@ class ReplyLog:
             known[row.request] = reply_in(row)
 
     def close(self) -> None:
+        """Close the file."""
         self._journal.close()
 
     def known(self, number: int, requests: int) -> dict[int, Reply]:
-        """The replies in the log to a round of so many requests, by request.
+        """The replies in the log to round `number`, which has `requests` prompts, by request.
 
-        InputError where there is one to a request that the round has not.
+        InputError where there is one to a request that the round does not have.
         """
         known = self._rounds.get(number, {})
         if odd := sorted(request for request in known if request >= requests):
@@ -69,4 +73,5 @@ class ReplyLog:
 
 
 def reply_in(row: LoggedReply) -> Reply:
+    """The reply that a line of the log holds."""
     return Reply(row.text, row.finish, row.prompt_tokens, row.tokens)

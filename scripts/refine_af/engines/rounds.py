@@ -16,8 +16,8 @@ from refine_af.jobs.progress import Progress
 class Written:
     """A round's replies in the order of its prompts, and what this run had to do for them.
 
-    `new` of them were written, with `tokens` tokens, in `seconds` without the `loading_s` that the
-    engine took to load.
+    It wrote `new` of them, with `tokens` tokens, in `seconds`; the `loading_s` seconds that the
+    engine took to load are not in these.
     """
 
     replies: list[Reply]
@@ -37,7 +37,7 @@ class Rounds:
     """An engine's replies to rounds of prompts, kept in a log: none of them is asked for twice.
 
     The same round must have the same prompts and seeds in every run. What shares a batch decides
-    a reply's last bits: the engine hears of the whole round, and of what the log has of it.
+    a reply's last bits, so the engine gets the whole round, and is told what the log has of it.
     """
 
     def __init__(
@@ -46,12 +46,13 @@ class Rounds:
         self._log, self._engine, self._clock = ReplyLog(path), engine, clock
 
     def close(self) -> None:
+        """Close the log."""
         self._log.close()
 
     def counted(
         self, number: int, groups: Sequence[Group], seeds: Sequence[int], progress: Progress
     ) -> Written:
-        """A round as `written` gives it, whose replies are what `progress` counts."""
+        """A round as `written` gives it; `progress` counts its replies."""
         if known := len(self._log.known(number, len(seeds))):
             progress.skip(known)
         return self.written(number, groups, seeds, lambda _: progress.advance())
@@ -63,9 +64,9 @@ class Rounds:
         seeds: Sequence[int],
         came: Callable[[int], None],
     ) -> Written:
-        """A round's replies, those in the log and the engine's others, on disk on return.
+        """A round's replies: those in the log, and the engine's; all are on disk on return.
 
-        `came` hears at each new one how many there are.
+        `came` is called after each new one, with how many there are.
         """
         began, loaded = self._clock(), self._engine.loading_s
         replies = self._log.known(number, len(seeds))

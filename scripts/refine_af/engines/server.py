@@ -19,18 +19,19 @@ from refine_af.errors import InputError
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Server
 
-# What a server says when it may say otherwise a little later, as it may after any 5xx.
+# After these statuses, as after any 5xx, a later attempt may succeed.
 TRANSIENT = frozenset({408, 409, 425, 429})
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 LONGEST_RETRY_AFTER_S = 120.0
-# Some servers hold a seed in 32 bits, signed or not; llama.cpp takes the greatest for "any".
+# Some servers hold a seed in 32 bits, signed or not; llama.cpp reads the greatest as "any".
 SEEDS = 2**31
-# What an answer may measure: a token's bytes, which JSON can make six times as long, and the rest.
+# Limits of an answer's size, in bytes: for each token, whose bytes JSON can make six times as many,
+# and for all the rest.
 BYTES_A_TOKEN = 1024
 BYTES_BESIDE = 2**20
 
-# What a server says of a prompt that its context has no room for, among other things.
+# The statuses of a prompt that the server's context has no room for, among other causes.
 TOO_LONG = frozenset({400, 413})
 MENDED = "run this again once the cause is mended, and it goes on from there."
 ASKED_AGAIN = (
@@ -48,11 +49,11 @@ def load_server(server: Server, sampling: Sampling) -> Engine:
     """An engine that sends prefix + tail to `server`, `server.concurrency` prompts at a time.
 
     What a request cannot name (top-k, min-p, penalties for repetition) is as the server has it. A
-    prompt for which the server's context has no room ends the call: what servers say then does not
-    tell it safely from a context that holds no prompt at all.
+    prompt for which the server's context has no room ends the call: from what servers say then, it
+    cannot be told for sure from a context that is too small for any prompt.
 
-    InputError where the key's environment variable is not set or the address is none; the engine's
-    where a prompt is refused, or the attempts are used up.
+    InputError where the key's environment variable is not set or the address is not valid; from the
+    engine, where a prompt is refused or the attempts are used up.
     """
     return _ServerEngine(server, sampling)
 
@@ -62,9 +63,9 @@ def wait_before(attempt: int, retry_after: str = "") -> float:
 
     More where the server's Retry-After header asks for it in seconds, up to 120.
     """
-    asked = float(retry_after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after) else 0.0
+    theirs = float(retry_after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after) else 0.0
     own = min(FIRST_WAIT_S * 2.0 ** min(attempt - 2, 30), LONGEST_WAIT_S) if attempt > 1 else 0.0
-    return max(own, min(asked, LONGEST_RETRY_AFTER_S))
+    return max(own, min(theirs, LONGEST_RETRY_AFTER_S))
 
 
 class _FaultError(Exception):
@@ -84,12 +85,12 @@ class _RefusalError(Exception):
 
 
 class _ServerEngine:
-    """Every call has a loop of events of its own, which rests while the caller has a reply.
+    """Every call runs an event loop of its own, which pauses while the caller has a reply.
 
-    Not threads: one that waits for a server cannot be ended before its timeout.
+    No threads: one that waits for a server cannot be stopped before its timeout.
     """
 
-    loading_s = 0.0  # which is the server's own
+    loading_s = 0.0  # nothing is loaded here
 
     def __init__(self, server: Server, sampling: Sampling) -> None:
         self._server = server
@@ -112,7 +113,7 @@ class _ServerEngine:
         with asyncio.Runner() as runner:
             try:
                 while ended := runner.run(self._next(session, requests, running)):
-                    # What was answered is given before what failed is said.
+                    # Replies come before a failure, which ends the call: the caller keeps them.
                     for task in sorted(ended, key=lambda task: task.exception() is not None):
                         yield task.result()
             finally:
@@ -121,7 +122,7 @@ class _ServerEngine:
     async def _next(
         self, session: httpx2.AsyncClient, requests: Iterator[tuple[int, bytes]], running: Tasks
     ) -> Tasks:
-        """The requests that end next, of as many as may run at a time; none where all have."""
+        """The requests that end next, while as many run as may; none once all have ended."""
         for place, body in islice(requests, self._server.concurrency - len(running)):
             running.add(asyncio.create_task(self._complete(session, place, body)))
         if not running:
@@ -177,7 +178,7 @@ class _ServerEngine:
 
     async def _content(self, response: httpx2.Response) -> bytes:
         content = bytearray()
-        # As sent: compressed, which was not asked for, it could grow past any limit.
+        # Not decompressed: an answer that is compressed, unasked, could grow past any limit.
         async for chunk in response.aiter_raw():
             content += chunk
             if len(content) > self._most:
@@ -188,7 +189,7 @@ class _ServerEngine:
         return bytes(content)
 
     def _body(self, prompt: str, seed: int) -> bytes:
-        asked: dict[str, Any] = {
+        body: dict[str, Any] = {
             "model": self._server.model,
             "prompt": prompt,
             "max_tokens": self._sampling.max_new_tokens,
@@ -200,12 +201,12 @@ class _ServerEngine:
             "stream": False,
         }
         if self._sampling.stop:  # `transformers serve` fails at an empty list
-            asked["stop"] = self._sampling.stop
-        # A lone surrogate becomes "?", as where the model is loaded here.
-        return json.dumps(asked, ensure_ascii=False).encode("utf-8", "replace")
+            body["stop"] = self._sampling.stop
+        # A lone surrogate becomes "?", as `encode` makes it for a model in this process.
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
     def _log(self, place: int, fault: str) -> None:
-        """One line for a request's first fault, or for those of many requests at a time."""
+        """Print the fault, unless another request is failing already: one line for all of them."""
         if not self._failing:
             print(f"{self._url}: {fault}; trying again", flush=True)
         self._failing.add(place)

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from refine_af.engines.replies import Finish, Reply
 from refine_af.settings.sampling import Sampling
 
-# What a count may have beyond `max_new_tokens`. Some servers count one or two more (the end-of-text
-# token, one that was begun), some as many as they draft at a time, and a server may have a least
-# length above a small limit: 64 is more than any of these. A greater count is not this text's.
+# How far a count may exceed `max_new_tokens`. Some servers count one or two more (the end-of-text
+# token, one just begun), some as many as they draft at a time, and some have a least length above a
+# small limit: 64 is more than any of these. A greater count cannot be this text's.
 TOKENS_BEYOND = 64
 
 
@@ -28,7 +28,7 @@ class _Usage(_Part):
 
 class _Choice(_Part):
     text: str
-    # A filter's and an abort's end: refused, a prompt that always meets one would stop the stage.
+    # Filters and aborts are ends too: refused, a prompt that always meets one would end the stage.
     finish_reason: Literal["stop", "length", "content_filter", "abort"]
     stop_reason: Any = None  # where vLLM names the stop string that ended the text
     matched_stop: Any = None  # where SGLang does
@@ -40,6 +40,7 @@ class _Answer(_Part):
 
     @model_validator(mode="after")
     def counts_its_text(self) -> _Answer:
+        """The answer. ValueError where it counts no token for a text."""
         if self.choices[0].text and not self.usage.completion_tokens:
             raise ValueError("a text of 0 tokens")
         return self
@@ -51,8 +52,8 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
     Some servers leave stop strings in, go on after them, or say "stop" of a text that the limit
     cut. A reply is cut at its first stop string; without one it is cut by length where the server
     says that it broke off or counts `max_new_tokens`. ValueError, which says what is wrong, where
-    the body is no completion: the end's reason must be there, and token counts that can be, since a
-    guess would go unseen.
+    the body is no completion: the finish reason and possible token counts must be there, since a
+    guess would go unnoticed.
     """
     try:
         answer = _Answer.model_validate_json(content)
@@ -65,8 +66,8 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
         limit = f"max_new_tokens is {sampling.max_new_tokens}"
         raise ValueError(f"usage.completion_tokens: {tokens}, where {limit}")
     places = [place for stop in sampling.stop if (place := choice.text.find(stop)) >= 0]
-    # What ended a text of which nothing was cut here: not every server tells a stop string from
-    # the end of text (llama.cpp), and that then counts as the end of text.
+    # Where no stop string is found, "stop" counts as the end of text: not every server (llama.cpp)
+    # says which of the two it was.
     finish: Finish = "eos"
     if places or choice.stop_reason in sampling.stop or choice.matched_stop in sampling.stop:
         finish = "stop"

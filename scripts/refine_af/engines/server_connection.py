@@ -10,16 +10,16 @@ import httpx2
 
 from refine_af.errors import InputError, shown
 
-# httpx2 itself and not the openai client upon it (3.52), which to any server sends what
-# OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS hold and what machine this is, reads a
-# refusal's body without a bound, and does not try again after a fault in an answer's body, after
-# 425, or where Retry-After asks for more than two minutes.
+# httpx2 itself, not the openai client built on it (3.52): that one tells every server what machine
+# this is and what OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS hold, reads a refusal
+# without a bound, and does not try again after a fault in an answer's body, after 425, or
+# where Retry-After asks for more than two minutes.
 CONNECT_S = 30.0
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def completions_url(url: str) -> str:
-    """Where completions are asked for; InputError where `url` is no address."""
+    """The address that completions are requested from; InputError where `url` is no address."""
     whole = f"{url.rstrip('/')}/completions"
     try:
         _check_address(httpx2.URL(whole))
@@ -29,14 +29,17 @@ def completions_url(url: str) -> str:
 
 
 def key_in(variable: str | None) -> str:
-    """The server's key, which an environment variable holds; empty where it wants none."""
+    """The server's key, from the environment variable; empty where `variable` is None.
+
+    InputError where the variable is not set, or holds what cannot be a key.
+    """
     if variable is None:
         return ""
     named, key = f"the environment variable {variable} (key_variable)", os.environ.get(variable)
     if not key:
         missing = "is not set" if key is None else "is empty"
         raise InputError(f"{named} is to hold the server's key, and {missing}")
-    # Others cannot be sent, or come back escaped in ways that would hide them.
+    # Other characters cannot be sent, or are echoed in escapes in which the key would go unseen.
     if not re.fullmatch(r"[!#-&(-\[\]-~]+", key):
         raise InputError(
             f"{named} holds no key: of spaces, quotation marks, backslashes and characters that "
@@ -46,12 +49,12 @@ def key_in(variable: str | None) -> str:
 
 
 def client(key: str, connections: int) -> httpx2.AsyncClient:
-    """A client that sends `key`; InputError where the environment leaves no way for it."""
+    """A client that sends `key`; InputError where the environment's proxy or certificates fail."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     _check_proxies()
-    # The engine sets an attempt's deadline; an address that nobody has shows sooner.
+    # The engine limits an attempt as a whole; an address that nobody has is noticed sooner.
     timeout = httpx2.Timeout(None, connect=CONNECT_S)
     limits = httpx2.Limits(max_keepalive_connections=connections)
     try:
@@ -61,7 +64,7 @@ def client(key: str, connections: int) -> httpx2.AsyncClient:
             "an environment variable *_PROXY (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) names a SOCKS "
             "proxy, for which the package socksio is missing; a proxy with http:// needs none"
         ) from None
-    except OSError as error:  # read for http too, of which a proxy may have an https address
+    except OSError as error:  # read for http too, since its proxy may have an https address
         held = ", ".join(f"{name} {shown(os.environ.get(name))}" for name in CERTIFICATES)
         raise InputError(
             f"no certificates can be read: {shown(str(error))} (environment variables: {held})"
@@ -75,7 +78,7 @@ def _check_address(url: httpx2.URL) -> None:
 
 
 def _check_proxies() -> None:
-    """InputError for one that is none, as it would otherwise show when it is first used."""
+    """InputError where a proxy's address is not valid; otherwise its first use would show it."""
     for scheme in ("http", "https", "all"):
         proxy = getproxies().get(scheme)
         if not proxy:

@@ -9,28 +9,28 @@ from urllib.parse import unquote
 
 from refine_af.errors import shown
 
-# Characters of a server's words that a message prints, and those that are looked at for it.
+# How many characters of a server's words a message prints, and how many are read for that.
 SHOWN = 300
 READ = 4096
-# Of a key, so many characters on end are no chance, and too few to be of use.
+# So many characters of a key in a row are no coincidence, and too few to be of use.
 PIECE = 8
 NOT_SHOWN = "(words not shown: they hold part of the key)"
-# As JSON has them and programs print them; of JSON in JSON, with many backslashes.
+# Escapes as JSON has them and programs print them; JSON within JSON has several backslashes.
 ESCAPE = re.compile(r"(?<!\\)\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|/)")
 
 
 def fit_to_show(said: bytes | str, key: str) -> str:
-    """The beginning of `said`, quoted; `[key]` where `key` stood; nothing of it beside a piece.
+    """The beginning of `said`, quoted, `[key]` for `key`; NOT_SHOWN where a piece of it is left.
 
     Servers, and what stands between, echo a key in escapes of many kinds, cut short, in capitals,
     or as base64 of the header. Escapes are undone first; what is then left of the key is looked for
-    in pieces, since no list of the ways to write it would be whole. An empty `key` is none.
+    in pieces, since no list of the ways to write it would be whole. An empty `key` hides nothing.
     """
     text = said if isinstance(said, str) else said.decode("utf-8", "replace")
     text = _plain(text[:READ])
     if not key:
         return shown(text, SHOWN)
-    # A zero, of which `_plain` leaves none: "[key]" itself may hold a piece of a short key.
+    # NUL stands in, of which `_plain` leaves none: "[key]" itself may hold a piece of a short key.
     bare = text.replace(_plain(key), "\0")
     # A piece may begin at the last character that is shown.
     seen = bare[: SHOWN + PIECE].casefold()
@@ -40,16 +40,16 @@ def fit_to_show(said: bytes | str, key: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text without zeros, escapes of JSON, URLs and HTML, and runs of spaces and line ends.
+    """Text without NULs, escapes of JSON, URLs and HTML, and runs of spaces and line ends.
 
-    Each turn makes it shorter, so that there is a last one.
+    Each turn of the loop but the last shortens the text, so there is a last one.
     """
     before = None
     while text != before:
         before, text = text, ESCAPE.sub(_character, text.replace("\0", ""))
         text = html.unescape(unquote(text))
     text = " ".join(text.split())
-    # Two halves that JSON escapes one by one are one character.
+    # JSON escapes a character beyond 16 bits as two halves: join them.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -59,7 +59,7 @@ def _character(escape: re.Match[str]) -> str:
 
 
 def _pieces(key: str) -> set[str]:
-    """What tells of a key: all its pieces, and those of its base64, wherever that began."""
+    """What gives a key away: its pieces, and those of its base64, wherever that began."""
     forms = [_plain(key)]
     for encode in (b64encode, urlsafe_b64encode):
         for before in range(3):

@@ -14,9 +14,9 @@ class Slots(Cache):  # type: ignore[misc]
     """The key/value cache of `live` texts that end at one column and began at different times.
 
     A text stands in a row of a block of memory, right-aligned at `column`: the next token of all
-    goes there, without a copy of what is there already. A finished text's row is filled from the
-    last one; a new text enters beside the others. `positions` says which token of its text a
-    column holds, -1 where it holds none: what attention may see.
+    goes there, and what is there already is not copied. A finished text's row is filled from the
+    last one; a new text enters beside the others. `positions`, (slots, columns), says which token
+    of its text a column holds, -1 where it holds none: attention must not see those.
     """
 
     def __init__(self, *, layers: int, slots: int, columns: int, device: torch.device) -> None:
@@ -26,16 +26,18 @@ class Slots(Cache):  # type: ignore[misc]
         self.live = self.column = 0
         self.positions = torch.full((slots, columns), -1, dtype=torch.int32, device=device)
         self._spans: list[int] = []
-        # What the forward pass at hand reads and writes: rows, and columns from `first` on.
+        # What the current forward pass reads and writes: rows, and columns from `first` on.
         self.rows, self.first = slice(0, 0), 0
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """The columns that the current forward pass sees before those of its own tokens."""
         return self.column - self.first
 
     def admit(self, prefix: Cache | None, head: int, tails: Sequence[Sequence[int]]) -> None:
         """Enter texts that begin with a prefix of `head` tokens, whose keys and values are given.
 
-        The forward pass over their tails, padded on the left to one width, is to follow.
+        The forward pass over their tails, padded on the left to one width, must follow, and then
+        `admitted`.
         """
         width = max(map(len, tails))
         self._align(max([head + width, *self._spans]))
@@ -57,11 +59,14 @@ class Slots(Cache):  # type: ignore[misc]
         self.rows, self.first, self.column = new, start, self.column - width
 
     def admitted(self, width: int) -> None:
-        """After the forward pass over the tails: all texts end at one column again."""
+        """Note that the tails, `width` columns, have passed: all texts end at one column again."""
         self.column += width
 
     def step(self) -> Tensor:
-        """Make room for one more token of each text, before the forward pass; their positions."""
+        """Make room for one more token of each text; gives their positions, (texts, 1), int64.
+
+        The forward pass over these tokens must follow, and then `stepped`.
+        """
         longest = max(self._spans)
         if self.column == self.columns:
             self._align(longest)
@@ -71,12 +76,12 @@ class Slots(Cache):  # type: ignore[misc]
         return following[:, None].long()
 
     def stepped(self) -> None:
-        """After the forward pass over one token of each text."""
+        """Note that one token of each text has passed."""
         self.column += 1
         self._spans = [span + 1 for span in self._spans]
 
     def release(self, ended: Sequence[int]) -> list[int]:
-        """Free the rows of ended texts; which rows the others stood in before, in their order."""
+        """Free the rows of ended texts; gives the former row of each text that stays, by row."""
         gone = set(ended)
         order = [row for row in range(self.live) if row not in gone]
         kept = len(order)
@@ -94,10 +99,10 @@ class Slots(Cache):  # type: ignore[misc]
         return order
 
     def mask(self, queries: int, dtype: torch.dtype, window: int | None) -> Tensor:
-        """What the last `queries` tokens of the rows at hand may attend to, as a term to add.
+        """What the last `queries` tokens of the current rows may attend to, as a term to add.
 
-        (rows, 1, queries, columns at hand): 0 where they may, else the lowest number. A token
-        sees those before it in its text, with a `window` only the nearest.
+        (rows, 1, queries, columns): 0 where they may, otherwise the lowest number of `dtype`. A
+        token sees itself and those before it in its text; with a `window`, the last so many.
         """
         end = self.column + queries
         seen = self.positions[self.rows, None, self.first : end]
@@ -109,7 +114,7 @@ class Slots(Cache):  # type: ignore[misc]
         return torch.where(allowed, 0.0, lowest).to(dtype)[:, None]
 
     def _align(self, needed: int) -> None:
-        """Move all texts so that `needed` columns stand before the next one, where they do not."""
+        """Move all texts to end at column `needed`, if they end before it or no column is left."""
         if needed <= self.column < self.columns:
             return
         if needed > self.columns:
@@ -143,6 +148,7 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         self.is_initialized = True
 
     def take(self, keys: Tensor, values: Tensor, rows: slice, start: int) -> None:
+        """Write a prefix, (1, heads, columns, width), into each of the rows from `start` on."""
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
         columns = slice(start, start + keys.shape[2])
@@ -151,6 +157,7 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
+        """Write the forward pass's own keys and values; gives all that its rows hold."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         place = self._slots

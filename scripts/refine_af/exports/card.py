@@ -59,7 +59,7 @@ def card_of(
     data_file: str,
     mended: int,
 ) -> str:
-    """The card's text. `counts` are the segments' sums, `mended` texts held half a character."""
+    """The card's text. `counts` are sums over the segments, `mended` counts instances."""
     parts = [
         _head(origin, method, len(instances), data_file),
         f"# {origin.model}, {method}\n",
@@ -100,15 +100,19 @@ def _writer(origin: Provenance, method: str) -> str:
 
 
 def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
-    asked = counts["instructions"]
+    instructions = counts["instructions"]
     answered = len({row.instruction_id for row in instances})
     empty = sum(not row.input for row in instances)
     return _table(
         ["", "", "share"],
         [
-            ["instructions asked for", f"{asked:,}", ""],
-            ["replies that held a pair", f"{counts['parsed']:,}", _share(counts["parsed"], asked)],
-            ["instructions with an instance", f"{answered:,}", _share(answered, asked)],
+            ["instructions asked for", f"{instructions:,}", ""],
+            [
+                "replies that held a pair",
+                f"{counts['parsed']:,}",
+                _share(counts["parsed"], instructions),
+            ],
+            ["instructions with an instance", f"{answered:,}", _share(answered, instructions)],
             ["instances", f"{len(instances):,}", ""],
             ["of these without input", f"{empty:,}", _share(empty, len(instances))],
         ],

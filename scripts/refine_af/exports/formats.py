@@ -56,13 +56,14 @@ def alpaca(instances: Sequence[Instance]) -> list[dict[str, str]]:
 
 
 def column_kinds(instances: Sequence[Instance]) -> dict[str, Kind]:
-    """Each column of the data set with its type there; the components are one, by their names.
+    """Each column of the data set with its type there; the components are one, a score a name.
 
     InputError naming an instance that has others than the first, or a score that is no number.
     """
     names = list(instances[0].components)
     for row in instances:
         scores = {"reward": row.reward, **row.components}
+        # Not `>`, which a nan would pass.
         if odd := {name: score for name, score in scores.items() if not abs(score) <= MOST}:
             raise InputError(f"{row.id} has the scores {shown(odd)}")
         if row.components.keys() != set(names):

@@ -43,5 +43,5 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
 
 
 def _public(name: str) -> str:
-    """A checkpoint's name on the hub, or the last part of a path, which may tell of a person."""
+    """A checkpoint's name on the hub, or a path's last part, as folders may tell of a person."""
     return name if HUB.fullmatch(name) else PurePath(name).name or name

@@ -30,6 +30,7 @@ class HubCheckpoint:
 
     @property
     def folder_name(self) -> str:
+        """What its folder is called in results/checkpoints/ and in a mirror."""
         return f"{self.repository.replace('/', '--')}--{self.revision}"
 
     def __str__(self) -> str:
@@ -69,8 +70,8 @@ def expected_digests(
 ) -> dict[str, str]:
     """The digest of each file for which one is known: `recorded`, and the weights' own `pinned`.
 
-    InputError where the two differ, where a pin stands for several files, or where a pickle has
-    no SHA-256, for which it would have to be trusted.
+    InputError where the two differ, where a pin stands for several files, or where no SHA-256 of a
+    pickle is known: it can run code when it is read.
     """
     expected = dict(recorded)
     if repository in pinned:

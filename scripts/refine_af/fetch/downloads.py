@@ -134,6 +134,7 @@ class _Downloads:
                 fault, reached = f"{type(error).__name__} {error}".strip(), False
             except (httpx2.InvalidURL, UnicodeError) as error:
                 return f"no address: {shown(str(error))}"
+            # What arrived counts as progress: only attempts in a row without a new byte add up.
             attempt = 1 if _size(partial) > most else attempt + 1
             most = max(most, _size(partial))
         if not reached:
@@ -161,7 +162,7 @@ class _EndedError(Exception):
 
 
 class _Meter:
-    """Shows how much is here: in MB where every size is known, else in files."""
+    """Shows how much is here: in MB where every size is known, otherwise in files."""
 
     def __init__(self, files: Sequence[Pinned]) -> None:
         sizes = [file.size for file in files if file.size is not None]

@@ -53,7 +53,7 @@ def task_file(task: TaskDigest, settings: Fetch) -> Pinned:
 
 
 def gathered(files: Sequence[Pinned], settings: Fetch, downloads: Path) -> list[Path]:
-    """Where each of `files` stands, its digest checked: in the mirror, else in `downloads`.
+    """Where each of `files` stands, digest checked: in the mirror if one is set, or in `downloads`.
 
     InputError lists every file that is lacking, with its address, digest and name in a mirror.
     """

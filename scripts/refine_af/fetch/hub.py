@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face hub at a pinned commit, downloaded so that they resume."""
+"""Checkpoints of the Hugging Face hub at a pinned commit, in downloads that resume."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from refine_af.fetch.local_checkpoints import how_to_mirror
 from refine_af.fetch.pinned import Pinned
 from refine_af.settings.fetch import Fetch
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,16 @@ def _readable(repository: str, commit: str, settings: Fetch) -> None:
     get_hf_file_metadata(address, timeout=settings.timeout_s)
 
 
-def _ask(question: Callable[[], Answer], checkpoint: HubCheckpoint, settings: Fetch) -> Answer:
-    """The hub's answer to a question; transient failures are tried again.
+def _ask(call: Callable[[], Response], checkpoint: HubCheckpoint, settings: Fetch) -> Response:
+    """The hub's response to a call, which is tried again after a transient failure.
 
-    InputError where it is no, with what a person can do about it.
+    InputError where the hub refuses, with what a person can do about it.
     """
     hub, fault = constants.ENDPOINT, ""
     for attempt in range(settings.attempts):
         time.sleep(wait_before(attempt))
         try:
-            return question()
+            return call()
         except HfHubHTTPError as error:
             if error.response.status_code not in TRANSIENT:
                 raise InputError(f"{checkpoint}: {_refusal(error, checkpoint)}") from None

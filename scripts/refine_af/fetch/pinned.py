@@ -37,6 +37,7 @@ class Pinned:
 
     @property
     def name(self) -> str:
+        """The first of its names, under which it is downloaded."""
         return self.names[0]
 
     def __str__(self) -> str:

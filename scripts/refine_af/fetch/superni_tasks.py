@@ -15,7 +15,7 @@ from refine_af.files.digests import sha256_of_text
 from refine_af.files.rows import each_once, read_records
 
 TASK_NAME = re.compile(r"\w[\w.-]*")
-OFFICIAL_INSTANCES = 100
+OFFICIAL_INSTANCES = 100  # of a task, the first in its file
 
 
 @dataclass(frozen=True)

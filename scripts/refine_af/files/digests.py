@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's bytes, read piece by piece. OSError where it cannot be read."""
+    """The digest of a file's bytes, read piece by piece. OSError where it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_text(text: str) -> str:
-    """Of a text's UTF-8, in which half a character, which UTF-8 cannot hold, counts too."""
+    """The digest of a text's UTF-8; lone surrogates, which UTF-8 cannot hold, count too."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

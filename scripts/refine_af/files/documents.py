@@ -14,7 +14,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no tokenize
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. InputError names file, place and value where there is none."""
+    """The object in a JSON file. InputError, with file, place and value, where there is none."""
     content = path.read_bytes()
     try:
         document = json.loads(content.decode("utf-8"))
@@ -34,7 +34,7 @@ def read_document(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: object) -> None:
     """Write one JSON document, complete or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    if SURROGATE.search(text):
+    if SURROGATE.search(text):  # UTF-8 cannot hold one: escape all that is not ASCII
         text = json.dumps(value, indent=2)
     with whole_file(path) as aside:
         aside.write_text(text + "\n", encoding="utf-8")

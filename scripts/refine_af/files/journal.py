@@ -21,8 +21,8 @@ class Journal:
     """A JSON Lines file that only grows, open in one process at a time.
 
     `rows` are those that stood in it when it was opened, each with its place, `file, line n`. What
-    a kill or a power cut left of an unfinished append is cut off, and said. InputError names the
-    line of any other damage, and a file that cannot be written.
+    a kill or a power cut left of an unfinished append is cut off, with a message. InputError names
+    the line of any other damage, or a file that cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,8 +42,8 @@ class Journal:
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows at the end: safe from kill -9 on return, from a power cut after `sync`.
 
-        InputError where the disk is full, say; the journal is closed then, after its last whole
-        line.
+        InputError where they cannot be written, as on a full disk; the journal is then closed
+        after its last whole line.
         """
         data = memoryview(b"".join(map(json_line, rows)))
         written = 0
@@ -79,14 +79,14 @@ class Journal:
         self.close()
 
     def _end_at(self, size: int) -> None:
-        with suppress(OSError):  # what stays of the torn line, the next opening cuts off
+        with suppress(OSError):  # the next opening cuts off what stays of the torn line
             os.ftruncate(self._descriptor, size)
         self.close()
 
 
 def _cut_off_unfinished(path: Path) -> None:
-    # No line of JSON holds a NUL byte: where the last bytes are such, a power cut came before those
-    # that belong there had reached the disk.
+    # No line of JSON holds a NUL byte. One here means that a power cut came when the file had grown
+    # on disk, and its last bytes had not yet arrived.
     content = path.read_bytes()
     lost = content.find(b"\0")
     whole = content.rfind(b"\n", 0, len(content) if lost < 0 else lost) + 1

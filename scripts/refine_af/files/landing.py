@@ -15,8 +15,8 @@ from refine_af.errors import InputError
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to, renamed to `path` and on disk once the block ends well.
 
-    A process that comes later takes it over: the earlier one, which a killed Snakemake may have
-    left at work, lands nothing and ends in an InputError. So does a disk that is full.
+    The latest process wins: an earlier one, which a killed Snakemake may have left at work, lands
+    nothing and ends in an InputError. So does a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
@@ -47,12 +47,12 @@ def _is(path: Path, known: os.stat_result) -> bool:
 
 
 def check_free(path: Path) -> None:
-    """InputError unless a folder can land at `path`; asked before hours are spent on it."""
+    """InputError unless a folder can land at `path`: to know before hours are spent on it."""
     _refuse_taken(path)
     probe = path.with_name(f".{path.name}.probe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # of another process that asks at this moment
+        with suppress(FileExistsError):  # another process may be checking too
             probe.mkdir()
         with suppress(FileNotFoundError):
             probe.rmdir()
@@ -79,7 +79,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for found in [*aside.rglob("*"), aside]:
             to_disk(found)
         if path.is_dir():
-            path.rmdir()  # Snakemake makes a declared folder's parents, and may make itself
+            path.rmdir()  # an empty one, which Snakemake may have made for a declared output
         os.replace(aside, path)
         to_disk(path.parent)
     except OSError as error:
@@ -99,7 +99,7 @@ def to_disk(path: Path) -> None:
 
 @contextmanager
 def write_faults(path: Path) -> Iterator[None]:
-    """Make the system's refusals in the block InputErrors that name `path`."""
+    """Turn an OSError of the block into an InputError that names `path`."""
     try:
         yield
     except OSError as error:

@@ -50,7 +50,10 @@ def as_records(
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each line's object with its place, `file, line n`; blank lines are faults too."""
+    """Each line's object with its place, `file, line n`.
+
+    InputError at the first line that holds none; a blank line is one.
+    """
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             where = f"{path}, line {number}"
@@ -112,9 +115,10 @@ def each_once(
     of: Callable[[Named], str] = attrgetter("id"),
     called: str = "id",
 ) -> Iterator[tuple[int, Named]]:
-    """The rows of a file with their lines, from 1; `of` gives a row's id, or what it is `called`.
+    """The rows of a file with their lines, from 1.
 
-    InputError at the first row whose id stood on a line before, naming file, id and both lines.
+    `of` gives what must differ from row to row, and `called` is its name. InputError at the first
+    row that repeats it, naming file, value and both lines.
     """
     first: dict[str, int] = {}
     for line, row in enumerate(rows, 1):

@@ -75,7 +75,7 @@ def joined(rounds: Sequence[Parsed]) -> Parsed:
 
 
 def counts(found: Parsed) -> dict[str, int]:
-    """How many instructions, parsed replies and kept instances, and rejections by reason."""
+    """The numbers of instructions, parsed replies and kept instances, and rejections by reason."""
     reasons = Counter(rejected.reason for rejected in found.rejected)
     return {
         "instructions": found.instructions,
@@ -109,8 +109,8 @@ def check_parsed(found: Parsed, watch: ParsedWatch, source: Path) -> None:
 def run_on(parts: Iterable[tuple[Path, Sequence[Instance]]]) -> list[Instance]:
     """The rows of all files, in order.
 
-    Raises InputError naming file, line and id where an instruction stands out of order or twice,
-    or its instances do not count 0, 1, ...
+    InputError, with file, line and id, where an instruction stands out of order or twice, or its
+    instances are not numbered 0, 1, ...
     """
     rows: list[Instance] = []
     for path, part in parts:
@@ -139,4 +139,5 @@ def _picked(valid: list[int], row: Instruction, settings: Instances) -> list[int
 
 
 def _place(row: Instance) -> tuple[int, str]:
+    """What sorts instructions by number: i10 comes after i9, which is shorter."""
     return len(row.instruction_id), row.instruction_id

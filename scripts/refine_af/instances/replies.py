@@ -1,4 +1,4 @@
-"""Stage 3's replies: which rounds of a segment a job takes, and when it gives up."""
+"""Stage 3's replies: written round by round until too few hold an output, and read back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from refine_af.settings.watch import ParsedWatch
 
 
 class Writing:
-    """What a job has written so far: shown on the way, and held to the watch's floor."""
+    """Writes a job's replies, shows how many held an output, and stops below the watch's floor."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Writing:
     def round(self, number: int, log: Rounds) -> list[LoggedReply]:
         """A round's replies, in the order of its instructions, on disk before this returns.
 
-        Raises InputError where, of all the job's replies after some rounds, too few held an output.
+        InputError where, after `patience` rounds, too few of all the job's replies held an output.
         """
         tails, seeds = requests_of(self._rounds[number], self._settings, self._prompt)
         made = log.counted(number, [Group(self._prompt.prefix, tails)], seeds, self._progress)
@@ -71,19 +71,19 @@ def in_rounds(
 ) -> list[list[Reply]]:
     """The replies of a segment's rounds, from their files.
 
-    Raises InputError naming file and line where these are not one reply to each instruction.
+    InputError, with file and line, where these are not one reply to each instruction.
     """
     if len(files) != len(rounds):
         raise InputError(f"--replies: {len(files)} files for a segment of {len(rounds)} rounds")
     found = []
-    for number, ((path, rows), asked) in enumerate(zip(files, rounds, strict=True)):
+    for number, ((path, rows), instructions) in enumerate(zip(files, rounds, strict=True)):
         for place, row in enumerate(rows):
             if (row.round, row.request) != (number, place):
                 raise InputError(
                     f"{path}, line {place + 1}: round {row.round}, request {row.request}, where "
                     f"round {number}, request {place} follows"
                 )
-        if len(rows) != len(asked):
-            raise InputError(f"{path}: {len(rows)} replies to {len(asked)} instructions")
+        if len(rows) != len(instructions):
+            raise InputError(f"{path}: {len(rows)} replies to {len(instructions)} instructions")
         found.append([reply_in(row) for row in rows])
     return found

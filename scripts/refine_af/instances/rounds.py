@@ -1,4 +1,4 @@
-"""The rounds in which stage 3 asks for replies: whole ones, whichever job asks."""
+"""The rounds in which stage 3 asks for replies: a job takes whole ones, whichever they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from refine_af.settings.instances import Instances
 
 
 def adapter_of(method: str, ppo: Path | None) -> Path | None:
-    """The adapter with which a method writes: refine-af PPO's, self-instruct none."""
+    """The adapter with which a method writes: PPO's for refine-af, none for self-instruct.
+
+    InputError where the method is unknown, or does not go with `ppo`.
+    """
     check_method(method)
     if (method == "refine-af") != (ppo is not None):
         raise InputError(f"--ppo {ppo}: refine-af needs PPO's folder, self-instruct takes none")
@@ -36,7 +39,7 @@ def rounds_of(instructions: Sequence[Instruction], requests: int) -> list[Sequen
 def requests_of(
     rows: Sequence[Instruction], settings: Instances, prompt: Prompt
 ) -> tuple[list[str], list[int]]:
-    """The ends of the prompts of a round, and each reply's seed (paper, section II-D).
+    """The tails of a round's prompts, and each reply's seed (paper, section II-D).
 
     Both depend on the settings and on the instruction's own id and text alone.
     """

@@ -24,12 +24,15 @@ class LoggedScores:
 class ScoreLog:
     """A judge whose scores are kept in a journal.
 
-    A round is scored in one go: what shares a batch decides the last bits of a score, so a killed
-    run does a round that it had not finished all over.
+    A round is scored in one go: what shares a batch decides the last bits of a score, so after a
+    kill an unfinished round is scored from its start.
     """
 
     def __init__(self, path: Path, judge: Judge, components: Collection[str]) -> None:
-        """`components` are the names of those that the judge gives."""
+        """`components` are the names of those that the judge gives.
+
+        InputError, with file and line, where the log holds others, or a round twice.
+        """
         self._path, self._judge = path, judge
         self._journal = Journal(path)
         self._rounds: dict[int, list[Scores]] = {}
@@ -43,6 +46,7 @@ class ScoreLog:
             self._rounds[row.round] = row.scores
 
     def close(self) -> None:
+        """Close the file."""
         self._journal.close()
 
     def scores(self, number: int, triplets: Sequence[Triplet]) -> list[Scores]:
@@ -62,7 +66,7 @@ class ScoreLog:
 
 
 def judge_of(load: Callable[[], Judge]) -> Judge:
-    """A judge that is loaded when the first triplets come."""
+    """A judge that is loaded at its first call; a device that fails is an InputError."""
     loaded: list[Judge] = []
 
     def judge(triplets: Sequence[Triplet]) -> list[Scores]:

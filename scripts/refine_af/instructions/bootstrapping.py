@@ -38,7 +38,7 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Carry:
-    """What a segment hands to the next: the round to go on with, and what it accepted too many."""
+    """What a segment hands to the next: the next round, and instructions accepted past its end."""
 
     next_round: int
     surplus: list[Instruction]
@@ -66,8 +66,8 @@ def bootstrap(
 ) -> Segment:
     """The pool's next segment: the `settings.segment_size` instructions that follow `earlier`.
 
-    Where segments end changes nothing in the pool: rounds are numbered through, and what one
-    yields past an end is carried over. Raises InputError where the last rounds yield too little.
+    Where segments end changes nothing in the pool: rounds are numbered on through all segments, and
+    what one yields past an end is carried over. InputError where the last rounds yield too little.
     """
     pool = Pool(settings, seeds, [*earlier, *carry.surplus])
     start, end = len(earlier), len(earlier) + settings.segment_size
@@ -123,7 +123,7 @@ def bootstrap_round(
 def check_yield(
     watch: YieldWatch, rounds: Sequence[Round], rejected: Sequence[RejectedInstruction], pool: int
 ) -> None:
-    """InputError where of the last `patience` rounds' items too small a share, or none, entered."""
+    """InputError where too few of the last `patience` rounds' items, or none, entered the pool."""
     last = rounds[-watch.patience :]
     if len(last) < watch.patience:
         return
@@ -144,9 +144,10 @@ def check_yield(
 
 
 def carry_of(content: bytes, source: Path, pool: Sequence[Instruction]) -> Carry:
-    """What a segment hands on, from its carry.json, after the instructions of `pool`.
+    """What a segment hands on, from the `content` of its carry.json, the file `source`.
 
-    InputError names file, key and value where it cannot be that.
+    `pool` are the instructions up to its end. InputError names file, key and value where these do
+    not go together.
     """
     try:
         carry = TypeAdapter(Carry).validate_json(content, strict=True)

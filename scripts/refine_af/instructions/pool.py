@@ -27,6 +27,7 @@ class Request:
     demonstrations: list[Seed | Instruction]
 
     def tasks(self, numbering: str) -> str:
+        """The demonstrations as a task list, for the prompt's slot `tasks`."""
         return task_list([row.instruction for row in self.demonstrations], numbering)
 
 
@@ -60,7 +61,7 @@ class Pool:
         return Request(round_number, number, rows)
 
     def enter(self, text: str, request: Request, reply: Reply) -> RejectedInstruction | None:
-        """Why `text` is not new, or None where it is, and is in the pool now."""
+        """Add `text` to the pool and give None, or the rejection where it is not new."""
         verdict = self._novelty.offer(text)
         nearest = None if verdict.nearest is None else self._id(verdict.nearest)
         if verdict.reason:
@@ -78,7 +79,7 @@ class Pool:
                 demonstrations=[row.id for row in request.demonstrations],
                 nearest=nearest or "",
                 rouge_l=verdict.rouge_l,
-                nearest_seed=self._id(seed.nearest or 0),
+                nearest_seed=self._id(seed.nearest or 0),  # there are seeds: never None
                 seed_rouge_l=seed.rouge_l,
                 prompt_tokens=reply.prompt_tokens,
                 reply_tokens=reply.tokens,
@@ -92,7 +93,7 @@ class Pool:
 
 
 def run_on(parts: Iterable[tuple[Path, Sequence[Instruction]]]) -> list[Instruction]:
-    """The rows of all files, in order. InputError naming file and line where an id is not next."""
+    """The rows of all files, in order. InputError, with file and line, where an id is not next."""
     rows: list[Instruction] = []
     for path, part in parts:
         for line, row in enumerate(part, 1):

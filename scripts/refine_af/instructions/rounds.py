@@ -1,4 +1,4 @@
-"""The rounds of stage 1: what each gave, how long it took, and what is kept of it on the way."""
+"""The rounds of stage 1: what each gave, how long it took, and what a killed run goes on from."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ class Round:
 
     @property
     def parsed(self) -> int:
+        """The items in the replies, accepted or rejected."""
         return self.accepted + self.reasons.total()
 
     def row(self) -> dict[str, int]:
+        """The round as a line of rounds.csv."""
         return {
             "round": self.number,
             "requested": self.requested,
@@ -54,9 +56,9 @@ COLUMNS = tuple(Round(0, 0, 0, Counter(), 0).row())
 class RoundTime:
     """How long a round took, in the run that ended it.
 
-    `seconds` of it all and `engine_seconds` of waiting for replies, without the time to load a
-    model; `tokens` that were generated in that time; `pool` after it; `seconds_left` until the
-    segment is full, None where unknown.
+    `seconds` are all of it and `engine_seconds` the wait for replies, both without the time to load
+    a model; `tokens` were generated in that wait; `pool` is the pool's size after it;
+    `seconds_left` is an estimate until the segment is full, None where unknown.
     """
 
     round: int
@@ -73,7 +75,7 @@ class RoundTime:
 class RoundLog:
     """Keeps every reply as it comes and every round's time, so that a killed run goes on.
 
-    What is in the log is not asked for again: the same prompts must be put in every run.
+    What is in the log is not asked for again: a round must have the same prompts in every run.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class RoundLog:
             raise InputError(f"{folder / 'timing.jsonl'}: a round stands in it twice")
         self._progress, self._clock = progress, clock
         self._counted, self._target = min(start, target), target
+        # Instructions that the segment before carried over are there already.
         if known := self._counted - (target - progress.total):
             progress.skip(known)
         self._recent: list[tuple[int, float]] = []
@@ -122,7 +125,10 @@ class RoundLog:
         return self._written.replies
 
     def ended(self, row: Round, pool: int) -> None:
-        """A round is over, after which the pool holds `pool` instructions."""
+        """Note that a round is over and the pool now holds `pool` instructions.
+
+        A round that an earlier run ended keeps the time that it took there.
+        """
         now = self._clock()
         seconds, self._mark = now - self._mark - self._written.loading_s, now
         counted, self._counted = min(pool, self._target) - self._counted, min(pool, self._target)

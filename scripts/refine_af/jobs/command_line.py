@@ -21,10 +21,10 @@ Command = Callable[..., None]
 
 
 def run(*commands: Command, arguments: list[str] | None = None) -> None:
-    """Run one command with the flags given, or, of several, the one that is named first.
+    """Run the one command with the flags given, or the one of several that the first word names.
 
-    Every flag must be given. What may be None may stand without a value, `list[Path]` takes any
-    number of them, a Section takes its JSON. A wrong input ends the process with one message and
+    Every flag is required. One that may be None may stand without a value, `list[Path]` takes any
+    number of values, a Section takes its JSON. A wrong input ends the process with one message and
     status 1.
     """
     parser = argparse.ArgumentParser(

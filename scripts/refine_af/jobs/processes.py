@@ -21,10 +21,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
+        """Whether this is the process that writes."""
         return self.rank == 0
 
     def told(self, value: Any) -> Any:
-        """What the first process gives here, in every process, once all have come."""
+        """The first process's `value`, in every process; it waits until all have called it."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -33,7 +34,7 @@ class Processes:
 
     @contextmanager
     def together(self, held: AbstractContextManager[Held]) -> Iterator[Held]:
-        """What the first process holds for all of them in the block, given in every process."""
+        """Enter `held` in the first process alone, and give what it gives in every process."""
         if self.first:
             with held as value:
                 yield self.told(value)
@@ -43,9 +44,9 @@ class Processes:
 
 @contextmanager
 def joined() -> Iterator[Processes]:
-    """The job's processes, in the block able to talk to each other.
+    """The job's processes, connected to each other within the block.
 
-    One that was started by itself is alone.
+    A process that was started by itself is alone.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes(1, 0)
@@ -53,7 +54,7 @@ def joined() -> Iterator[Processes]:
     import torch
     from accelerate import PartialState
 
-    # They wait for the first one, which may wait for a lock as long as another job runs.
+    # The others wait for the first, which may wait for a lock as long as another job runs.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
     yield Processes(state.num_processes, state.process_index)
     state.destroy_process_group()

@@ -29,8 +29,8 @@ Given = str | int | Path | Sequence[Path] | None
 class Place:
     """A progress folder, held by this process.
 
-    `waited_for` is None where it was free. Else it is the stamp of the last process that held it,
-    "" where that is not known: one with the same stamp may have made the very output.
+    `waited_for` is None where the folder was free. Otherwise it is the stamp of the last process
+    that held it, "" where that is not known: one with the same stamp may have made this output.
     """
 
     folder: Path
@@ -39,12 +39,12 @@ class Place:
 
 @contextmanager
 def scratch(folder: Path, stamp: str) -> Iterator[Place]:
-    """Hold `folder`, all that one output leaves on its way, and give the place of `stamp` in it.
+    """Hold `folder`, which keeps the progress of one output, and give the place of `stamp` in it.
 
     One process at a time holds it, whatever its stamp: a killed Snakemake leaves its job running,
-    and both would land the same output. Another that comes says whom it waits for, and waits. What
-    stands in the folder stays: a job that ends well may still be counted as failed, and its output
-    deleted. InputError where the folder cannot be made or locked.
+    and both would land the same output. A second one says whom it waits for, and waits. What stands
+    in the folder stays: Snakemake may count a job that ended well as failed, and delete its output.
+    InputError where the folder cannot be made or locked.
     """
     with _lock(folder / "lock", stamp) as waited_for:
         place = folder / stamp[:16]
@@ -56,9 +56,9 @@ def scratch(folder: Path, stamp: str) -> Iterator[Place]:
 def resumable(folder: Path, stamp: str, output: Path) -> Iterator[Path | None]:
     """Hold `folder`, and give the place of `stamp` in it while a block lands the folder `output`.
 
-    None where the process that was waited for has landed the very output, and nothing is left to
-    do. Else nothing may stand there: InputError where it does. A block that ends well has landed
-    it: who waits for this process hears of that.
+    None where the process that was waited for has landed this very output, so that nothing is left
+    to do. Otherwise InputError where something stands at `output`. A block that ends well leaves a
+    mark that it has landed, for a process that waits for this one.
     """
     with scratch(folder, stamp) as place:
         mark = place.folder / LANDED
@@ -74,7 +74,7 @@ def resumable(folder: Path, stamp: str, output: Path) -> Iterator[Path | None]:
 
 
 def last_stamp(folder: Path) -> str | None:
-    """The stamp under which `folder` was held last, or is; None where none can be read."""
+    """The stamp under which `folder` is held, or was last; None where none can be read."""
     lock = folder / "lock"
     for _ in range(100):
         try:
@@ -120,7 +120,7 @@ def _state(path: Path) -> Any:
 
 @contextmanager
 def _lock(path: Path, stamp: str) -> Iterator[str | None]:
-    """Hold the lock file, which says who holds it; gives the stamp of whom was waited for."""
+    """Hold the lock file, which says who holds it; gives the stamp of the process waited for."""
     waited_for = None
     while True:
         with _opened(path) as lock:
@@ -141,21 +141,21 @@ def _signed(lock: FileIO, path: Path, stamp: str) -> bool:
     """Whether what was locked is still the lock file, which then holds this process's name."""
     with write_faults(path):
         if not (path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())):
-            return False  # it was deleted during the wait: who comes next opens another file
+            return False  # it was deleted during the wait: the next process opens another file
         lock.truncate(0)
         lock.write(f"{os.getpid()} {os.uname().nodename} {stamp}\n".encode())
         return True
 
 
 def _take(lock: FileIO, stamp: str) -> str | None:
-    """Lock, after saying whom that waits for; the stamp of who had it last, None where free."""
+    """Take the lock, saying whom that waits for; gives the last holder's stamp, None if free."""
     if _locked(lock):
         return None
     process, host, other = _holder(lock)
     why = "" if other == stamp else ", which has other settings, inputs or code"
     who = f"process {process} on {host}{why}" if process else "another process"
     print(f"{Path(lock.name).parent}: waiting for {who}", flush=True)
-    # A signal that comes just before a call that blocks would be heard only after it.
+    # Polled: a signal that comes just before a blocking call would be handled only after it.
     while not _locked(lock):
         time.sleep(POLL_S)
     return _holder(lock)[2]

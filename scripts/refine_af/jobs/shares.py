@@ -1,11 +1,11 @@
-"""The numbered shares of a work that one of several jobs takes, each with a file of its own."""
+"""The numbered shares of a stage's work that one job takes, each with a file of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from refine_af.errors import InputError
+from refine_af.errors import InputError, doubled
 
 
 def files_of(
@@ -20,8 +20,8 @@ def files_of(
         raise InputError(
             f"--{counted} {numbers}: a file each is needed, got {len(files)} --{named}"
         )
-    if doubled := [path for path in files if files.count(path) > 1]:
-        raise InputError(f"--{named} {doubled[0]}: named for two {counted}")
+    if twice := doubled(files):
+        raise InputError(f"--{named} {twice[0]}: named for two {counted}")
     if odd := [number for number in numbers if not 0 <= number < known]:
         raise InputError(f"--{counted} {odd[0]}: the {counted} are 0 to {known - 1}")
     return dict(zip(numbers, files, strict=True))

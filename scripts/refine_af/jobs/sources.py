@@ -20,7 +20,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def code_digest(script: Path) -> str:
     """64 hex digits for all code that the results of a script depend on.
 
-    They are of what the interpreter reads: comments, docstrings and layout are not in it, and every
+    They cover what the interpreter reads: comments, docstrings and layout do not count, and every
     version of Python gives the same digits. `script` stands beside refine_af/, or in it.
     """
     folder = _scripts(script)

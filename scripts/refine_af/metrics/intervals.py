@@ -29,8 +29,8 @@ def bootstrap_difference(
     """The mean of after − before with the ends of its paired bootstrap interval.
 
     Bias-corrected and accelerated (Efron 1987, "Better Bootstrap Confidence Intervals"): pairs
-    are resampled together. The truth that it covers is the mean over all pairs of which these
-    are a sample, drawn one by one. At a confidence of 0.95 about 94% of the intervals of 100 or
+    are resampled together. It covers the mean over all pairs of which these are a sample,
+    drawn one by one. At a confidence of 0.95 about 94% of the intervals of 100 or
     more pairs hold it, of 30 pairs 92%, of fewer less; of differences that are nearly all 0, as
     those of rare marks, fewer than 90% (see `share_difference`). Values that all differ by the
     same have that difference as their interval; a single pair tells nothing of the spread, and
@@ -58,7 +58,7 @@ def share(
     A mark is the share of its judges who say so. Of one judge the interval is Wilson's (1927,
     Journal of the American Statistical Association 22:209); of several it is his for as many marks
     of 0 and 1 as would tell as much: at most each judge's, and no more than there are marks where
-    all say the same. The truth that it covers is the share of all things of which these are a
+    all say the same. It covers the share of all things of which these are a
     sample. At a confidence of 0.95, of 30 marks and more with a share of 0.2 to 0.8, and of 100
     with one of 0.05 to 0.95, 92 to 98% of the intervals hold it. The ends are never the same: 12
     of 12 leave 0.76 to 1. Raises ValueError where there is no mark.
@@ -82,7 +82,7 @@ def share_difference(
     Entry i of both is of the same prompt; what is None counts for neither part nor whole, so the
     wholes may differ. The interval is Wald's for paired ratios (delta method) after half a prompt
     of each kind (no–no, no–yes, yes–no, yes–yes) is added, as Agresti and Min (2005, Statistics
-    in Medicine 24:729) do for paired proportions. The truth that it covers is the difference over
+    in Medicine 24:729) do for paired proportions. It covers the difference over
     all prompts of which these are a sample. At a confidence of 0.95, of 120 or 256 prompts 92 to
     98% of the intervals hold it; where only one or two prompts have the property, more do. The
     values are nan where nothing counts before, or after.
@@ -118,13 +118,13 @@ def spearman(rows: np.ndarray) -> np.ndarray:
 def spearman_interval(values: Sequence[float], *, confidence: float) -> tuple[float, float, float]:
     """A series' rank correlation with the step, and the ends of its interval.
 
-    The truth that it covers is the mean of that correlation over runs of as many steps with the
+    It covers the mean of that correlation over runs of as many steps with the
     same trend and noise of the same kind: not what another number of steps would give. Fisher's
     z with the variance of ranks, 1.06 / (n − 3) (Fieller, Hartley and Pearson 1957), times
     1 − ρ²/2, since the steps are given and not drawn. Noise of neighbouring steps may be alike:
     n is the number of independent steps that tell as much, (1 − φ) / (1 + φ) of all, with φ the
     autocorrelation of the noise around a cubic curve, without its bias (Kendall 1954).
-    At a confidence of 0.95, of 200 steps 92 to 98% of the intervals hold the truth, with φ up to
+    At a confidence of 0.95, of 200 steps 92 to 98% of the intervals hold that mean, with φ up to
     0.6, whether there is a trend or none; of 40 steps too with φ up to 0.3, and 87 to 94% with
     0.6. The ends are nan where there are fewer than 10 steps.
     """
@@ -184,6 +184,6 @@ def _levels(values: np.ndarray, means: np.ndarray, confidence: float) -> list[fl
     levels = []
     for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
         shifted = bias + normal.inv_cdf(tail)
-        # One outlier at a confidence near 1 would else turn the sign, and the interval, around.
+        # One outlier at a confidence near 1 would otherwise turn the sign, and the interval.
         levels.append(normal.cdf(bias + shifted / max(1e-9, 1 - acceleration * shifted)))
     return levels

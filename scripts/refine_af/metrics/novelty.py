@@ -28,7 +28,7 @@ FIRST_LOOK = 0.8  # of the highest bound: the nearest text is most often among t
 ROOM = 256  # texts that a new index has room for
 COMMON = 1 / 32  # of the texts: above it, a byte for every text is faster than a list of some
 
-Item = str | tuple[str, int]
+Occurrence = str | tuple[str, int]
 """A token with how often it occurred before: a, b, (a, 1), (a, 2) for a b a a."""
 
 
@@ -47,10 +47,10 @@ class Verdict:
 
 
 class NoveltyPool:
-    """Texts that only grow, each new one compared with all.
+    """A growing list of texts, each new one compared with all.
 
-    Exact: no common subsequence of two texts is longer than the number of items that they share,
-    and every text that this bound leaves as a candidate for the nearest is scored.
+    Exact: no common subsequence of two texts is longer than the number of occurrences that they
+    share, and every text that this bound leaves as a candidate for the nearest is scored.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class NoveltyPool:
         self._index = _Index()
         for text in texts:
             words = self._tokenize(text)
-            self._add(words, _items(words))
+            self._add(words, _occurrences(words))
 
     def __len__(self) -> int:
         return len(self._sequences)
@@ -87,33 +87,35 @@ class NoveltyPool:
     def nearest(self, text: str) -> Verdict:
         """The verdict on `text`, which does not enter."""
         tokens = self._tokenize(text)
-        return self._judge(tokens, _items(tokens))
+        return self._judge(tokens, _occurrences(tokens))
 
     def offer(self, text: str) -> Verdict:
         """The verdict on `text`, which enters where it is accepted."""
         tokens = self._tokenize(text)
-        items = _items(tokens)
-        verdict = self._judge(tokens, items)
+        occurrences = _occurrences(tokens)
+        verdict = self._judge(tokens, occurrences)
         if verdict.accepted:
-            self._add(tokens, items)
+            self._add(tokens, occurrences)
         return verdict
 
-    def _judge(self, tokens: Sequence[str], items: Sequence[Item]) -> Verdict:
+    def _judge(self, tokens: Sequence[str], occurrences: Sequence[Occurrence]) -> Verdict:
         if not tokens:
             return Verdict(accepted=False, reason="no tokens", rouge_l=0.0, nearest=None)
         if not self._sequences:
             return Verdict(accepted=True, reason=None, rouge_l=0.0, nearest=None)
         # A token that the pool lacks is in no common subsequence: it counts in the length alone.
         known = [code for token in tokens if (code := self._codes.get(token)) is not None]
-        nearest, subsequence = self._closest(items, known, len(tokens))
+        nearest, subsequence = self._closest(occurrences, known, len(tokens))
         both = len(tokens) + int(self._index.lengths[nearest])
         over = 2 * subsequence * self._threshold.denominator - both * self._threshold.numerator
         accepted = over < 0 or (over == 0 and self._tie_accepted)
         return Verdict(accepted, None if accepted else "similar", 2 * subsequence / both, nearest)
 
-    def _closest(self, items: Sequence[Item], known: list[int], length: int) -> tuple[int, int]:
+    def _closest(
+        self, occurrences: Sequence[Occurrence], known: list[int], length: int
+    ) -> tuple[int, int]:
         """The nearest text's index, and its longest common subsequence with `known`."""
-        bounds = self._index.bounds(items, length)
+        bounds = self._index.bounds(occurrences, length)
         highest = float(bounds.max())
         if not highest:
             return 0, 0
@@ -131,49 +133,51 @@ class NoveltyPool:
                 return int(places[best]), int(found[best])
             least = float(scores[best])
 
-    def _add(self, tokens: Sequence[str], items: Sequence[Item]) -> None:
+    def _add(self, tokens: Sequence[str], occurrences: Sequence[Occurrence]) -> None:
         codes = [self._codes.setdefault(token, len(self._codes)) for token in tokens]
         self._sequences.append(_sequence(codes))
-        self._index.add(items)
+        self._index.add(occurrences)
 
 
 class _Index:
-    """From each item to the texts that hold it, and how many items each text has.
+    """From each occurrence to the texts that hold it, and how many occurrences each text has.
 
-    A text is a place 0, 1, ... The texts of an item are a list of places, or where they are many
-    a row with a 1 at each.
+    A text is a place 0, 1, ... The texts of an occurrence are a list of places, or where they are
+    many a row with a 1 at each.
     """
 
     def __init__(self) -> None:
         self.lengths = np.zeros(ROOM, np.float32)
         self._size = 0
-        self._lists: dict[Item, array[int]] = {}
-        self._rows: dict[Item, NDArray[np.uint8]] = {}
+        self._lists: dict[Occurrence, array[int]] = {}
+        self._rows: dict[Occurrence, NDArray[np.uint8]] = {}
 
-    def add(self, items: Sequence[Item]) -> None:
+    def add(self, occurrences: Sequence[Occurrence]) -> None:
         if self._size == len(self.lengths):
             self._grow()
-        for item in items:
-            if (row := self._rows.get(item)) is not None:
+        for occurrence in occurrences:
+            if (row := self._rows.get(occurrence)) is not None:
                 row[self._size] = 1
-            elif (places := self._lists.get(item)) is not None:
+            elif (places := self._lists.get(occurrence)) is not None:
                 places.append(self._size)
             else:
-                self._lists[item] = array("i", [self._size])
-        self.lengths[self._size] = len(items)
+                self._lists[occurrence] = array("i", [self._size])
+        self.lengths[self._size] = len(occurrences)
         self._size += 1
 
-    def bounds(self, items: Sequence[Item], length: int) -> NDArray[np.float32]:
-        """No less than half the ROUGE-L F1 with each text, up to rounding; (texts,)."""
-        kind = np.uint8 if len(items) < 256 else np.int32
+    def bounds(self, occurrences: Sequence[Occurrence], length: int) -> NDArray[np.float32]:
+        """No less than half the ROUGE-L F1 with each text, up to rounding; (texts,), float32."""
+        # No text shares more than there are: below 256, a byte counts them.
+        kind = np.uint8 if len(occurrences) < 256 else np.int32
         shared: NDArray[Any] = np.zeros(self._size, kind)
         lists = []
-        for item in items:
-            if (row := self._rows.get(item)) is not None:
+        for occurrence in occurrences:
+            if (row := self._rows.get(occurrence)) is not None:
                 shared += row[: self._size]
-            elif (places := self._lists.get(item)) is not None:
+            elif (places := self._lists.get(occurrence)) is not None:
+                # A view, which must be gone before `add` makes the array longer.
                 lists.append(np.frombuffer(places, np.intc))
-        if lists:
+        if lists:  # `+=` would count a text that stands in several lists once
             np.add.at(shared, np.concatenate(lists), shared.dtype.type(1))
         bounds: NDArray[np.float32] = self.lengths[: self._size] + np.float32(length)
         np.divide(shared, bounds, out=bounds)
@@ -182,11 +186,11 @@ class _Index:
     def _grow(self) -> None:
         """Room for as many texts again; what has become common gets a row."""
         self.lengths = _doubled(self.lengths)
-        self._rows = {item: _doubled(row) for item, row in self._rows.items()}
-        for item, places in list(self._lists.items()):
+        self._rows = {occurrence: _doubled(row) for occurrence, row in self._rows.items()}
+        for occurrence, places in list(self._lists.items()):
             if len(places) > COMMON * self._size:
-                self._rows[item] = np.zeros(2 * self._size, np.uint8)
-                self._rows[item][self._lists.pop(item)] = 1
+                self._rows[occurrence] = np.zeros(2 * self._size, np.uint8)
+                self._rows[occurrence][self._lists.pop(occurrence)] = 1
 
 
 def _doubled(values: NDArray[Any]) -> NDArray[Any]:
@@ -202,14 +206,14 @@ def _exact(threshold: str) -> Fraction:
     return value
 
 
-def _items(tokens: Sequence[str]) -> list[Item]:
+def _occurrences(tokens: Sequence[str]) -> list[Occurrence]:
     seen: dict[str, int] = {}
-    items: list[Item] = []
+    occurrences: list[Occurrence] = []
     for token in tokens:
         before = seen.get(token, 0)
         seen[token] = before + 1
-        items.append((token, before) if before else token)
-    return items
+        occurrences.append((token, before) if before else token)
+    return occurrences
 
 
 def _sequence(codes: list[int]) -> str | list[int]:

@@ -23,7 +23,7 @@ PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class PlainPrediction:
-    """A model's answer to the evaluation instance of that id."""
+    """A model's reply to the evaluation instance of that id."""
 
     id: str
     prediction: str
@@ -34,13 +34,14 @@ AnyPrediction = TypeVar("AnyPrediction", PlainPrediction, Prediction)
 
 @dataclass(frozen=True)
 class Score:
-    """How well one prediction answers one instance; both figures lie in 0..1."""
+    """How well one prediction fits one instance; both figures lie in 0..1."""
 
     rouge_l: float
     exact_match: float
 
 
 def score(prediction: str, references: Sequence[str]) -> Score:
+    """ROUGE-L and exact match of a prediction, each the best over the references."""
     return Score(rouge_l(prediction, references), float(exact_match(prediction, references)))
 
 
@@ -68,28 +69,28 @@ def read_instances(path: Path) -> list[EvaluationInstance]:
 
 
 def by_id(
-    answers: Iterable[AnyPrediction], instances: Sequence[EvaluationInstance], path: Path
+    predictions: Iterable[AnyPrediction], instances: Sequence[EvaluationInstance], path: Path
 ) -> dict[str, AnyPrediction]:
     """The rows of a predictions file by id. InputError at an id that is unknown or comes twice."""
     known = {instance.id for instance in instances}
     found = {}
-    for line, answer in each_once(answers, path):
-        if answer.id not in known:
-            raise InputError(f"{path}, line {line}: no evaluation instance has id {answer.id!r}")
-        found[answer.id] = answer
+    for line, row in each_once(predictions, path):
+        if row.id not in known:
+            raise InputError(f"{path}, line {line}: no evaluation instance has id {row.id!r}")
+        found[row.id] = row
     return found
 
 
 def summary(
-    instances: Sequence[EvaluationInstance], replies: Mapping[str, PlainPrediction]
+    instances: Sequence[EvaluationInstance], predictions: Mapping[str, PlainPrediction]
 ) -> dict[str, Any]:
     """The scores ×100, to 4 decimals: over all instances, by category and by task.
 
-    An instance without a reply counts as answered by nothing, and its id is listed as missing.
+    An instance without a prediction counts with an empty one, and its id is listed as missing.
     """
-    missing = [instance.id for instance in instances if instance.id not in replies]
+    missing = [instance.id for instance in instances if instance.id not in predictions]
     silence = dict.fromkeys(missing, "")
-    said = silence | {id: reply.prediction for id, reply in replies.items()}
+    said = silence | {id: row.prediction for id, row in predictions.items()}
     rows = [(instance, score(said[instance.id], instance.references)) for instance in instances]
     return {
         "missing": missing,

@@ -36,10 +36,12 @@ class Wins:
 
     @property
     def keys(self) -> int:
+        """How many keys there are."""
         return self.better + self.equal + self.worse
 
     @property
     def share(self) -> float:
+        """The share of keys above, 0 to 1."""
         return self.better / self.keys
 
 
@@ -62,9 +64,9 @@ def wins(
     Agresti and Coull (1998, The American Statistician 52:119) do for proportions, two tasks that
     are won and two that are not are added, or 3 wins of 3 would leave no doubt. Drawing instances
     makes a task that is hardly won be lost at times, and pulls the resampled shares towards one
-    half; so their spread is set around the share of all tasks with those added. The truth that it
-    covers is the expected share for other tasks of the kind, with as many instances each. At a
-    confidence of 0.95, of 12 to 119 tasks 92 to 98% of the intervals hold it.
+    half; so their spread is set around the share of all tasks with those added. It covers the
+    expected share for other tasks of the kind, with as many instances each. At a confidence of
+    0.95, of 12 to 119 tasks 92 to 98% of the intervals hold it.
     Raises ValueError where there is no instance, or one without its task.
     """
     grouped = _grouped(differences, tasks)
@@ -92,7 +94,7 @@ def mean_over_tasks(
 
     A ratio of sums over tasks with the variance of whole tasks' residuals (Liang and Zeger 1986,
     Biometrika 73:13, with their n / (n − 1) in small samples) and Student's t of one degree less
-    than there are tasks. The truth that it covers is the mean over all tasks of which these are a
+    than there are tasks. It covers the mean over all tasks of which these are a
     sample, drawn one by one with their instances. At a confidence of 0.95, of 12 to 119 tasks 92
     to 98% of the intervals hold it. The ends are nan of a single task.
     Raises ValueError where there is no instance, or one without its task.
@@ -118,14 +120,14 @@ def flip_test(
     of its instances together, so that a task's difference is as likely below 0 as above by as
     much. The statistic is the sum over all instances; each draw turns the signs of some tasks. It
     asks nothing of the instances within a task, which are alike. Every choice of signs is
-    counted where `draws` are as many, else `draws` random ones and the one that was found, so
+    counted where `draws` are as many; otherwise `draws` random ones and the one that was found, so
     that p is at least 1 / (1 + draws) (Phipson and Smyth 2010, as scipy does it).
     Raises ValueError where there is no instance, or one without its task.
     """
     found = np.array([value.sum() for value in _grouped(differences, tasks).values()], float)
     sums = found[found != 0]
     if len(sums) < 2:
-        return 1.0  # none to turn, or one, which is as far on either side
+        return 1.0  # nothing to turn, or one sum, which is as far from 0 either way
     # One tail of the size, since scipy's two tails of the sum are twice the smaller one, which is
     # another number where signs are drawn.
     test = permutation_test(

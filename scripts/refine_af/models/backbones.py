@@ -36,7 +36,7 @@ OTHER_SENSES = re.compile(r"(^|\.)(vision|visual|audio|multi_?modal|embed_vision
 
 
 def device() -> torch.device:
-    """This process's GPU where there is one, else the CPU."""
+    """This process's GPU where there is one, otherwise the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
@@ -48,7 +48,10 @@ def precision() -> torch.dtype:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """The precision that a checkpoint's config.json states for its weights, float32 by default."""
+    """The precision that a checkpoint's config.json states for its weights, float32 by default.
+
+    InputError where it states something else.
+    """
     config = check_checkpoint(folder)
     name = config.get("dtype", config.get("torch_dtype", "float32"))
     found = getattr(torch, name, None) if isinstance(name, str) else None
@@ -58,7 +61,10 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The checkpoint's tokenizer; where it has no padding token, its end of text pads."""
+    """The checkpoint's tokenizer; where it has no padding token, its end of text pads.
+
+    InputError where it cannot be read, has no end of text, or has more tokens than the model.
+    """
     from transformers import AutoTokenizer
 
     config = check_checkpoint(folder)
@@ -178,7 +184,7 @@ def is_whole_model(adapter: Path) -> bool:
 
 
 def quiet() -> None:
-    """Keep the libraries' bars and hints out of the log, where they would bury the job's words."""
+    """Keep the libraries' bars and hints out of the log, where they would bury the job's lines."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

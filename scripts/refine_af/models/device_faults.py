@@ -9,7 +9,7 @@ import torch
 
 from refine_af.errors import InputError
 
-# How a plain RuntimeError names it: on a CPU, and of CUDA's libraries' own memory.
+# What a plain RuntimeError says of it: on a CPU, and in CUDA's libraries.
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
@@ -21,14 +21,14 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def free_cached(device: torch.device) -> None:
-    """Give back what torch keeps of freed GPU memory: a smaller batch needs other pieces of it."""
+    """Give back the freed GPU memory that torch keeps: a smaller batch needs other pieces of it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 @contextmanager
 def gpu_faults() -> Iterator[None]:
-    """Make a GPU that fails in the block an InputError."""
+    """Turn a GPU's failure in the block into an InputError."""
     try:
         yield
     except torch.AcceleratorError as error:
@@ -37,7 +37,7 @@ def gpu_faults() -> Iterator[None]:
 
 @contextmanager
 def device_faults() -> Iterator[None]:
-    """Make a GPU that fails, and memory that nobody can do with less of, InputErrors."""
+    """Turn a GPU's failure in the block, and a lack of memory that ends it, into InputErrors."""
     try:
         with gpu_faults():
             yield
@@ -49,7 +49,7 @@ def device_faults() -> Iterator[None]:
 
 @contextmanager
 def disk_faults() -> Iterator[None]:
-    """Make what safetensors says of a disk in the block an OSError, as of any other file."""
+    """Turn safetensors' own error in the block into an OSError, as other writers raise it."""
     from safetensors import SafetensorError
 
     try:
@@ -59,5 +59,5 @@ def disk_faults() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """A fault's own words, without the advice that torch adds; its kind where it has none."""
+    """A fault's first line, without the advice that torch adds; its class where it says nothing."""
     return str(error).partition("\n")[0] or type(error).__name__

@@ -27,7 +27,7 @@ LOAD_FAULTS = (
 
 
 def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
-    """The model with a fresh adapter, its only weights that train; at first it changes nothing.
+    """The model with a fresh adapter, whose weights alone train; at first it changes nothing.
 
     `section` is the adapter's place in config.yaml. InputError where the targets name no layer
     of the model, or its output layer.
@@ -72,7 +72,7 @@ def _adapted_routers(tuned: Any) -> Iterator[str]:
 
 
 def load_lora(model: Any, adapter: Path) -> Any:
-    """The model with the adapter in a folder. InputError unless all of it fits, and is there."""
+    """The model with the adapter in a folder. InputError unless it is complete, and fits."""
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
@@ -88,7 +88,7 @@ def load_lora(model: Any, adapter: Path) -> Any:
     except LOAD_FAULTS as error:
         wrong = shown(str(error), 300)
         raise InputError(f"{adapter}: the adapter cannot be loaded: {wrong}") from None
-    # Else PEFT asks the hub for the backbone's config.json, by the name of its folder.
+    # False: otherwise PEFT asks the hub for the backbone's config.json, by its folder's name.
     wanted = set(get_peft_model_state_dict(tuned, save_embedding_layers=False))
     report = {"missing_keys": wanted - given, "unexpected_keys": given - wanted}
     check_weights(adapter, report, "adapter_config.json")
@@ -106,7 +106,7 @@ def save_lora(model: Any, folder: Path) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Make a saved adapter's files the same bytes in every run, wherever the backbone stands."""
+    """Take out of a saved adapter what differs between runs: set order, paths, PEFT's README."""
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = Path(config["base_model_name_or_path"]).name

@@ -1,4 +1,4 @@
-"""What training has come to, kept on disk to go on from: tensors, and a state in JSON."""
+"""Where training stands, kept on disk to go on from: tensors, and a state in JSON."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TENSORS, STATE, DIGESTS = "tensors.safetensors", "state.json", "sha256.json"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Training after `step` steps, in a folder whose tensors are those that were written."""
+    """Training after `step` steps, in a folder whose files are as they were written."""
 
     step: int
     folder: Path
     state: dict[str, Any]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors, on the CPU."""
+        """The tensors by name, on the CPU."""
         from safetensors.torch import load_file
 
         found: dict[str, Tensor] = load_file(self.folder / TENSORS)
@@ -54,7 +54,8 @@ def put_back(
 ) -> None:
     """Make weights and optimizer what they were when `training_tensors` were taken.
 
-    InputError where these are of other weights, as another version of a library may name them.
+    The optimizer may keep the given tensors, and update them in place. InputError where they are
+    of other weights, as another version of a library may name them.
     """
     trained = {f"weights.{name}": weight for name, weight in _trained(model).items()}
     for name, weight in trained.items():
@@ -84,8 +85,8 @@ def save_snapshot(
 ) -> None:
     """Land a snapshot beside the earlier ones, of which only the last then stays.
 
-    `documents` are JSON files of its folder, by name. InputError where it cannot be written; the
-    earlier ones are whole then.
+    `documents` are further JSON files of its folder, by name. InputError where it cannot be
+    written; the earlier ones are then intact.
     """
     from safetensors.torch import save_file
 
@@ -102,8 +103,8 @@ def save_snapshot(
 def newest_snapshot(folder: Path) -> Snapshot | None:
     """The newest snapshot in a folder, None where there is none.
 
-    A damaged one is said and deleted, and the one before it taken. What a save that was killed
-    has left goes too. InputError where all are damaged.
+    Damaged ones are reported and deleted, and the one before them is taken. What a killed save
+    has left is deleted too. InputError where all are damaged.
     """
     damaged: list[Path] = []
     for path in _newest_first(folder):
@@ -134,7 +135,7 @@ def _read(path: Path) -> Snapshot | None:
 
 
 def _tidy(folder: Path) -> None:
-    # A save that was killed leaves its folder under another name, or one too many.
+    # A killed save leaves a folder with a temporary name, or one snapshot too many.
     for path in [*_newest_first(folder)[KEPT:], *folder.glob(".step_*.partial")]:
         _delete(path)
 

@@ -1,4 +1,4 @@
-"""What is used here of other libraries that they do not promise, each with why.
+"""What the project uses of other libraries without their promise, each with the reason.
 
 Versions are those that were looked at; docs/upgrading.md says what to look at in newer ones, and
 tests/test_upstream.py fails where a hook has gone.
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-# Of TRL 1.16.0: the adapter that it holds the trained one to, and its hint at a missing score.
+# Of TRL 1.16.0: the name of its reference adapter, and its warning of a missing score.
 REFERENCE = "ref"
 NO_SCORE = "All reward functions returned None"
 
@@ -20,7 +20,7 @@ def use_one_gpu(arguments: Any) -> None:
     """Let a trainer with these TrainingArguments use one GPU at most, whatever it sees.
 
     transformers 5.23.0 counts them in `_n_gpu`, spreads batches over them by DataParallel, and has
-    no setting for it. Others that are seen may be another job's.
+    no setting for it. The others may be another job's.
     """
     arguments._n_gpu = min(1, arguments.n_gpu)
 
@@ -82,7 +82,8 @@ def takes_masks_by_kind(model: Any) -> bool:
 def rows_in_one_sequence(rows: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The model's inputs for rows of token ids, one after the other, as SFTTrainer makes them.
 
-    Of TRL 1.16.0's own collator, which has no public name: transformers' namesake is another one.
+    By TRL 1.16.0's own collator, which has no public name: transformers' of the same name is
+    another one.
     """
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -92,7 +93,7 @@ def rows_in_one_sequence(rows: Sequence[Sequence[int]]) -> dict[str, Any]:
 
 
 def drop_reference(model: Any) -> None:
-    """Take away the copy of the adapter that TRL 1.16.0 makes to measure the KL from.
+    """Delete the copy of the adapter from which TRL 1.16.0 measures the KL.
 
     Without it TRL measures from the model with the adapter off.
     """
@@ -101,9 +102,9 @@ def drop_reference(model: Any) -> None:
 
 
 def without_hint_at_scores(trainer: type) -> None:
-    """Keep TRL's hint at an answer without a score out of the log, for a kind of trainer.
+    """Keep TRL's warning of an answer without a score out of the log, for a class of trainers.
 
-    Where nothing was drawn there is none, and it is meant so.
+    An answer without tokens has no score on purpose.
     """
     logging.getLogger(trainer.__module__).addFilter(_is_news)
 
@@ -113,7 +114,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 class Silent:
-    """A trainer of TRL that tells nobody; 1.16.0 reports each run to the hub.
+    """A trainer of TRL that reports to nobody; 1.16.0 reports each run to the hub.
 
     Its own switch, HF_HUB_DISABLE_TELEMETRY, is read when huggingface_hub is imported.
     """
@@ -123,7 +124,7 @@ class Silent:
 
 
 class OwnCheckpoints:
-    """A trainer of transformers that keeps what its training is in a way of its own.
+    """A trainer of transformers with checkpoints of its own.
 
     transformers 5.23.0 writes and reads a checkpoint by these methods, and has no public ones.
     """
@@ -150,7 +151,7 @@ class OwnCheckpoints:
 
 
 class Answers(Protocol):
-    """Token ids of a step's answers, row by row."""
+    """Token ids of a step's answers and of their prompts, row by row."""
 
     def prompts(self) -> list[list[int]]: ...
     def completions(self) -> list[list[int]]: ...
@@ -166,14 +167,14 @@ class _OnAnswers(Silent):
 
 
 class RlooOnAnswers(_OnAnswers):
-    """To stand before RLOOTrainer."""
+    """The base class to name before RLOOTrainer."""
 
     def _generate_single_turn(self, *_: Any) -> list[list[int]]:
         return self.answers.completions()
 
 
 class GrpoOnAnswers(_OnAnswers):
-    """To stand before GRPOTrainer, which wants the sampler's log-probabilities too, or None."""
+    """The one before GRPOTrainer, which wants the sampler's log-probabilities too, or None."""
 
     def _generate_single_turn(self, *_: Any) -> tuple[list[list[int]], None]:
         return self.answers.completions(), None

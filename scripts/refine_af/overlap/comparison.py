@@ -16,7 +16,7 @@ from refine_af.settings.overlap import OverlapBounds
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a model is asked in an evaluation: an instruction, or a task's definition, and input."""
+    """What a prompt of an evaluation is made from: an instruction or a definition, and an input."""
 
     id: str
     instruction: str
@@ -24,11 +24,13 @@ class Evaluated:
 
 
 def of_superni(instances: Iterable[EvaluationInstance]) -> list[Evaluated]:
+    """The test instances of Super-NI, each with the definition of its task."""
     return [Evaluated(row.id, row.definition, row.input) for row in instances]
 
 
-def of_users(asked: Iterable[UserInstruction]) -> list[Evaluated]:
-    return [Evaluated(row.id, row.instruction, row.input) for row in asked]
+def of_users(instructions: Iterable[UserInstruction]) -> list[Evaluated]:
+    """The user-oriented instructions, each with its input."""
+    return [Evaluated(row.id, row.instruction, row.input) for row in instructions]
 
 
 def overlaps(
@@ -36,9 +38,9 @@ def overlaps(
 ) -> Iterator[Overlap]:
     """What each instance shares with the evaluation, in their order.
 
-    Words are rouge_score's without stemmer. An instance overlaps that shares an n-gram, or whose
-    instruction or input has a ROUGE-L F1 of at least the bound with one of the evaluation's. A
-    text of fewer words than `bounds.min_words` is not compared so, on neither side.
+    Words are rouge_score's without stemmer. An instance overlaps where it shares an n-gram, or
+    where its instruction or input has a ROUGE-L F1 of at least the bound with one of the
+    evaluation's. ROUGE-L compares no text of fewer words than `bounds.min_words`, on either side.
     """
     shared = shared_ngrams(
         [(row.instruction, row.input) for row in instances],
@@ -71,7 +73,7 @@ def shared_ngrams(
     of the text that holds most of them, the first of equals.
 
     `holders` gives the id of every text of the evaluation. The n-grams of `texts` are kept and
-    those of the evaluation pass by, one text at a time: they would fill the memory.
+    those of the evaluation pass by, one text at a time: all at once would fill the memory.
     """
     places: dict[tuple[str, ...], list[int]] = {}
     for place, parts in enumerate(texts):

@@ -1,20 +1,20 @@
-"""RLOO and GRPO in the place of PPO's update: TRL's own trainers, as an ablation.
+"""RLOO and GRPO in place of PPO's update: TRL's own trainers, as an ablation.
 
 All but the update is PPO's: the instructions and their order, how answers are drawn and where they
 stop, their rewards, the adapter with its first values, AdamW, and the reference, which is the model
 with the adapter off. TRL's own sampling is left out: it raises ValueError at stop strings, and it
 would draw a step's answers from one generator, so that a stage could not go on after a kill.
 
-rloo (arXiv 2402.14740) takes from a reward what the other answers to its instruction got on
-average, and clips one ratio for a whole answer. Its β is PPO's and that of Eq. 2: the reward loses
-β times the log-ratio to the reference, summed over the answer.
+rloo (arXiv 2402.14740) subtracts from a reward the mean reward of the other answers to its
+instruction, and clips one ratio for a whole answer. Its β is that of Eq. 2, as in PPO: the reward
+loses β times the log-ratio to the reference, summed over the answer.
 
 grpo (arXiv 2402.03300), in the variant that is TRL's default (loss `dapo`, rewards scaled by
 group, KL corrected as in arXiv 2512.02556), divides a reward's distance from the group's mean by
 the group's standard deviation, and adds to each token's loss β times its ratio times
-exp(r) − r − 1, r being the log-probability of the reference less the own one. So the same β weighs
-the KL against the reward as β times that deviation does in PPO, and a token answers for its own
-divergence alone, not for those that come after it.
+exp(r) − r − 1, r being the reference's log-probability less the policy's. So the same β weighs the
+KL against the reward as β times that deviation does in PPO, and a token pays for its own divergence
+alone, not for that of the tokens after it.
 
 In both the value head stays zero and is not written, PPO's settings gamma, lam and value_* do
 nothing, clip is TRL's epsilon, epochs its num_iterations, and a step's minibatches are the same in
@@ -58,6 +58,7 @@ class ScoredExperience(Experience):
     kl_coefficient: float
 
     def figures(self) -> dict[str, float]:
+        """An experience's figures, without those of the value head."""
         figures = super().figures()
         del figures["explained_variance"]  # nothing learns the values
         return figures
@@ -103,7 +104,7 @@ class GroupLearner(Learner):
     ) -> dict[str, float]:
         """All epochs' optimizer steps; TRL's loss and clipped share, a mean over them.
 
-        The loss holds GRPO's KL term; the share is one of whole answers in RLOO, else of tokens.
+        GRPO's KL term is in the loss; the share is one of whole answers in RLOO, of tokens in GRPO.
         """
         if self._made_for != self.micro_batch:  # a trainer that ran out of memory is not reused
             self._trainer, self._made_for = self._new_trainer(), self.micro_batch
@@ -127,7 +128,7 @@ class GroupLearner(Learner):
         }
 
     def save(self, folder: Path) -> None:
-        """Write the adapter: nothing has learnt a value."""
+        """Write the adapter alone, since no value was learnt. OSError where the disk is full."""
         self.policy.save_adapter(folder)
 
     def _new_trainer(self) -> Any:
@@ -195,14 +196,15 @@ class _Answers:
         self.scores: Sequence[float] = ()
 
     def prompts(self) -> list[list[int]]:
+        """The tokens of each answer's prompt."""
         return [[*self._prefix, *row.tail] for row in self.rows]
 
     def completions(self) -> list[list[int]]:
-        """Tokens, the stop string's included; TRL needs one at least, so an end stands for none."""
+        """Tokens, with the stop string's; an end of text for none, since TRL needs at least one."""
         return [list(row.response) or [self._end] for row in self.rows]
 
     def rewards(self, **_: Any) -> list[float | None]:
-        """The scores; None, which gives an answer no advantage, where nothing was drawn."""
+        """The scores; None, which gives an answer no advantage, where it has no tokens."""
         scored = zip(self.rows, self.scores, strict=True)
         return [score if row.response else None for row, score in scored]
 

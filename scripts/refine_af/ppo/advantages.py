@@ -25,7 +25,7 @@ def masked_variance(values: Tensor, mask: Tensor) -> Tensor:
 
 def whitened(values: Tensor, mask: Tensor) -> Tensor:
     """`values` with mean 0 and variance 1 over the mask, and 0 outside it."""
-    scale = torch.rsqrt(masked_variance(values, mask) + 1e-8)
+    scale = torch.rsqrt(masked_variance(values, mask) + 1e-8)  # TRL's constant
     return (values - masked_mean(values, mask)) * scale * mask
 
 
@@ -34,9 +34,10 @@ def token_rewards(
 ) -> Tensor:
     """Each token's reward: its share of the KL penalty, and on the last one the rollout's score.
 
-    `scores` is (rollouts,); `log_ratios` the log-probabilities less the reference's. A rollout
-    without tokens has nowhere to be rewarded. Together this is Eq. 2 of the paper.
+    `scores` is (rollouts,); `log_ratios` are the log-probabilities less the reference's. A rollout
+    without tokens gets no reward. Summed over a rollout this is Eq. 2 of the paper.
     """
+    # How many tokens are left, this one included: 1 on the last one.
     ahead = mask.flip(1).cumsum(1).flip(1)
     last = (ahead == 1) & (mask > 0)
     return -kl_coefficient * log_ratios * mask + scores[:, None] * last
@@ -74,13 +75,13 @@ def value_losses(values: Tensor, old_values: Tensor, returns: Tensor, clip: floa
 
 
 def clipped_tokens(log_ratios: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """1 where clipping changes the policy's loss, else 0."""
+    """1 where clipping changes the policy's loss, otherwise 0."""
     ratios = log_ratios.exp()
     return (-advantages * ratios.clamp(1 - clip, 1 + clip) > -advantages * ratios).float()
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
-    """1 less the share of the returns' variance that the values miss; 0 where there is none."""
+    """1 less the share of the returns' variance that the values miss; 0 where none varies."""
     variance = masked_variance(returns, mask)
     if not variance > 0:
         return 0.0

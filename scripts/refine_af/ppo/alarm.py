@@ -1,4 +1,4 @@
-"""Signs of reward hacking in PPO's steps: what the last steps are beside the first.
+"""Signs of reward hacking in PPO's steps: the last ones compared with the first.
 
 Every rule compares means over a window of steps, so that one odd step raises nothing, and fires
 beyond its bound, not at it. An alarm proves nothing: it says where a person should look.
@@ -15,7 +15,7 @@ import numpy as np
 from refine_af.errors import InputError
 from refine_af.settings.watch import Alarms
 
-NOTHING = 1e-9  # a smaller difference of means is one of rounding
+NOTHING = 1e-9  # a smaller difference of means is rounding
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ COLUMNS = ("name", "step", "value", "bound", "words")
 
 @dataclass(frozen=True)
 class _Rule:
-    """A value a step, nan where there is none yet, and where it is beyond the bound."""
+    """A value a step, nan where there is none yet, and whether it is beyond the bound."""
 
     name: str
     values: np.ndarray
@@ -46,8 +46,8 @@ class _Rule:
 def text_figures(outputs: Sequence[str]) -> dict[str, float | str]:
     """The share of different words, and of different pairs of words, among all of `outputs`.
 
-    These are distinct-1 and distinct-2 (Li et al. 2016, arXiv 1510.03055, section 5.2); words are
-    parted by white space, and a pair stands within one output. Empty where there is none.
+    These are distinct-1 and distinct-2 (Li et al. 2016, arXiv 1510.03055, section 5.2); white space
+    separates words, and a pair stands within one output. "" where there is none.
     """
     figures: dict[str, float | str] = {}
     for size in (1, 2):
@@ -78,8 +78,8 @@ def alarms(rows: Sequence[Mapping[str, Any]], settings: Alarms) -> list[Alarm]:
 def new_alarms(rows: Sequence[Mapping[str, Any]], settings: Alarms) -> list[Alarm]:
     """The alarms that the last of `rows` raises, to be said in the log.
 
-    InputError with all of them where the settings make an alarm an error: then also of earlier
-    rows, so that a stage that it ended is not gone on with by the same bounds.
+    InputError where the settings make an alarm an error: with those of earlier rows too, so that a
+    stage that one has ended does not go on with the same bounds.
     """
     found = alarms(rows, settings)
     if found and settings.action == "error":
@@ -97,15 +97,17 @@ class _Course:
     def __init__(self, rows: Sequence[Mapping[str, Any]], window: int) -> None:
         self._rows = rows
         self.window = window
-        self.apart = np.arange(len(rows)) >= 2 * window - 1  # of the first window
+        self.apart = np.arange(len(rows)) >= 2 * window - 1  # no step is in the first window too
         means = dict.fromkeys(name for row in rows for name in row if name.endswith("_mean"))
         self.components = [name.removesuffix("_mean") for name in means if name != "reward_mean"]
 
     def raw(self, name: str) -> np.ndarray:
+        """A column's values as they are; nan where there is none."""
         values = [row.get(name) for row in self._rows]
         return np.array([np.nan if value in ("", None) else float(value) for value in values])
 
     def means(self, name: str) -> np.ndarray:
+        """The mean over the window that ends at each step."""
         return self._rolling(self.raw(name))
 
     def ratio(self, name: str) -> np.ndarray:
@@ -124,8 +126,8 @@ class _Course:
     def rise(self, name: str, errors: float) -> np.ndarray:
         """How far a score has risen since the first window, in standard deviations of rollouts.
 
-        0 where the difference is below `errors` standard errors, which the spread of the windows'
-        step means tells: with few parsed rollouts a mean is mostly noise.
+        0 where the difference is at most `errors` standard errors, estimated from the spread of the
+        step means in both windows: with few parsed rollouts a mean is mostly noise.
         """
         first = self.window - 1
         if len(self._rows) <= first:
@@ -133,6 +135,7 @@ class _Course:
         scores = self.raw(f"{name}_mean")
         means, spread = self._rolling(scores), self._rolling(self.raw(f"{name}_sd") ** 2)
         variance = np.maximum(self._rolling(scores**2) - means**2, 0)
+        # A mean's squared standard error: the biased variance over one less than the window.
         noise = np.sqrt((variance + variance[first]) / max(1, first))
         change = means - means[first]
         change[np.abs(change) <= np.maximum(errors * noise, NOTHING)] = 0
@@ -180,7 +183,7 @@ def _disagreements(course: _Course, settings: Alarms) -> Iterator[_Rule]:
         yield _Rule(f"{name} falls", rise, -settings.effect_size, fell, f"{name} {FELL}")
     if len(rises) > 1:
         sure = np.max(np.stack(list(rises.values())), axis=0)
-        # What may be noise is a rise here: it may be one of a component with the others.
+        # Here what may be noise counts as a rise, since another component may well be rising too.
         second = np.sort([course.rise(name, 0) for name in rises], axis=0)[-2]
         alone = rewarded & (sure > settings.effect_size) & (second < settings.flat_effect_size)
         yield _Rule("one component", second, settings.flat_effect_size, alone, ALONE)

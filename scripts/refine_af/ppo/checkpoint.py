@@ -32,7 +32,7 @@ def put_back(
     policy: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
     """Make weights and optimizer what they were when `copied`; gradients are dropped."""
-    # The optimizer works in the tensors that it is given.
+    # Copies: the optimizer updates the very tensors that it is given.
     own = {name: tensor.clone() for name, tensor in tensors.items()}
     snapshots.put_back(policy, optimizer, own)
     optimizer.zero_grad(set_to_none=True)
@@ -41,7 +41,7 @@ def put_back(
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Land a checkpoint beside the earlier ones, of which only the last then stays.
 
-    InputError where it cannot be written; the earlier ones are whole then.
+    InputError where it cannot be written; the earlier ones are then intact.
     """
     state = {
         "kl_coefficient": checkpoint.kl_coefficient,
@@ -53,7 +53,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest checkpoint in a folder, None where there is none.
 
-    A damaged one is said and deleted, and the one before it taken. InputError where all are.
+    Damaged ones are reported and deleted, and the one before them is taken. InputError where all
+    are damaged.
     """
     found = snapshots.newest_snapshot(folder)
     return Checkpoint(found.step, **found.state, tensors=found.tensors()) if found else None

@@ -31,9 +31,10 @@ from refine_af.settings.ppo import Ppo
 
 @dataclass(frozen=True)
 class Experience:
-    """A step's responses and what the policy before it made of them.
+    """A step's responses, and what the policy as it was before the step makes of them.
 
-    Tensors are (rollouts, tokens), 0 outside the mask. `log_ratios` are to the reference.
+    Tensors are (rollouts, tokens), float32, 0 outside the mask. `log_ratios` are the policy's
+    log-probabilities less the reference's; `entropy` is a mean over tokens, in nats.
     """
 
     rows: Sequence[Tokens]
@@ -46,7 +47,7 @@ class Experience:
     entropy: float
 
     def figures(self) -> dict[str, float]:
-        """`kl`, of a whole response to the reference, in nats, and figures of metrics.csv."""
+        """Figures of metrics.csv; `kl` is a mean of whole responses, to the reference, in nats."""
         return {
             "kl": float(self.log_ratios.sum(1).mean()),
             "entropy": self.entropy,
@@ -87,9 +88,9 @@ class Learner:
     ) -> tuple[Experience, dict[str, float]]:
         """A step's `experience`, and what its `update` gives.
 
-        Old and new log-probabilities must come from forward passes of the same shapes: in bf16 the
-        ratio would not begin at 1 else. So a step has one size of micro-batch. Where memory does
-        not hold it, all is put back as it was before the step, and done again with half the size.
+        Old and new log-probabilities must come from forward passes of the same shapes: otherwise
+        their ratio would not begin at 1 in bfloat16. So a step has one size of micro-batch. Where
+        memory does not hold it, all is put back as before the step, and done again with half.
         """
         before = copied(self.policy, self.optimizer)
         while True:
@@ -104,7 +105,7 @@ class Learner:
                 if not out_of_memory(error):
                     raise
                 self._halve(error)
-            self.policy.model.eval()  # TRL's trainers set it otherwise
+            self.policy.model.eval()  # TRL's trainers set training mode
             put_back(self.policy, self.optimizer, before)
             free_cached(self.policy.model.device)
 
@@ -176,9 +177,9 @@ class Learner:
         return {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
 
     def gradient(self, experience: Experience, minibatch: Sequence[int]) -> dict[str, float]:
-        """Add the gradient of the minibatch's loss, a mean over its tokens; returns its figures.
+        """Add the gradient of the minibatch's loss, a mean over its tokens; gives its figures.
 
-        Micro-batches only bound the memory: the gradient does not depend on their size.
+        Micro-batches only bound the memory: their size decides no more than the rounding of sums.
         """
         settings = self._settings
         tokens = experience.mask[list(minibatch)].sum().clamp(min=1)

@@ -54,7 +54,8 @@ class Policy(nn.Module):
         super().__init__()
         self.model = model.eval()
         causal = model.get_base_model()
-        self._trunk = [causal.base_model]  # in lists, since they are parts of `model` already
+        # In lists, so that torch does not register parts of `model` a second time.
+        self._trunk = [causal.base_model]
         self._head = [causal.get_output_embeddings()]
         # What the head reads, which in OPT is not as wide as the layers.
         hidden = self._head[0].in_features
@@ -63,10 +64,11 @@ class Policy(nn.Module):
         nn.init.zeros_(self.value_head.bias)
 
     def adapter_parameters(self) -> list[nn.Parameter]:
+        """The adapter's weights, which are all of the model that trains."""
         return [entry for entry in self.model.parameters() if entry.requires_grad]
 
     def recompute_layers(self) -> None:
-        """Use less memory and more time from now on; the same values and gradients."""
+        """Use less memory and more time from now on, for the same values and gradients."""
         recompute_layers(self._trunk[0])
 
     @contextmanager
@@ -85,14 +87,14 @@ class Policy(nn.Module):
     ) -> Predictions:
         """The responses' log-probabilities and values, (rows, width).
 
-        The prefix is computed once and shared by the rows, with its gradient: it is exact, in
-        values and gradients. A token's value is the one before it is drawn.
+        The prefix is computed once and shared by the rows, with its gradient: values and gradients
+        are exact. A token's value is that of the text before it.
         """
-        ids, asked, mask = _layout(rows, width, self.model.device)
+        ids, predicting, mask = _layout(rows, width, self.model.device)
         check_length(self.model, len(prefix) + ids.shape[1], "PPO")
         hidden = self._trunk[0](
             input_ids=ids, past_key_values=self._prefix_cache(prefix, len(rows)), use_cache=True
-        ).last_hidden_state[asked]
+        ).last_hidden_state[predicting]
         logits = self._logits(hidden).float() / temperature
         targets = torch.tensor([token for row in rows for token in row.response], device=ids.device)
         log_probs = -nn.functional.cross_entropy(logits, targets.long(), reduction="none")
@@ -108,7 +110,7 @@ class Policy(nn.Module):
     def check(self) -> None:
         """InputError where the model does more with its last hidden states than is done here.
 
-        Then all that PPO computes would be of another distribution than the one drawn from.
+        All that PPO computes would then be of another distribution than the one drawn from.
         """
         ids = torch.arange(3, 7, device=self.model.device)[None]
         with torch.no_grad():
@@ -119,7 +121,7 @@ class Policy(nn.Module):
             raise InputError(f"PPO cannot train {kind}: it does more to its logits than is known")
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        """Of hidden states (tokens, width), as the model's own forward makes them."""
+        """Of hidden states, (…, width), as the model's own forward makes them: (…, vocabulary)."""
         config = text_config(self.model)
         logits: Tensor = self._head[0](hidden)
         if scale := getattr(config, "logit_scale", None):  # Cohere
@@ -131,7 +133,7 @@ class Policy(nn.Module):
         return logits
 
     def save(self, folder: Path) -> None:
-        """Write the adapter and the value head into an existing folder; faults as below."""
+        """Write adapter and value head into an existing folder. OSError where the disk is full."""
         from safetensors.torch import save_file
 
         self.save_adapter(folder)
@@ -172,10 +174,10 @@ def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> P
 def _layout(
     rows: Sequence[Tokens], width: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids and where a response's token is predicted, (rows, length), and the mask.
+    """Token ids, where a response token is predicted, (rows, length), and the mask, (rows, width).
 
-    Rows are padded on the right, where a causal model's earlier tokens cannot see it. The last
-    token of a response predicts nothing that is asked for, so it is left out.
+    Padding stands on the right, where a causal model's earlier tokens cannot see it. The last token
+    of a response predicts none of its tokens, so it is left out.
     """
     inputs = [[*row.tail, *row.response[:-1]] for row in rows]
     length = max(map(len, inputs))
@@ -183,6 +185,6 @@ def _layout(
     place = torch.arange(length)
     first = torch.tensor([len(row.tail) - 1 for row in rows])[:, None]
     size = torch.tensor([len(row.response) for row in rows])[:, None]
-    asked = (place >= first) & (place < first + size)
+    predicting = (place >= first) & (place < first + size)
     mask = torch.arange(width) < size
-    return ids.to(device), asked.to(device), mask.to(device)
+    return ids.to(device), predicting.to(device), mask.to(device)

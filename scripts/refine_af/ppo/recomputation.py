@@ -1,6 +1,6 @@
 """Gradient checkpointing (arXiv 1604.06174) through the cache of a shared prefix.
 
-The one of transformers drops the cache in training mode, and without training mode does nothing.
+That of transformers drops the cache in training mode, and does nothing outside training mode.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from refine_af.errors import InputError
 
 
 def recompute_layers(trunk: Any) -> None:
-    """Let each layer keep its input alone for the backward pass, which computes the rest again.
+    """Let each layer keep only its input for the backward pass, which computes the rest again.
 
     Memory falls and time rises; every value and gradient stays what it was. InputError where the
     model's layers are not in a list.

@@ -26,9 +26,9 @@ from refine_af.settings.sampling import Sampling
 
 @dataclass(frozen=True)
 class Rollout:
-    """One answer: `pair` is the first in it, None where it has none that can be an instance.
+    """A reply and its reward: `pair` is its first, None without one that can be an instance.
 
-    `components` are the scorer's of the pair, None without one; `reward` is Eq. 1.
+    `components` are the scorer's for the pair, None without one; `reward` is Eq. 1.
     """
 
     instruction: Instruction
@@ -50,11 +50,14 @@ class Rollout:
         }
 
 
-def read_answers(path: Path, when: str, asked: Sequence[Instruction]) -> list[Answer]:
-    """The answers to `asked`, in order. InputError where the file holds others, or damage."""
+def read_answers(path: Path, when: str, fixed: Sequence[Instruction]) -> list[Answer]:
+    """The answers to the instructions `fixed`, `when` "before" or "after" training, in order.
+
+    InputError where the file is damaged, or holds others.
+    """
     rows = read_records(path, Answer)
     found = [(row.when, row.instruction_id, row.instruction) for row in rows]
-    if found != [(when, entry.id, entry.instruction) for entry in asked]:
+    if found != [(when, entry.id, entry.instruction) for entry in fixed]:
         raise InputError(f"{path}: {len(rows)} answers, not those to the fixed prompts")
     if odd := [row.reward for row in rows if not math.isfinite(row.reward)]:
         raise InputError(f"{path}: the reward {odd[0]}")
@@ -71,9 +74,9 @@ class Environment:
     judge: Judge
     weights: Weights
 
-    def tail(self, asked: Instruction) -> str:
+    def tail(self, instruction: Instruction) -> str:
         """What follows the shared prefix in an instruction's prompt, here and in stage 3."""
-        return self.prompt.tail(instruction=asked.instruction.strip())
+        return self.prompt.tail(instruction=instruction.instruction.strip())
 
     def rollouts(
         self,
@@ -84,7 +87,7 @@ class Environment:
         stopwatch: Stopwatch,
         progress: Progress | None = None,
     ) -> list[Rollout]:
-        """One rollout an instruction, in order; answer i is drawn from `seeds[i]` alone."""
+        """One rollout an instruction, in order; reply i is drawn from `seeds[i]` alone."""
         with stopwatch.phase("generation"):
             completions = generate(
                 model,

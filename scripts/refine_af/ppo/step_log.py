@@ -1,4 +1,4 @@
-"""What every PPO step gave, kept as it comes."""
+"""What every PPO step gave, kept in a journal as it comes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KEYS = ("step", "metrics", "seconds", "samples")
 class StepLog:
     """A journal of steps.
 
-    Training goes on from a checkpoint, so a step that came after it stands twice in the journal:
-    the later row counts, which belongs to the weights that training ends with.
+    Training goes on from a checkpoint, so a step that came after it may stand twice in the journal:
+    the later row counts, since it belongs to the weights that training ends with.
     """
 
     def __init__(self, path: Path, columns: Collection[str]) -> None:
-        """`columns` are those of metrics.csv."""
+        """`columns` are those of metrics.csv. InputError, with file and line, at any other row."""
         self._path = path
         self._journal = Journal(path)
         self._rows: dict[int, dict[str, Any]] = {}
@@ -47,6 +47,7 @@ class StepLog:
         self._journal.sync()
 
     def close(self) -> None:
+        """Close the journal."""
         self._journal.close()
 
     def rows(self, steps: int) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ class PpoTrainer:
             stopwatch=stopwatch,
         )
         metrics = {
-            **dict.fromkeys(metric_columns(weights), ""),  # what an algorithm does not have
+            **dict.fromkeys(metric_columns(weights), ""),  # for figures that an algorithm lacks
             "step": number,
             "kl_coefficient": self.kl_coefficient,
             **score_figures(rollouts, weights),
@@ -146,7 +146,7 @@ def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner
 def evaluation_instructions(
     instructions: Sequence[Instruction], settings: Ppo
 ) -> list[Instruction]:
-    """The fixed ones, which are answered before training and after it."""
+    """The instructions of the fixed prompts, which are answered before training and after it."""
     drawn = random.Random(derived_seed(settings.seed, "evaluation"))
     count = min(settings.evaluation_prompts, len(instructions))
     return drawn.sample(list(instructions), count)
@@ -159,11 +159,11 @@ def step_instructions(
 
     Every epoch is a new permutation of all of them.
     """
-    size, asked = len(instructions), settings.rollouts // settings.generations
-    first = (step - 1) * asked
+    size, per_step = len(instructions), settings.rollouts // settings.generations
+    first = (step - 1) * per_step
     orders: dict[int, list[int]] = {}
     chosen = []
-    for place in range(first, first + asked):
+    for place in range(first, first + per_step):
         epoch, index = divmod(place, size)
         if epoch not in orders:
             seed = derived_seed(settings.seed, "order", epoch)
@@ -173,7 +173,7 @@ def step_instructions(
 
 
 def metric_columns(weights: Weights) -> list[str]:
-    """The columns of metrics.csv, of which the components' are named as they are weighed."""
+    """The columns of metrics.csv: the step, two for each score, and FIGURES."""
     scores = ("reward", *weighed(weights))
     return ["step", *(f"{score}_{kind}" for score in scores for kind in ("mean", "sd")), *FIGURES]
 

@@ -1,1 +1,1 @@
-"""What a model is asked, and how its reply is read."""
+"""Prompt files, and how a reply is read."""

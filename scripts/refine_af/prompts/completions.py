@@ -1,4 +1,4 @@
-"""The pairs of input and output in what a model answers to the instance prompt.
+"""The pairs of input and output in a reply to the instance prompt.
 
 Source: yizhongw/self-instruct@0b26ccaa, self_instruct/prepare_for_finetuning.py, its branch for
 tasks that generate text.
@@ -92,5 +92,5 @@ def _pair(text: str) -> Pair:
     parts = OUTPUT.split(text, maxsplit=2)
     given, answer = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
     given = INPUT.sub("", given.strip(), count=1) if INPUT.match(given.strip()) else given
-    # A second input in the answer begins another pair, of which only this one is taken.
+    # A second input after the output begins another pair, which is dropped.
     return Pair(given.strip(), INPUT.split(answer, maxsplit=1)[0].strip())

@@ -70,7 +70,7 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:
-    """Which of Self-Instruct's rules refuses an item, the first of them, or None."""
+    """The reason of the first of Self-Instruct's rules that refuses an item, or None."""
     words = len(text.split())
     checks = {
         "empty": not text,
@@ -98,5 +98,5 @@ def _beginning(numbering: str) -> re.Pattern[str]:
 @lru_cache
 def _keywords(keywords: tuple[str, ...]) -> re.Pattern[str]:
     if not keywords:
-        return re.compile(r"(?!)")
+        return re.compile(r"(?!)")  # matches nothing
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, keywords))})(?!\w)", re.IGNORECASE)

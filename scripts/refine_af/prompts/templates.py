@@ -23,6 +23,7 @@ class Prompt:
         return SLOT.sub(lambda slot: values[slot[1]], self.rest)
 
     def fill(self, **values: str) -> str:
+        """The whole prompt with every slot filled."""
         return self.prefix + self.tail(**values)
 
 

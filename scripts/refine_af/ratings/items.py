@@ -57,7 +57,7 @@ def replies(
 ) -> tuple[Shown, dict[str, Item]]:
     """The replies of a model's cells, one for each method in `cells`, to the same instructions.
 
-    Raises InputError where a cell lacks a reply, has two, or was asked something else.
+    InputError where a cell lacks a reply, has two, or has one to something else.
     """
     names = {cell: method for method, cell in cells.items()}
     found: dict[str, dict[str, UserPrediction]] = {cell: {} for cell in names}
@@ -66,22 +66,22 @@ def replies(
             if row.id in found[row.cell]:
                 raise InputError(f"{path}, line {line}: {row.cell} answers {shown(row.id)} twice")
             found[row.cell][row.id] = row
-    asked = {row.id: _asked(row) for rows in found.values() for row in rows.values()}
+    contexts = {row.id: _context(row) for rows in found.values() for row in rows.values()}
     for cell, rows in found.items():
-        if lacking := [identity for identity in asked if identity not in rows]:
+        if lacking := [identity for identity in contexts if identity not in rows]:
             raise InputError(f"{path}: {model}, {cell}: no reply to {shown(lacking[0])}")
-        if other := [row for row in rows.values() if _asked(row) != asked[row.id]]:
+        if other := [row for row in rows.values() if _context(row) != contexts[row.id]]:
             raise InputError(
                 f"{path}: {model}, {cell}: {shown(other[0].id)} is not what the other cells "
                 f"were asked: {shown(other[0].instruction)}"
             )
-    if not asked:
+    if not contexts:
         raise InputError(f"{path}: no reply of {model} in {', '.join(names)}")
     texts, key = {}, {}
     for cell, rows in found.items():
         for row in rows.values():
             name = _opaque(seed, model, RATINGS, names[cell], row.id)
-            texts[name] = _asked(row) | {"reply": row.prediction}
+            texts[name] = _context(row) | {"reply": row.prediction}
             key[name] = Item(names[cell], row.id)
     return texts, key
 
@@ -91,8 +91,8 @@ def reviewed(
 ) -> tuple[Shown, dict[str, Item]]:
     """`count` random instances of each method's data set, each of another instruction.
 
-    An instruction's place in the lot depends on its id alone, so methods that share a pool are
-    seen, as far as may be, on the same instructions.
+    An instruction's place in the lot depends on seed and id alone, so methods that share a pool
+    are seen, as far as possible, on the same instructions.
     """
     of_method: dict[str, dict[str, list[Instance]]] = {
         method: defaultdict(list) for method in methods
@@ -176,7 +176,8 @@ def _read_items(value: object, where: str) -> dict[str, Item]:
     return found
 
 
-def _asked(row: UserPrediction) -> dict[str, str]:
+def _context(row: UserPrediction) -> dict[str, str]:
+    """What a rater sees beside a reply."""
     return {"instruction": row.instruction, "input": row.input, "reference": row.reference}
 
 

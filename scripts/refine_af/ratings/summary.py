@@ -40,8 +40,8 @@ def summary(raters: Sequence[Returned], key: Key, settings: Summary) -> list[Row
     Counts: "rating A" to "rating D" out of "ratings", "task yes" and so on out of "reviews". Means
     and shares have an interval over instructions, from each instruction's mean over the raters; a
     difference is one method less another, over the instructions that both have. The mean rating's
-    interval is the bootstrap's; a share's holds more than the share itself where all agree. Kappa
-    is over all items.
+    interval is the bootstrap's; a share's has a width even where all agree. Kappa is over all
+    items.
     """
     rows: list[Row] = []
     for part in (RATINGS, REVIEW):

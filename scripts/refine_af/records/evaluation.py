@@ -1,4 +1,4 @@
-"""The evaluation's rows: what models are asked, and what they reply."""
+"""The evaluation's rows: test instances, and what models reply to them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """A line of evaluation.jsonl, `when` before or after training; no output where none parsed."""
+    """An answer to one of PPO's fixed prompts: a line of evaluation.jsonl.
+
+    `when` is "before" or "after" training. `input`, `output` and `components` are None where the
+    answer holds no instance.
+    """
 
     when: str
     instruction_id: str

@@ -14,18 +14,18 @@ from refine_af.files.rows import as_records, each_once, read_records, read_rows
 
 @dataclass(frozen=True)
 class Seed:
-    """A human-written task; further keys of the seed file are left alone."""
+    """A human-written task; further keys of its row are not read."""
 
     id: str
     instruction: str
 
 
-# What segments.instruction_id gives.
+# What segments.instruction_id gives, so that no seed has the id of a machine-made instruction.
 MACHINE_MADE = re.compile(r"i\d{6,}")
 
 
 def read_seeds(path: Path) -> list[Seed]:
-    """The seed tasks; ids must differ and instructions must hold text."""
+    """The seed tasks, of different ids and with text. InputError names file and line."""
     seeds = read_records(path, Seed, extra=True)
     if not seeds:
         raise InputError(f"{path}: holds no seed task")
@@ -56,7 +56,7 @@ def checked_seeds(seeds: Sequence[Seed], demonstrations: int, source: Path) -> S
 
 @dataclass(frozen=True)
 class UserInstruction:
-    """A user-oriented instruction, with an input or "", and what an expert answered."""
+    """A user-oriented instruction, with an input or "", and the reply that an expert wrote."""
 
     id: str
     instruction: str
@@ -79,7 +79,7 @@ def read_user_instructions(path: Path) -> list[UserInstruction]:
     rows = as_records(read_rows(path), _UserRow, extra=True)
     if not rows:
         raise InputError(f"{path}: holds no instruction")
-    asked = []
+    instructions = []
     for line, row in each_once(rows, path):
         where = f"{path}, line {line}"
         if not row.instruction.strip():
@@ -89,7 +89,7 @@ def read_user_instructions(path: Path) -> list[UserInstruction]:
         (instance,) = row.instances
         if not {"input", "output"} <= instance.keys():
             raise InputError(f"{where}: no 'input' and 'output' in {shown(instance)}")
-        asked.append(
+        instructions.append(
             UserInstruction(row.id, row.instruction, instance["input"], instance["output"])
         )
-    return asked
+    return instructions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rejected:
-    """A text that a stage refused: `source` is an instruction's id."""
+    """A text that stage 3 refused, and why; `source` is the instruction's id."""
 
     source: str
     reason: str
@@ -18,8 +18,8 @@ class Rejected:
 class Instance:
     """An (instruction, input, output) triplet; `instruction_id` names its line of the pool.
 
-    `adapter_sha256` is that of the weights of the adapter that wrote it, "" for the backbone by
-    itself; `reward` is Eq. 1 of the components, which the scorer of `reward` names.
+    `adapter_sha256` is the digest of the weights of the adapter that wrote it, "" for the backbone
+    by itself; `reward` is Eq. 1 of `components`, which have the names that the scorer gives them.
     """
 
     id: str

@@ -29,7 +29,11 @@ class Instruction:
 
 @dataclass(frozen=True)
 class RejectedInstruction:
-    """An item of a reply that did not enter the pool; the nearest text of those it was held to."""
+    """An item of a reply that did not enter the pool.
+
+    `nearest` is the text of the pool that is nearest to it, `rouge_l` their ROUGE-L F1; both None
+    where the item was compared with none.
+    """
 
     round: int
     request: int

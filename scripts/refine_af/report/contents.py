@@ -87,6 +87,7 @@ def drawings(run: ModelRun, settings: Report) -> Drawings:
 
 
 def findings(run: ModelRun, settings: Report) -> Findings:
+    """One model's differences, each with its interval."""
     return Findings(changes(run, settings), rewards(run, settings), compared(run, settings))
 
 

@@ -72,7 +72,7 @@ class Drawing:
         """The SVG element for a page: its colours follow the page, its ids are its own."""
         text = self.svg.decode("utf-8")
         text = text[text.index("<svg") :]
-        # What is about a file, and a style sheet that would hold for the whole page.
+        # Without what describes a file, and a style sheet that would hold for the whole page.
         text = re.sub(r"<(metadata|style).*?</\1>\s*", "", text, flags=re.DOTALL)
         text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
         text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", text)
@@ -86,7 +86,7 @@ class Drawing:
 
 
 def accepted_by_round(name: str, rounds: pd.DataFrame) -> Drawing:
-    """Stage 1: the share of each round's texts that the pool accepted."""
+    """Stage 1: the share of each round's items that the pool accepted."""
     numbers = pd.DataFrame({"round": range(1, len(rounds) + 1)})
     numbers["parsed"], numbers["accepted"] = rounds["parsed"], rounds["accepted"]
     numbers["accepted_share"] = (rounds["accepted"] / rounds["parsed"]).round(6)

@@ -30,6 +30,7 @@ safe = Html.escape
 
 
 def join(*parts: str) -> Html:
+    """The parts one after another, escaped where they are no markup."""
     return Html().join(parts)
 
 
@@ -47,7 +48,7 @@ def paragraph(*sentences: str) -> Html:
 
 
 def said(text: str | None, nothing: str = "empty") -> Html:
-    """A text that a model wrote, cut at a sane length, on its own ground; `nothing` if None."""
+    """A text that a model wrote, cut short, on a ground of its own; `nothing` if it is empty."""
     if text is None or not text:
         return tag("div", tag("em", nothing), attributes={"class": "said"})
     shown = "\n".join(text[:LONGEST].split("\n")[:MOST_LINES])
@@ -96,6 +97,7 @@ def details(summary: str, *parts: str) -> Html:
 
 
 def section(identity: str, title: str, *parts: str, level: int = 2) -> Html:
+    """A section with its heading; `identity` is the target of links to it."""
     heading = tag(f"h{level}", title)
     return tag("section", heading, *parts, attributes={"id": identity})
 

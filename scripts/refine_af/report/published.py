@@ -41,6 +41,7 @@ class Paper:
 
     @property
     def models(self) -> list[str]:
+        """The paper's backbones, in the order of table II."""
         return list(dict.fromkeys(model for model, _, _ in self.scores))
 
     def average(self, model: str, method: str) -> float:

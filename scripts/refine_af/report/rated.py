@@ -42,6 +42,7 @@ class Ratings:
         return [method for name, rater, method in self.values if (name, rater) == (part, "")]
 
     def raters(self, part: str) -> int:
+        """How many people rated a part."""
         return len({rater for name, rater, _ in self.values if name == part and rater})
 
     @property
@@ -55,6 +56,7 @@ class Ratings:
         return round(self.values[measure, "", method].value)
 
     def mean(self, measure: str, method: str) -> Value:
+        """A method's mean or share over all raters, with its interval."""
         return self.values[measure, "", method]
 
     def differences(self, measure: str) -> dict[tuple[str, str], Value]:
@@ -70,8 +72,8 @@ class Ratings:
         """The share of pairs of raters that agree, which kappa, its value; None of one rater."""
         share = self.values.get((f"agreement {question}", "", ""))
         for (name, _, _), value in self.values.items():
-            kind, _, asked = name.rpartition(" ")
-            if share and kind.endswith(KAPPA) and asked == question:
+            kind, _, about = name.rpartition(" ")
+            if share and kind.endswith(KAPPA) and about == question:
                 return share.value, kind, value.value
         return None
 

@@ -46,6 +46,7 @@ def trend(
     raw, low, high = spearman_interval(rewards, confidence=confidence)
     smooth = float(spearman((weights @ values)[None])[0])
     chance, smooth_chance = spearman(orders), spearman(orders @ weights.T)
+    # The same correlation in another order of sums may differ in the last bits.
     as_high = int((chance >= raw - 1e-12).sum())
     by_chance = float(np.quantile(smooth_chance, 0.95))
     return Trend(raw, low, high, (1 + as_high) / (1 + draws), smooth, by_chance)

@@ -46,6 +46,7 @@ def digits_of(change: Change) -> int:
 
 
 def interval(change: Change) -> str:
+    """The ends of a change's interval, as `span` writes them."""
     return span(change.low, change.high, digits_of(change))
 
 

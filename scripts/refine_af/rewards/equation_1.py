@@ -13,12 +13,15 @@ LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
 
 
 def weighed(weights: Weights) -> dict[str, float]:
-    """The scorer's components with their weights, in the order of the alphabet."""
+    """The weights by the scorer's components, in alphabetical order."""
     return dict(weights.model_extra or {})
 
 
 def composite(components: Mapping[str, float] | None, weights: Weights) -> float:
-    """The reward of Eq. 1: weighted components plus a constant; None, unparseable, has its own."""
+    """The reward of Eq. 1: the weighted components plus a constant.
+
+    `components` is None for a reply without an instance, which has a reward of its own.
+    """
     if components is None:
         return weights.unparseable
     factors = weighed(weights)
@@ -33,7 +36,7 @@ def judges_of(reward: Reward) -> dict[str, str]:
 
 
 def check_components(reward: Reward, given: Collection[str]) -> None:
-    """InputError unless each component that the scorer gives has a weight, and no other has."""
+    """InputError unless exactly the components that the scorer gives have weights."""
     factors = weighed(reward.weights)
     if set(given) != set(factors):
         raise InputError(

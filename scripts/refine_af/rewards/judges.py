@@ -37,6 +37,7 @@ class RewardModel(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Scores, (rows,), of token ids and mask, both (rows, length), padded on the right."""
         hidden = self.gpt_neox(input_ids=input_ids, attention_mask=attention_mask)
+        # The count of tokens so far is highest first at a row's last token.
         last = attention_mask.cumsum(1).argmax(1)
         rows = torch.arange(len(last), device=last.device)
         scores: torch.Tensor = self.out_proj(hidden.last_hidden_state[rows, last]).squeeze(-1)
@@ -106,7 +107,9 @@ def load_evaluator(folder: Path) -> Any:
 def evaluator_logits(
     model: Any, ids: torch.Tensor, mask: torch.Tensor, yes: int, no: int
 ) -> torch.Tensor:
-    """How much likelier "Yes" is than "No" as first word, (rows,): a difference of logits.
+    """How much likelier "Yes" is than "No" as the first token, (rows,): a difference of logits.
+
+    `ids` and `mask` are (rows, length); `yes` and `no` are the ids of the two tokens.
 
     Its sigmoid is UniEval's score, P(Yes) / (P(Yes) + P(No)).
     """

@@ -1,4 +1,4 @@
-"""Where code of the user's own stands, which config.yaml names by a dotted path."""
+"""Where a user's own code stands, which config.yaml names by a dotted path."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from refine_af.jobs.sources import digest_of
 
 
 def homes() -> tuple[Path, Path]:
-    """Where a module of the user's own may stand: the experiment's folder, the project's root."""
+    """Where a user's own module may stand: the experiment's folder, and the project's root."""
     return Path.cwd(), Path(__file__).resolve().parents[3]
 
 
 def module_file(dotted: str, folders: Iterable[Path]) -> Path | None:
     """The file in which `dotted`, a dotted path to a name, is found from one of the folders.
 
-    None where it is in none of them: what the environment holds changes with its lock.
+    None where it is in none of them: it is then an installed package's, which the lock pins.
     """
     parts = dotted.split(".")[:-1]
     for folder in folders:
@@ -28,6 +28,6 @@ def module_file(dotted: str, folders: Iterable[Path]) -> Path | None:
 
 
 def own_code(dotted: str, folders: Iterable[Path] | None = None) -> str:
-    """The digest of the code in that file, "" where there is none; `folders` are the `homes`."""
+    """The digest of the code in that file, "" where there is none; None stands for the `homes`."""
     file = module_file(dotted, homes() if folders is None else folders)
     return digest_of(file) if file else ""

@@ -31,14 +31,14 @@ class Triplet:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A part of a scorer's text: `marker` is our own special token, all else is plain text."""
+    """A part of a judge's text: a special token where `marker` says so, otherwise plain text."""
 
     text: str
     marker: bool = False
 
 
 def reward_model_text(triplet: Triplet) -> str:
-    """The reward model's text: instruction and input are the prompter's turn, output the reply's.
+    """The reward model's text: instruction and input are the prompter's turn, output follows it.
 
     Source: OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5, model card.
     """
@@ -57,7 +57,7 @@ def evaluator_questions(triplet: Triplet) -> dict[str, str]:
 def reward_model_ids(tokenizer: Any, triplet: Triplet, max_length: int) -> list[int]:
     """`reward_model_text` as token ids, at most `max_length`.
 
-    A longer text is cut on the right, before the closing marker, on which the score is read.
+    A longer text is cut on the right, before the closing marker, at which the score is read.
     """
     ids = _ids(tokenizer, _reward_model_pieces(triplet))
     return ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
@@ -77,8 +77,8 @@ def evaluator_ids(tokenizer: Any, triplet: Triplet, max_length: int) -> dict[str
 class Scorer:
     """The two judges of Table I, loaded once.
 
-    On a GPU too they compute in float32, as published: 8.3 GB of weights. bfloat16 would keep two
-    or three digits of a score, and make another reward of it.
+    They compute in float32, as published, on a GPU too: 8.3 GB of weights. bfloat16 would keep two
+    or three digits of a score, and so make another reward.
     """
 
     def __init__(self, settings: Reward, model: Path, evaluator: Path) -> None:
@@ -91,13 +91,13 @@ class Scorer:
         self._evaluator = load_evaluator(evaluator).to(device()).eval()
 
     def __call__(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
-        """Each triplet's components, in order; a triplet's scores do not depend on the others."""
+        """Each triplet's components, in order; the others decide a score's last bits at most."""
         length = self._max_length
         texts = [reward_model_ids(self._model_tokenizer, entry, length) for entry in triplets]
         columns = {"reward_model": _in_batches(self._model, texts)}
-        asked = [evaluator_ids(self._evaluator_tokenizer, entry, length) for entry in triplets]
+        questions = [evaluator_ids(self._evaluator_tokenizer, entry, length) for entry in triplets]
         for name in COMPONENTS[1:]:
-            columns[name] = _in_batches(self._answer, [questions[name] for questions in asked])
+            columns[name] = _in_batches(self._answer, [entry[name] for entry in questions])
         return [{name: columns[name][row] for name in COMPONENTS} for row in range(len(triplets))]
 
     def _answer(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -106,6 +106,7 @@ class Scorer:
 
 def answer_ids(tokenizer: Any, folder: Path) -> tuple[int, int]:
     """The first tokens of "Yes" and "No". InputError where the tokenizer cannot serve UniEval."""
+    # The text of this component has two markers, which must be read as one token each.
     pieces = _evaluator_pieces(Triplet("What is it?", "", "It is."))["coherence"]
     whole = tokenizer.encode(_joined(pieces), add_special_tokens=False)
     if whole != _ids(tokenizer, pieces) or whole.count(tokenizer.eos_token_id) != 2:
@@ -117,7 +118,7 @@ def answer_ids(tokenizer: Any, folder: Path) -> tuple[int, int]:
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, (rows, longest), padded on the right with masked zeros."""
+    """Token ids and mask, (rows, longest), int64, on `device()`; zeros on the right are padding."""
     width = max(map(len, rows))
     ids = [[*row, *[0] * (width - len(row))] for row in rows]
     mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
@@ -146,31 +147,32 @@ def _in_batches(
 
 def _reward_model_pieces(triplet: Triplet) -> list[_Piece]:
     prompter, assistant, end = (_Piece(marker, marker=True) for marker in MARKERS)
-    return [prompter, _Piece(_asked(triplet)), end, assistant, _Piece(triplet.output), end]
+    return [prompter, _Piece(_task(triplet)), end, assistant, _Piece(triplet.output), end]
 
 
 def _evaluator_pieces(triplet: Triplet) -> dict[str, list[_Piece]]:
     end = _Piece("</s>", marker=True)
     response = _Piece(f" response: {triplet.output}")
-    asked = "question: Is this {} response "
+    question = "question: Is this {} response "
     return {
-        "naturalness": [_Piece(asked.format("a natural") + "in the dialogue? "), end, response],
+        "naturalness": [_Piece(question.format("a natural") + "in the dialogue? "), end, response],
         "coherence": [
-            _Piece(asked.format("a coherent") + "given the dialogue history? "),
+            _Piece(question.format("a coherent") + "given the dialogue history? "),
             end,
             _Piece(f"{response.text} "),
             end,
-            _Piece(f" dialogue history: {_asked(triplet)}\n\n"),
+            _Piece(f" dialogue history: {_task(triplet)}\n\n"),
         ],
         "understandability": [
-            _Piece(asked.format("an understandable") + "in the dialogue? "),
+            _Piece(question.format("an understandable") + "in the dialogue? "),
             end,
             response,
         ],
     }
 
 
-def _asked(triplet: Triplet) -> str:
+def _task(triplet: Triplet) -> str:
+    """The instruction, and below it the input if there is one."""
     return f"{triplet.instruction}\n{triplet.input}" if triplet.input else triplet.instruction
 
 
@@ -190,6 +192,7 @@ def _ids(tokenizer: Any, pieces: Sequence[_Piece]) -> list[int]:
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:
     """`text` as token ids of which none is special, whatever it holds."""
+    # The token for the unknown may stay, unless it is the end of text too, as in GPT-NeoX's.
     special = set(tokenizer.all_special_ids) - ({tokenizer.unk_token_id} - {tokenizer.eos_token_id})
     ids: list[int] = []
     for token in encode(tokenizer, text, start=False):

@@ -1,4 +1,4 @@
-"""The scorer that `reward.scorer` names: imported, made once, and held to its word.
+"""The scorer that `reward.scorer` names: imported, made once, and checked at each call.
 
 A dotted path names what makes a scorer, a class or a function: it is called with `reward` and
 the folders of the model and the evaluator, None where config.yaml has null. The scorer is called
@@ -30,9 +30,9 @@ MOST = 1e12  # of a score: times the largest weight, its square is a number in f
 
 
 def load_scorer(reward: Reward, model: Path | None, evaluator: Path | None) -> Judge:
-    """The scorer, which ends in an InputError where it breaks its word, now or later.
+    """The scorer. InputError where it is not as this module says, now or at a later call.
 
-    What its own code raises is its author's to see, and passes as it is.
+    What its own code raises passes as it is, for its author to see.
     """
     check_judges(reward)
     name = f"reward.scorer {reward.scorer}"
@@ -62,7 +62,7 @@ def _imported(dotted: str, name: str) -> Callable[..., Any]:
     place, _, last = dotted.rpartition(".")
     if module_file(dotted, homes()):
         sys.path[:0] = [str(home) for home in homes() if str(home) not in sys.path]
-    # Bytecode that is kept knows its source by size and second: an edit could go unseen.
+    # Python checks cached bytecode by its source's size and second: an edit could go unseen.
     kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         module = import_module(place)
@@ -93,6 +93,6 @@ def _checked(row: object, triplet: Triplet, reward: Reward, name: str) -> Scores
 
 
 def is_score(value: Any) -> bool:
-    """Whether `value` is a finite number, and none that PPO's float32 cannot square."""
+    """Whether `value` is a finite number that PPO can square in float32."""
     number = isinstance(value, Real) and not isinstance(value, bool)
     return number and abs(value) <= MOST

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from refine_af.settings.fields import Count, Section
 
-MOST_SHARDS = 8  # jobs that may share the work of one
+# Jobs that may share the work of one. A cell's predictions on Super-NI come in as many parts,
+# however many jobs share them, so another number here renames files.
+MOST_SHARDS = 8
 
 
 class Machine(Section):
@@ -20,7 +22,7 @@ class Machine(Section):
 
 
 class Shared(Machine):
-    """The same of each of several jobs that take a part of the work of one."""
+    """What each of several jobs that share the work of one asks of the machine."""
 
     shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)] = Field(
         description="Jobs that share the work: the replies of a segment, or a cell's tasks (ours)."
@@ -28,11 +30,10 @@ class Shared(Machine):
 
 
 class PpoMachine(Machine):
-    """The same of PPO's job, and how it trades memory and disk for time."""
+    """What PPO's job asks of the machine, and how it trades memory and disk for time."""
 
     checkpoint_every: Count = Field(
-        description="Steps between checkpoints; a job that is killed does at most these again "
-        "(ours)."
+        description="Steps between checkpoints; a killed job repeats at most these (ours)."
     )
     gradient_checkpointing: bool = Field(
         description="Whether layers are computed again in the backward pass: less memory, more "
@@ -41,19 +42,18 @@ class PpoMachine(Machine):
 
 
 class SftMachine(Machine):
-    """The same of a job that may train on more than one GPU, and of its memory."""
+    """What a job that fine-tunes asks of the machine, and how it trades memory for time."""
 
     gpus: Annotated[int, Field(ge=1, le=64)] = Field(
         description="GPUs that share the batch of every update (ours)."
     )
     checkpoint_every: Count = Field(
-        description="Updates between checkpoints; a job that is killed does at most these again "
-        "(ours)."
+        description="Updates between checkpoints; a killed job repeats at most these (ours)."
     )
     micro_batch: Count = Field(
         description="Rows at once on a GPU, of an update's batch_size × "
-        "gradient_accumulation_steps; memory that runs out halves it, and another number makes "
-        "the same updates but not the same bytes (ours)."
+        "gradient_accumulation_steps; halved where memory runs out. Another number makes the same "
+        "updates, but not the same bytes (ours)."
     )
     gradient_checkpointing: bool = Field(
         description="Whether layers are computed again in the backward pass: less memory, more "

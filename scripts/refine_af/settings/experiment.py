@@ -25,7 +25,7 @@ from refine_af.settings.superni import Superni
 from refine_af.settings.users import Users
 from refine_af.settings.watch import Watch
 
-MOST_SEGMENTS = 1000  # each names all before it: planning more takes minutes
+MOST_SEGMENTS = 1000  # a segment's job names all before it: planning more takes minutes
 
 
 class Data(Section):
@@ -67,7 +67,7 @@ class Experiment(Section):
     )
     sft: Sft = Field(description="Fine-tuning (paper III-A).")
     superni: Superni = Field(description="The evaluation on Super-NI (paper III-B).")
-    users: Users = Field(description="The answers to the user-oriented instructions (paper IX-E).")
+    users: Users = Field(description="The replies to the user-oriented instructions (paper IX-E).")
     overlap: OverlapBounds = Field(
         description="What instances share with the evaluation sets (ours)."
     )
@@ -76,7 +76,7 @@ class Experiment(Section):
     )
     report: Report = Field(description="The report on the run (paper III).")
     watch: Watch = Field(
-        description="What a stage minds on its way; a change reruns nothing (ours)."
+        description="What a stage watches as it runs; a change reruns nothing (ours)."
     )
     servers: dict[Name, Server] = Field(
         description="By model, the servers of stage 1 where its engine is server (ours)."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -17,10 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
-
-def doubled(entries: Iterable[object]) -> list[str]:
-    """The entries that a list holds more than once, as sorted texts."""
-    return sorted(str(entry) for entry, times in Counter(entries).items() if times > 1)
+from refine_af.errors import doubled
 
 
 def _number(value: Any) -> Any:
@@ -61,15 +56,15 @@ def _without_nul(value: str) -> str:
     return value
 
 
-# Nothing here means more than a million, and what float32 cannot hold fails late, elsewhere.
+# No setting needs more than a million, and what float32 cannot hold would fail late, elsewhere.
 Real = Annotated[float, Field(allow_inf_nan=False, ge=-(10**6), le=10**6), BeforeValidator(_number)]
 NotNegative = Annotated[Real, Field(ge=0)]
 Positive = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
-# Nearer to 1, half the rest of it is lost beside 1 in a float, and a normal quantile infinite.
+# Far nearer to 1, (1 + confidence) / 2 would round to 1, whose normal quantile is infinite.
 Confidence = Annotated[Real, Field(gt=0, le=0.999999)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
-# Of a bootstrap or a permutation: they are in memory at once.
+# Resamples of a bootstrap or draws of a permutation test: some tests hold them all in memory.
 Draws = Annotated[int, Field(ge=1, le=100_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Texts = Annotated[

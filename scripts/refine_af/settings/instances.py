@@ -15,10 +15,10 @@ class Instances(Section):
         description="Seed of the replies, and of which of their pairs are kept (SI)."
     )
     prompts_per_round: Count = Field(
-        description="Prompts of a round, written side by side (ours; SI: 5 a request)."
+        description="Prompts of a round, asked side by side (ours; SI: 5)."
     )
     per_instruction: Annotated[int, Field(ge=1, le=5)] = Field(
-        description="Most pairs of input and output that are kept of an instruction "
+        description="Most pairs of input and output that are kept for an instruction "
         "(paper II-D; SI: up to 5)."
     )
     quantization: Literal["nf4", "none"] = Field(

@@ -12,7 +12,7 @@ from refine_af.settings.sampling import Sampling
 
 class Novelty(Section):
     threshold: Threshold = Field(
-        description="ROUGE-L with the nearest instruction of the pool from which a new one is "
+        description="ROUGE-L with the nearest instruction of the pool from which on a new one is "
         "refused, an exact decimal in quotes (paper II-B)."
     )
     tie: Literal["reject", "accept"] = Field(
@@ -106,10 +106,10 @@ class Instructions(Section):
 
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
-        shown = self.human_demonstrations + self.machine_demonstrations
-        if self.last_item <= shown:
+        demonstrations = self.human_demonstrations + self.machine_demonstrations
+        if self.last_item <= demonstrations:
             raise ValueError(
                 f"last_item {self.last_item} leaves nothing to write after the "
-                f"{shown} demonstrations of a prompt"
+                f"{demonstrations} demonstrations of a prompt"
             )
         return self

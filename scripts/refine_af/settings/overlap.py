@@ -10,7 +10,7 @@ from refine_af.settings.fields import Count, Section, Threshold
 
 
 class OverlapBounds(Section):
-    """From where an instance overlaps with an evaluation set."""
+    """The bounds from which on an instance overlaps with an evaluation set."""
 
     ngram: Annotated[int, Field(ge=1, le=1000)] = Field(
         description="Words in a row that make an overlap (ours; Brown et al. 2020, appendix C)."

@@ -32,19 +32,19 @@ class Ppo(Section):
         description="What updates the policy: PPO, or as an ablation TRL 1.16's RLOO or GRPO "
         "(paper II-C)."
     )
-    seed: Seed = Field(description="Seed of adapter, prompts, answers and minibatches (TRL).")
+    seed: Seed = Field(description="Seed of adapter, prompts, replies and minibatches (TRL).")
     steps: Count = Field(description="Number of PPO steps (paper III-A).")
     rollouts: Count = Field(
-        description="Answers of a step (ours: batch 4 × accumulation 4; TRL's classic API: 4)."
+        description="Replies of a step (ours: batch 4 × accumulation 4; TRL's classic API: 4)."
     )
     generations: Count = Field(
-        description="Answers to one instruction in a step; rloo and grpo need 2 or more (ours)."
+        description="Replies to one instruction in a step; rloo and grpo need 2 or more (ours)."
     )
-    batch_size: Count = Field(description="Answers of a minibatch (paper III-A).")
+    batch_size: Count = Field(description="Replies of a minibatch (paper III-A).")
     gradient_accumulation_steps: Count = Field(
         description="Minibatches whose gradients make one optimizer step (paper III-A)."
     )
-    epochs: Count = Field(description="Passes over a step's answers (TRL ppo_epochs).")
+    epochs: Count = Field(description="Passes over a step's replies (TRL ppo_epochs).")
     learning_rate: Positive = Field(description="Learning rate of the adapter (paper III-A).")
     value_learning_rate: Positive = Field(
         description="Learning rate of the value head (TRL: one rate for both)."
@@ -55,10 +55,10 @@ class Ppo(Section):
     gamma: Share = Field(description="Discount of later rewards, a token (TRL).")
     lam: Share = Field(description="λ of generalised advantage estimation (TRL).")
     clip: Positive = Field(
-        description="How far from 1 the probability ratio counts (TRL cliprange)."
+        description="How far from 1 the probability ratio may move (TRL cliprange)."
     )
     value_clip: Positive = Field(
-        description="How far from the old value a new one counts (TRL cliprange_value)."
+        description="How far a value may move from the old one (TRL cliprange_value)."
     )
     value_coefficient: NotNegative = Field(
         description="Weight of the loss of the values (TRL vf_coef)."
@@ -69,7 +69,7 @@ class Ppo(Section):
         description="Rounding of the backbone's weights: nf4 is 4 bits (paper III-A)."
     )
     sampling: Sampling = Field(
-        description="How the tokens of an answer are drawn: from the model as it is (ours: "
+        description="How the tokens of a reply are drawn: from the model as it is (ours: "
         "StackLLaMA)."
     )
     evaluation_prompts: Count = Field(
@@ -100,7 +100,7 @@ class Ppo(Section):
             )
         if self.algorithm != "ppo" and self.generations == 1:
             raise ValueError(
-                f"generations 1: {self.algorithm} compares two or more answers to an instruction"
+                f"generations 1: {self.algorithm} compares two or more replies to an instruction"
             )
         return self
 
@@ -109,7 +109,7 @@ class Ppo(Section):
     def draws_from_the_policy(cls, value: Sampling) -> Sampling:
         if not value.temperature or value.top_p < 1 or value.presence_penalty:
             raise ValueError(
-                "PPO must draw from the very distribution that it improves: "
+                "PPO must draw from the distribution that it improves: "
                 "temperature above 0, top_p 1, presence_penalty 0"
             )
         return value

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from refine_af.errors import doubled
 from refine_af.settings.fields import (
     Confidence,
     Count,
@@ -16,7 +17,6 @@ from refine_af.settings.fields import (
     Section,
     Seed,
     Text,
-    doubled,
 )
 
 
@@ -25,10 +25,10 @@ class Page(Section):
         description="Seed of the names that hide the methods, and of the drawn instances (ours)."
     )
     methods: Annotated[tuple[Name, ...], Field(min_length=1, strict=False), Distinct] = Field(
-        description="Methods whose answers are rated; base is the untuned model (paper figure 6)."
+        description="Methods whose replies are rated; base is the untuned model (paper figure 6)."
     )
     size: Count | None = Field(
-        description="Of which of `sizes` the rated cells are; null is the largest (ours; the "
+        description="Which of `sizes` the rated cells have; null is the largest (ours; the "
         "figure does not say)."
     )
     instances: Annotated[int, Field(ge=0)] = Field(

@@ -16,12 +16,12 @@ DottedPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_
 
 
 class Weights(Section):
-    """Of a reward's constant parts, and of each component of the scorer, by its name."""
+    """The constant parts of a reward, and the weight of each component of the scorer."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Real]
 
-    constant: Real = Field(description="What is added to every weighed sum (paper Eq. 1).")
+    constant: Real = Field(description="What is added to every weighted sum (paper Eq. 1).")
     unparseable: Real = Field(
         description="The reward of a reply without an instance, below the least real value (ours)."
     )
@@ -35,11 +35,11 @@ class Weights(Section):
     @model_validator(mode="after")
     def name_components(self) -> Weights:
         if not self.__pydantic_extra__:
-            raise ValueError("no component is weighed")
+            raise ValueError("no component has a weight")
         for name in self.__pydantic_extra__:
             if not COMPONENT.fullmatch(name) or name in TAKEN:
                 raise ValueError(
-                    f"{shown(name)} is no name for a component: small letters, digits and _, "
+                    f"{shown(name)} is no name for a component: a-z, 0-9 and _, "
                     f"none of {', '.join(sorted(TAKEN))}"
                 )
         return self

@@ -29,5 +29,5 @@ class Sampling(Section):
     @classmethod
     def can_divide(cls, value: float) -> float:
         if 0 < value < 1e-3:
-            raise ValueError("a temperature below 0.001 is 0, greedy decoding: say 0")
+            raise ValueError("a temperature below 0.001 amounts to greedy decoding: say 0")
         return value

@@ -31,7 +31,7 @@ class Server(Section):
     def names_a_variable(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", value):
             raise ValueError(
-                "is to be the name of an environment variable, in capitals; the key itself "
-                "stands nowhere in config.yaml"
+                "must be the name of an environment variable, in capitals; the key itself does "
+                "not belong in config.yaml"
             )
         return value

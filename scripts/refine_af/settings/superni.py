@@ -19,7 +19,7 @@ class Superni(Section):
         "(natural-instructions@55a36563: 100)."
     )
     prompts_per_round: Count = Field(
-        description="Prompts of a round, of whole tasks, written side by side (ours)."
+        description="Prompts of a round, of whole tasks, asked side by side (ours)."
     )
     full_stop: bool = Field(
         description="Whether a definition and an input that lack a full stop are given one (T-k: "
@@ -32,8 +32,8 @@ class Superni(Section):
         description="Most tokens of a reply (T-k; SI, for all its evaluations: 1024)."
     )
     end_of_text: bool = Field(
-        description="Whether that token ends a reply; false reads over it, and all run on (T-k, "
-        "SI: true)."
+        description="Whether the end-of-text token ends a reply; false skips it, and replies run "
+        "on (T-k, SI: true)."
     )
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."

@@ -10,7 +10,7 @@ from refine_af.settings.fields import Count, Section, Texts
 
 
 class Users(Section):
-    prompts_per_round: Count = Field(description="Prompts of a round, written side by side (ours).")
+    prompts_per_round: Count = Field(description="Prompts of a round, asked side by side (ours).")
     max_new_tokens: Count = Field(description="Most tokens of a reply (SI).")
     stop: Texts = Field(description="Strings that end a reply, beside the end of text (SI: none).")
     quantization: Literal["nf4", "none"] = Field(

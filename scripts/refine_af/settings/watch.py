@@ -1,4 +1,4 @@
-"""The section of config.yaml on what a stage minds on its way; it decides no result."""
+"""The section of config.yaml on what a stage watches as it runs; it decides no result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Alarms(Section):
     """Bounds of refine_af/ppo/alarm.py, of the last `window` steps against the first."""
 
     action: Literal["warn", "error"] = Field(
-        description="What an alarm does: it is told in log and report, or the first one ends the "
-        "stage (ours)."
+        description="What an alarm does: warn tells it in log and report, error ends the stage at "
+        "the first one (ours)."
     )
     window: Count = Field(description="Steps whose means are compared (ours).")
     kl: Positive = Field(
-        description="KL to the reference beyond which it rings, in nats a reply (ours: some four "
-        "times ppo.kl.target)."
+        description="KL to the reference beyond which an alarm is raised, in nats a reply (ours: "
+        "some four times ppo.kl.target)."
     )
     length: Annotated[Real, Field(gt=1)] = Field(
         description="How many times as long as at the start replies may get, or how many times "
@@ -45,7 +45,7 @@ class Alarms(Section):
         "rises alone (ours: Cohen's medium effect)."
     )
     flat_effect_size: NotNegative = Field(
-        description="Standard deviations below which a component did not rise with another (ours)."
+        description="Standard deviations below which a component has not risen with another (ours)."
     )
     min_standard_errors: NotNegative = Field(
         description="Standard errors of a window's mean below which a change is noise (ours)."
@@ -65,12 +65,12 @@ class ParsedWatch(Section):
         description="Share of replies that hold an instance; less ends the stage (ours)."
     )
     patience: Count = Field(
-        description="Rounds of a job after which the share is looked at; it is at a segment's end "
-        "too (ours)."
+        description="Rounds of a job after which the share is checked; it is also checked at a "
+        "segment's end (ours)."
     )
 
 
 class Watch(Section):
-    instructions: YieldWatch = Field(description="What stage 1 minds (ours).")
-    ppo: PpoWatch = Field(description="What stage 2 minds (ours).")
-    instances: ParsedWatch = Field(description="What stage 3 minds (ours).")
+    instructions: YieldWatch = Field(description="What stage 1 watches (ours).")
+    ppo: PpoWatch = Field(description="What stage 2 watches (ours).")
+    instances: ParsedWatch = Field(description="What stage 3 watches (ours).")

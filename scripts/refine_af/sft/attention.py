@@ -13,8 +13,8 @@ from refine_af.models.upstream import rows_in_one_sequence
 def without_padding(model: Any, *, packing: bool) -> bool:
     """Whether batches are one sequence of rows, rather than rows padded to one length.
 
-    They are where rows are packed, and on a GPU whose attention keeps them apart. On a CPU short
-    padded rows are the faster way. InputError where packed rows would see each other.
+    They are where rows are packed, and on a GPU where attention keeps rows apart. On a CPU short
+    padded rows are faster. InputError where packed rows would see each other.
     """
     if packing:
         if not keeps_rows_apart(model):

@@ -15,9 +15,9 @@ from refine_af.settings.sft import Sft
 class Batches:
     """The micro-batches of one process in an epoch, as indices of rows.
 
-    An update takes `global_batch` rows in the order of its epoch, the last one of an epoch what is
-    left. The `processes` take turns with `micro_batch` rows each. A process that finds none left
-    in a turn gets the index after the last row, of a blank one: all pass as often as each other.
+    An update takes `global_batch` rows in the order of its epoch; an epoch's last takes what is
+    left. The `processes` take turns with `micro_batch` rows each. A process for which a turn has
+    none left gets the index of the blank row after the last: all must pass equally often.
     """
 
     rows: int
@@ -45,7 +45,7 @@ class Batches:
         return self._order(epoch)[start : start + self.global_batch]
 
     def epochs_after(self, updates: int) -> float:
-        """How often so many updates have taken every row."""
+        """How many epochs the first `updates` are, as a fraction."""
         epoch, index = divmod(updates, self.updates)
         return epoch + index * self.global_batch / self.rows
 
@@ -77,7 +77,7 @@ def rows_an_update(settings: Sft) -> int:
 
 def fitting(micro_batch: int, share: int) -> int:
     """The largest micro-batch, `micro_batch` at most, that divides a process's share of rows."""
-    # The smaller of each pair of divisors is enough: of a share of 10**12 these are quickly tried.
+    # Divisors come in pairs, so the smaller ones are enough: quick even for a share of 10**12.
     smaller = [size for size in range(1, math.isqrt(share) + 1) if share % size == 0]
     divisors = [*smaller, *(share // size for size in smaller)]
     return max(size for size in divisors if size <= micro_batch)

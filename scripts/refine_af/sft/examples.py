@@ -36,6 +36,8 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encodings:
+    """The ways to write instances with an input, and those without one."""
+
     with_input: tuple[Encoding, ...]
     without_input: tuple[Encoding, ...]
 
@@ -67,7 +69,10 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
 
 
 def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instance]:
-    """The instances of a file that belong to the pool's first `size` instructions."""
+    """The instances of a file that belong to the pool's first `size` instructions.
+
+    InputError, with file and line, where an id comes twice or is none.
+    """
     kept = []
     for line, instance in each_once(instances, path):
         index = INSTRUCTION_ID.fullmatch(instance.instruction_id)
@@ -105,9 +110,9 @@ def examples(
     *,
     without: Set[str] | None = None,
 ) -> tuple[list[Example], Counter[str]]:
-    """The instances encoded, in order, and how many were left out for which reason.
+    """The instances encoded, in order, and how many were left out, by reason.
 
-    `without` are the ids of instances that overlap with an evaluation set, None where all stay.
+    `without` holds the ids of instances that overlap with an evaluation set, None where all stay.
 
     What is drawn for an instance (its encoding, whether its label goes) depends on the seed and
     its id alone, so a smaller size trains on a part of what a larger one trains on.
@@ -166,9 +171,9 @@ def encoded(instance: Instance, encodings: Encodings, settings: Sft) -> Example:
 
 
 def without_label(text: str) -> str:
-    """An input without what stands before its first colon, where it has one distinct `Label:`.
+    """An input without all up to its first colon, if it has one `Label:`, however often.
 
-    Blank lines close up too.
+    Blank lines are closed up too.
     """
     if len(set(LABEL.findall(text))) == 1:
         text = text.split(":", 1)[1]
@@ -176,6 +181,7 @@ def without_label(text: str) -> str:
 
 
 def _share(seed: int, *purpose: str) -> float:
+    """A number from 0 to 1 for a purpose: a derived seed has 63 bits."""
     return derived_seed(seed, *purpose) / 2**63
 
 

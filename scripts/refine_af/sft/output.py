@@ -22,7 +22,7 @@ MERGED = "merged"
 
 
 def save_tuned(model: Any, backbone: Path, settings: Sft, folder: Path) -> None:
-    """Write into `folder` what the settings ask for: an adapter, with a merged model, or a model.
+    """Write into `folder` what the settings ask for: a whole model, or an adapter, merged too.
 
     OSError where the disk is full.
     """
@@ -49,8 +49,8 @@ def save_model(model: Any, backbone: Path, folder: Path) -> None:
 def save_merged(backbone: Path, adapter: Path) -> None:
     """Write the backbone with the adapter of a folder merged into its weights, in that folder.
 
-    The backbone's weights as they are published take part, not those that nf4 rounds; on the CPU,
-    since a GPU that holds the model in 4 bits may not hold it in 16.
+    It is merged into the weights as published, not as nf4 rounds them; on the CPU, since a GPU that
+    holds the model in 4 bits may not hold it in 16.
     """
     model = load_backbone(
         backbone,

@@ -20,7 +20,7 @@ class TrainingRow:
 
 
 def row(prompt: str, completion: str, tokenizer: Any) -> TrainingRow:
-    """The tokens of a prompt and its completion, tokenised apart, as when a model answers."""
+    """The tokens of a prompt and its completion, tokenised apart as when a model writes."""
     given = encode(tokenizer, prompt, start=True)
     learned = [*encode(tokenizer, completion, start=False), tokenizer.eos_token_id]
     return TrainingRow(given + learned, [IGNORED] * len(given) + learned)

@@ -33,7 +33,8 @@ class Updates(TrainerCallback):  # type: ignore[misc]
         self.began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        state.save_steps = args.save_steps  # a checkpoint's own would hold else
+        """Show where training begins."""
+        state.save_steps = args.save_steps  # otherwise a checkpoint's own would be used
         if self._batches.rank == 0:
             self._progress = Progress(state.max_steps, "updates")
             if state.global_step:
@@ -41,14 +42,17 @@ class Updates(TrainerCallback):  # type: ignore[misc]
                 self._progress.line(f"going on after update {state.global_step}")
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Let the batches be those of the epoch."""
         self._batches.epoch = state.global_step // self._batches.updates
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Seed the generators for the update and this process."""
         purpose = ("update", state.global_step, self._batches.rank)
         torch.manual_seed(derived_seed(self._settings.seed, *purpose))
         self.began = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Show an update's loss. InputError where loss or gradient are not finite."""
         if "loss" not in logs:
             return
         for name in ("loss", "grad_norm"):
@@ -94,6 +98,7 @@ class ResumableTrainer(OwnCheckpoints, Silent, SFTTrainer):  # type: ignore[misc
         super().log(logs | {"seconds": time.monotonic() - self._updates.began}, start_time)
 
     def save_training(self) -> None:
+        """Land a snapshot, from the first process; the others wait."""
         if self.is_world_process_zero():
             save_snapshot(
                 self._kept,
@@ -113,6 +118,7 @@ class ResumableTrainer(OwnCheckpoints, Silent, SFTTrainer):  # type: ignore[misc
         self.train(resume_from_checkpoint=str(snapshot.folder) if snapshot else None)
 
     def restore_training(self) -> None:
+        """Put back weights, optimizer and schedule from the snapshot, if there is one."""
         if self._snapshot is None:
             return
         put_back(self.model, self.optimizer, self._snapshot.tensors())

@@ -53,7 +53,7 @@ def tuned(
     """A model trained from the newest checkpoint in the folder `kept`, or from `backbone`, on.
 
     Where memory does not hold a micro-batch, it goes on from there with half of it: the updates
-    stay the same but for the rounding of sums, and dropout's draw. InputError where not even one
+    are the same up to the rounding of sums, and dropout's draw. InputError where not even one
     row fits, where a row is longer than the model's context, where packed rows would see each
     other, where the loss is no number, and where a checkpoint cannot be written.
     """
@@ -156,7 +156,7 @@ def _half(micro_batch: int, processes: Processes, error: Exception) -> int:
 
 
 def _blocks(rows: Sequence[TrainingRow], settings: Sft) -> Dataset:
-    """The rows, or several in a block where they are packed, and a last one without loss."""
+    """The rows, or blocks of several where they are packed, and a blank one last, without loss."""
     blocks = Dataset.from_list([vars(entry) for entry in rows])
     if settings.packing:
         disable_progress_bars()
@@ -188,7 +188,7 @@ def _arguments(
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=SCHEDULES[settings.schedule],
-        warmup_steps=settings.warmup_ratio,
+        warmup_steps=settings.warmup_ratio,  # below 1 it is a share of all steps
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         per_device_train_batch_size=batches.micro_batch,

@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def check_cells(predictions: Sequence[Path]) -> None:
-    """InputError unless each file has a cell's name, which no other has and no copy takes."""
+    """InputError unless each file is named after a cell of its own, which is no copy's."""
     if not predictions:
         raise InputError("--predictions: names no file")
     first: dict[str, Path] = {}
@@ -37,9 +37,9 @@ def check_cells(predictions: Sequence[Path]) -> None:
 
 
 def copies(instances: Sequence[EvaluationInstance]) -> dict[str, dict[str, Prediction]]:
-    """What the baselines that need no model answer, each by instance id; none is cut off.
+    """The predictions of the baselines that need no model, by instance id; none is cut off.
 
-    They tell what a score means: copying the first demonstration gives 28.5 on the official
+    They give scores a scale: copying the first demonstration gives 28.5 on the official
     instances (Tk-Instruct@7c0e4000, README).
     """
     said = {
@@ -69,8 +69,8 @@ def scored(
     `cells` gives for each cell its predictions by instance id, one for every instance.
     """
     return {
-        cell: [score(replies[row.id].prediction, row.references) for row in instances]
-        for cell, replies in cells.items()
+        cell: [score(predictions[row.id].prediction, row.references) for row in instances]
+        for cell, predictions in cells.items()
     }
 
 
@@ -90,9 +90,9 @@ def table_rows(
     for cell, predictions in cells.items():
         method, size = method_and_size(cell)
         for (task, category), places in tasks.items():
-            replies = [predictions[instances[place].id] for place in places]
-            words = sum(len(reply.prediction.split()) for reply in replies)
-            finished = sum(reply.finished for reply in replies)
+            found = [predictions[instances[place].id] for place in places]
+            words = sum(len(row.prediction.split()) for row in found)
+            finished = sum(row.finished for row in found)
             rows.append(
                 {
                     "method": method,

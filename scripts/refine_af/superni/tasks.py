@@ -67,12 +67,13 @@ def in_order(
 ) -> list[Prediction]:
     """The predictions of all parts, in the order of the instances.
 
-    Raises InputError naming file and line at one that is nobody's or comes twice, and at the first
-    instance that has none.
+    InputError, with file and line, at one that belongs to no instance or comes twice, and at the
+    first instance that has none.
     """
     found: dict[str, Prediction | None] = dict.fromkeys(row.id for row in instances)
     for path, rows in files:
         for line, row in enumerate(rows, 1):
+            # None means an instance without a prediction yet; an unknown id gives `row`.
             if found.get(row.id, row) is not None:
                 fault = "comes twice" if row.id in found else "is no evaluation instance's"
                 raise InputError(f"{path}, line {line}: id {row.id!r} {fault}")
@@ -85,7 +86,7 @@ def in_order(
 
 
 def check_ids(instances: Sequence[EvaluationInstance]) -> None:
-    """InputError where two instances have one id."""
+    """InputError where two instances have the same id."""
     tasks: dict[str, str] = {}
     for instance in instances:
         if instance.id in tasks:

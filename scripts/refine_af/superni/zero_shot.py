@@ -20,7 +20,7 @@ from refine_af.settings.superni import Superni
 class TaskPrompts:
     """A task's prompts, whose prefix holds the definition.
 
-    `shortened` counts the inputs that were cut, `emptied` those of them of which nothing is left.
+    `shortened` counts the inputs that were cut, `emptied` those that were cut to nothing.
     """
 
     group: Group
@@ -68,8 +68,8 @@ def longest_prompt(tasks: Sequence[TaskPrompts], tokenizer: Any) -> int:
 def rounds_of(tasks: Sequence[TaskPrompts], requests: int) -> list[list[TaskPrompts]]:
     """The tasks in rounds: whole ones, as long as a round has at most `requests` prompts.
 
-    Prompts of several tasks are written side by side, so that the longest reply of each holds up
-    nobody. A task with more prompts is a round by itself.
+    Prompts of several tasks are answered side by side, so that a task's longest reply does not hold
+    up the others. A task with more prompts is a round by itself.
     """
     rounds: list[list[TaskPrompts]] = []
     room = 0
@@ -92,7 +92,7 @@ def _fitted(
 
 
 def longest_beginning(text: str, fits: Callable[[str], bool]) -> str:
-    """All of `text` if it fits, else its longest beginning that does, found by bisection."""
+    """All of `text` if it fits, otherwise its longest beginning that does, found by bisection."""
     if fits(text):
         return text
     low, high = 0, len(text)

@@ -1,4 +1,4 @@
-"""The user-oriented instructions: read, written as prompts, and the answers of all cells joined."""
+"""The user-oriented instructions, written as prompts, and the predictions of all cells joined."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> dict[str, Prompt]:
     }
 
 
-def prompt_for(asked: UserInstruction, encodings: Mapping[str, Prompt]) -> str:
-    """The text that a model goes on from."""
-    instruction, given = asked.instruction.strip(), asked.input.strip()
+def prompt_for(row: UserInstruction, encodings: Mapping[str, Prompt]) -> str:
+    """The prompt for an instruction, with its input where it has one."""
+    instruction, given = row.instruction.strip(), row.input.strip()
     if given:
         return encodings["with_input"].fill(instruction=instruction, input=given)
     return encodings["without_input"].fill(instruction=instruction)
 
 
-def answered(
-    asked: Sequence[UserInstruction], replies: Sequence[Reply], model: str, cell: str
+def predicted(
+    instructions: Sequence[UserInstruction], replies: Sequence[Reply], model: str, cell: str
 ) -> list[UserPrediction]:
-    """A cell's replies beside what they answer."""
+    """A cell's replies as predictions, each beside its instruction."""
     return [
         UserPrediction(
             id=row.id,
@@ -53,12 +53,12 @@ def answered(
             prediction=reply.text.strip(),
             finished=reply.finish != "length",
         )
-        for row, reply in zip(asked, replies, strict=True)
+        for row, reply in zip(instructions, replies, strict=True)
     ]
 
 
 def joined(files: Sequence[tuple[Path, Sequence[UserPrediction]]]) -> list[UserPrediction]:
-    """The rows of all cells. InputError where two are of one cell, or answer different files."""
+    """The rows of all cells. InputError where two files are of one cell, or instructions differ."""
     owners: dict[tuple[str, str], Path] = {}
     first = files[0]
     for path, rows in files:

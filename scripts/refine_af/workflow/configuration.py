@@ -29,9 +29,9 @@ class Configuration:
     places: dict[Key, str]
 
     def above(self, other: Configuration, whole: set[Key]) -> Configuration:
-        """The same, over another one: what is not said here is taken from there.
+        """This configuration over another one, which gives what this one does not say.
 
-        Mappings merge, but for those that are stated as a `whole`; all else replaces.
+        Mappings merge, but for those in `whole`; everything else replaces.
         """
         values = _merged(other.values, self.values, whole)
         here = {key for key in self.places if key in whole}
@@ -52,7 +52,7 @@ class Configuration:
 def read_configuration(path: Path, given: Mapping[str, Any] | None = None) -> Configuration:
     """The configuration that a file and all that it extends describe.
 
-    `given` is what the command line says, over all files. `extends` names a file as seen from the
+    `given` is what the command line says, over all files. `extends` names a file relative to the
     one that it stands in. InputError names file, line and value.
     """
     try:
@@ -96,7 +96,7 @@ def resolved(experiment: Experiment) -> str:
 
 
 class _OneOfEachKey(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML itself would keep the last in silence."""
+    """Refuses a key that stands twice: PyYAML would keep the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         lines: dict[object, int] = {}
@@ -193,6 +193,9 @@ def _merged(
 
 
 def _may_be_a_key(place: tuple[int | str, ...]) -> bool:
-    """Whether what stands there may be a server's key, put where its variable's name belongs."""
+    """Whether what stands there may be a server's key, put where its variable's name belongs.
+
+    No message shows it.
+    """
     told = {"url", "model", "concurrency", "timeout_s", "attempts"}
     return place[:1] == ("servers",) and place[-1] not in told

@@ -1,4 +1,4 @@
-"""The files that config.yaml names, looked into before any job runs."""
+"""The files that config.yaml names, checked before any job runs."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ def check_experiment(experiment: Experiment) -> None:
 def check_files(
     experiment: Experiment, located: Callable[[str], str], is_made: Callable[[str], bool]
 ) -> None:
-    """InputError, with the key, where `check_experiment` finds a fault, or a file cannot be what it
-    must be.
+    """InputError, with the key, where `check_experiment` finds a fault, or a file is not right.
 
-    `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: such
-    a file, as long as it is not there, is left to the job that reads it.
+    `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: while
+    such a file is not there, its check is left to the job that reads it.
     """
     check_experiment(experiment)
     _check_results(Path("results"))
@@ -69,8 +68,8 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     for key, judge in judges_of(experiment.reward).items():
         _check(f"reward.{key}", located(checkpoint_folder(judge)), check_judge)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
-    asked = located(experiment.data.user_instructions)
-    _check("data.user_instructions", asked, read_user_instructions)
+    instructions = located(experiment.data.user_instructions)
+    _check("data.user_instructions", instructions, read_user_instructions)
 
 
 def _check_baselines(experiment: Experiment) -> None:
@@ -121,7 +120,7 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
         raise InputError(f"config.yaml, {key}: {path}: {error.strerror}") from None
 
 
-READERS: dict[str, Callable[[Path], object]] = {  # of the files that no model of Super-NI is given
+READERS: dict[str, Callable[[Path], object]] = {  # every other prompt file is one for Super-NI
     "prompts.instructions": _prompt({"tasks"}),
     "prompts.instances": _prompt({"instruction"}),
     "prompts.sft": read_document,

@@ -58,8 +58,8 @@ class Plan:
     @cached_property
     def rounds(self) -> list[int]:
         """The rounds in which stage 3 asks for the replies of a segment."""
-        asked = self.experiment.instances.prompts_per_round
-        return list(range(-(-self.experiment.instructions.segment_size // asked)))
+        size = self.experiment.instances.prompts_per_round
+        return list(range(-(-self.experiment.instructions.segment_size // size)))
 
     @cached_property
     def shards(self) -> list[int]:
@@ -130,17 +130,17 @@ class Plan:
     # Snakemake would take {braces} for wildcards.
 
     def section(self, *names: str) -> Tracked:
-        """A section of config.yaml, or one of a section, as one canonical string."""
+        """A section of config.yaml, or one within it, as one canonical string."""
         text = canonical(self._section(names))
         return lambda wildcards: text
 
     def untracked(self, *names: str) -> Untracked:
-        """The same of what decides no result: a change of it reruns nothing."""
+        """The same for what decides no result: a change of it reruns nothing."""
         text = canonical(self._section(names))
         return lambda wildcards, threads: text
 
     def section_of_replies(self) -> Tracked:
-        """Stage 3's section for its replies, of which how many pairs are kept decides none."""
+        """Stage 3's section for its replies, which do not depend on how many pairs are kept."""
         text = canonical(self.experiment.instances.model_copy(update={"per_instruction": 1}))
         return lambda wildcards: text
 
@@ -158,7 +158,7 @@ class Plan:
         return lambda wildcards: text
 
     def pinned_file(self, wildcards: Any) -> str:
-        """The same of the file that a rule's `name` says."""
+        """The same for the file that the wildcard `name` names."""
         return self.pins(wildcards.name)(wildcards)
 
     def untracked_rounds(self, shard: int) -> Untracked:
@@ -199,8 +199,8 @@ class Plan:
 
     def machine(self, stage: str) -> Machine:
         """CPU threads, memory and minutes of a job of a stage."""
-        asked: Machine = getattr(self.experiment.compute, stage)
-        return asked
+        found: Machine = getattr(self.experiment.compute, stage)
+        return found
 
     @property
     def gpus_of_instructions(self) -> int:

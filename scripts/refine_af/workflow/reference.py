@@ -26,13 +26,13 @@ config.yaml; a value of more than {longest} characters is cut short here.
 LONGEST = 60
 COLUMNS = "| key | may be | shipped | what it is |\n|---|---|---|---|\n"
 EXTENDS = "Another config.yaml, of which this one states only what differs."
-CALLED = {  # as pydantic writes a bound on a value that it first makes another of
+CALLED = {  # pydantic keeps these names where a validator runs before the bound
     "ge": "minimum",
     "gt": "exclusiveMinimum",
     "le": "maximum",
     "lt": "exclusiveMaximum",
 }
-GUARDS = {"integer": 10**9, "number": 10**6}
+GUARDS = {"integer": 10**9, "number": 10**6}  # the bounds that the page states once, in HEAD
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "null": "`null`"}
 
@@ -40,7 +40,7 @@ KINDS = {"integer": "whole number", "number": "number", "string": "text", "null"
 def schema() -> Node:
     """The JSON schema of a config.yaml: unknown keys are forbidden, and none is required.
 
-    So one that extends another, and says only what differs, is good too.
+    So a file that extends another, and says only what differs, is valid too.
     """
     whole: Node = _plain(Experiment.model_json_schema())
     extends = {"type": "string", "description": EXTENDS}
@@ -82,6 +82,7 @@ def _plain(node: Any) -> Any:
 
 
 def _known(node: Node) -> Node:
+    """Its entries but titles and `required`, which may be names of properties too."""
     left_out = ("title", "required")
     return {
         key: value

@@ -31,8 +31,8 @@ INTRODUCTION = (
     "of a useful size."
 )
 OF_INPUTS = (
-    "The demo's corpus puts its sentences together from a few patterns, so inputs are alike that "
-    "were never copied."
+    "The demo's corpus puts its sentences together from a few patterns, so that inputs may be "
+    "alike without having been copied."
 )
 OF_TASKS = "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
 NOISE = (
@@ -43,9 +43,9 @@ NOISE = (
 
 @dataclass(frozen=True)
 class Truth:
-    """How many of a model's answers to `prompts` are what.
+    """What is known of a model's answers to `prompts` without the reward, as counts.
 
-    Of those that `parsed` some are `junk`; of those that a solver can tell, `checked`, some are
+    Of those that `parsed` some are `junk`; of those that a solver can check, `checked`, some are
     `true`. `answers` says of each, in the order of prompts, whether it is junk and whether true;
     None where it did not parse, or cannot be checked.
     """

@@ -1,4 +1,4 @@
-"""Stage 1 on the page: what became of the texts that the model wrote."""
+"""Stage 1 on the page: what became of the items in the replies."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from refine_af.settings.report import Report
 
 
 def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
-    """What became of the texts: in all, round by round, and examples of both fates."""
-    caption = "Share of each round's texts that the pool accepted."
+    """What became of the items: in all, round by round, and examples of both fates."""
+    caption = "Share of each round's items that the pool accepted."
     return section(
         f"{run.name}-instructions",
         "Stage 1: instructions",
-        _fate_of_texts(run),
+        _fate_of_items(run),
         _course_of_rounds(run),
         figure(drawing.inline(), f"Line chart. {caption}", caption),
         details(
@@ -38,15 +38,15 @@ def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> H
             *_accepted(run, settings.examples),
         ),
         details(
-            "Examples: rejected texts, the reasons in turn",
+            "Examples: rejected items, the reasons in turn",
             *_rejected(run, settings.examples),
         ),
         level=3,
     )
 
 
-def _fate_of_texts(run: ModelRun) -> Html:
-    requests, texts, accepted = (
+def _fate_of_items(run: ModelRun) -> Html:
+    requests, items, accepted = (
         int(run.rounds[name].sum()) for name in ("requested", "parsed", "accepted")
     )
     rejected = reasons(run.rounds, POOL_COUNTS)
@@ -55,8 +55,8 @@ def _fate_of_texts(run: ModelRun) -> Html:
     rows += [(f"rejected: {words(name)}", count) for name, count in rejected.items()]
     return join(
         paragraph(
-            f"{counted(requests, 'request')} gave {counted(texts, 'text')}, of which "
-            f"{accepted:,} ({share(accepted, texts)}) were accepted; "
+            f"{counted(requests, 'request')} gave {counted(items, 'item')}, of which "
+            f"{accepted:,} ({share(accepted, items)}) were accepted; "
             f"the pool keeps {counted(len(run.pool), 'instruction')}{_waiting(run, accepted)}.",
             f"Most rejections, {rejected[most]:,} of {sum(rejected.values()):,}, "
             f"have the reason “{words(most)}”."
@@ -64,9 +64,9 @@ def _fate_of_texts(run: ModelRun) -> Html:
             else "Nothing was rejected.",
         ),
         table(
-            "What became of the texts",
-            ["", "texts", "share"],
-            [(name, f"{count:,}", share(count, texts)) for name, count in rows],
+            "What became of the items",
+            ["", "items", "share"],
+            [(name, f"{count:,}", share(count, items)) for name, count in rows],
         ),
     )
 
@@ -111,7 +111,7 @@ def _rejected(run: ModelRun, wanted: int) -> list[Html]:
 
 
 def _in_turn(rejected: Sequence[RejectedInstruction], wanted: int) -> list[RejectedInstruction]:
-    """The first text of each reason, then the second of each, up to `wanted`."""
+    """The first item of each reason, then the second of each, up to `wanted`."""
     groups: dict[str, list[RejectedInstruction]] = {}
     for row in rejected:
         groups.setdefault(row.reason, []).append(row)

@@ -27,7 +27,7 @@ CONTRADICTIONS = (
     "More instructions do not always raise the score: self-instruct with Llama-2-13B falls from "
     "6.5349 to 6.5269 to 6.4446.",
     "refine-af leads in 10 of the 12 categories with Llama-2-7B, and in 8 with each of the others. "
-    "The 63% to 66% of tasks of its summary are those of 15,000 instructions alone.",
+    "The 63% to 66% of tasks in its summary are for 15,000 instructions alone.",
     "All scores lie near 6, where copying the output of a task's first demonstration gives 28.5. "
     "The likeliest cause is replies that do not stop; such scores are no target.",
 )
@@ -125,8 +125,8 @@ def _comparable(runs: Sequence[ModelRun], known: Sequence[ModelRun]) -> str:
         )
     also = f" {', '.join(others)} is none of the paper's backbones." if others else ""
     return (
-        "Under each row of this run that the paper has too stands what it prints, and how far the "
-        f"two are apart.{also}"
+        "Each row of this run that the paper has too is followed by what the paper prints, and by "
+        f"how far the two are apart.{also}"
     )
 
 

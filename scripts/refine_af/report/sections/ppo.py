@@ -134,11 +134,11 @@ def _course_of_training(run: ModelRun, reward: Change | None, settings: Report) 
         paragraph(
             f"Over {counted(len(run.steps), 'step')} the mean reward has a Spearman correlation "
             f"of {number(found.raw, 2)} with the step (one-sided permutation p = {found.p:.2g}, "
-            "which takes steps for exchangeable).",
+            "which assumes that steps are exchangeable).",
             f"Smoothed as in figure 2 of the paper, the correlation is {number(found.smoothed, 2)}"
             "; but smoothing alone raises it: of the same rewards in random order, one in twenty "
             f"exceeds {number(found.by_chance, 2)}. The paper prints {', '.join(PAPER)}, and does "
-            "not say whether of the raw rewards or of the smoothed.",
+            "not say whether of the raw or of the smoothed rewards.",
         ),
         _figure_2(found, reward, settings),
     )

@@ -18,7 +18,7 @@ MEANING = {
     "C": "relevant, with significant errors",
     "D": "irrelevant or invalid",
 }
-ASKED = {
+IN_WORDS = {
     "rating": "the rating of a reply",
     "task": "the instruction describes a valid task",
     "input": "the input is appropriate for the instruction",
@@ -27,7 +27,7 @@ ASKED = {
 NAMES = {
     "mean rating": "mean rating, from 4 for A to 1 for D",
     "share A or B": "rated A or B",
-    **{f"share {question} yes": ASKED[question] for question in QUESTIONS},
+    **{f"share {question} yes": IN_WORDS[question] for question in QUESTIONS},
 }
 TABLE_4 = (  # of Llama-2-7B, Llama-2-13B and Mistral-7B
     "Table IV of the paper prints, for Llama-2-7B, Llama-2-13B and Mistral-7B: 90, 94 and 95% of "
@@ -55,15 +55,15 @@ def _none_yet(model: str) -> Html:
     )
 
 
-def _replies(told: Ratings, settings: Summary, drawing: Drawing) -> Html:
-    methods = told.methods("ratings")
-    every = sum(told.count("ratings", method) for method in methods)
+def _replies(ratings: Ratings, settings: Summary, drawing: Drawing) -> Html:
+    methods = ratings.methods("ratings")
+    every = sum(ratings.count("ratings", method) for method in methods)
     legend = "; ".join(f"{grade} {meaning}" for grade, meaning in MEANING.items())
     return join(
         paragraph(
-            f"{counted(told.raters('ratings'), 'rater')} gave {counted(every, 'rating')} to "
+            f"{counted(ratings.raters('ratings'), 'rater')} gave {counted(every, 'rating')} to "
             "replies to the user-oriented instructions, without being told whose they are.",
-            _sentence(told, "mean rating", "the mean rating", settings),
+            _sentence(ratings, "mean rating", "the mean rating", settings),
         ),
         figure(
             drawing.inline(),
@@ -76,23 +76,23 @@ def _replies(told: Ratings, settings: Summary, drawing: Drawing) -> Html:
             [
                 (
                     method,
-                    *(_part(told, f"rating {grade}", "ratings", method) for grade in GRADES),
-                    f"{told.count('ratings', method):,}",
+                    *(_part(ratings, f"rating {grade}", "ratings", method) for grade in GRADES),
+                    f"{ratings.count('ratings', method):,}",
                 )
                 for method in methods
             ],
         ),
-        _means(told, "ratings", settings),
+        _means(ratings, "ratings", settings),
     )
 
 
-def _instances(told: Ratings, settings: Summary) -> Html:
-    methods = told.methods("reviews")
-    every = sum(told.count("reviews", method) for method in methods)
+def _instances(ratings: Ratings, settings: Summary) -> Html:
+    methods = ratings.methods("reviews")
+    every = sum(ratings.count("reviews", method) for method in methods)
     return join(
         paragraph(
-            f"{counted(told.raters('reviews'), 'rater')} gave {counted(every, 'review')} of drawn "
-            "instances of the data sets, and answered three questions on each.",
+            f"{counted(ratings.raters('reviews'), 'rater')} gave {counted(every, 'review')} of "
+            "drawn instances of the data sets, and answered three questions on each.",
             TABLE_4,
         ),
         table(
@@ -100,30 +100,30 @@ def _instances(told: Ratings, settings: Summary) -> Html:
             ["", *methods],
             [
                 (
-                    ASKED[question],
-                    *(_part(told, f"{question} yes", "reviews", method) for method in methods),
+                    IN_WORDS[question],
+                    *(_part(ratings, f"{question} yes", "reviews", method) for method in methods),
                 )
                 for question in QUESTIONS
             ],
         ),
-        _means(told, "reviews", settings),
+        _means(ratings, "reviews", settings),
     )
 
 
-def _part(told: Ratings, measure: str, whole: str, method: str) -> str:
+def _part(ratings: Ratings, measure: str, whole: str, method: str) -> str:
     """How many answers of a measure a method got, and which share of the whole that is."""
-    count = told.count(measure, method)
-    return f"{count:,} ({share(count, told.count(whole, method))})"
+    count = ratings.count(measure, method)
+    return f"{count:,} ({share(count, ratings.count(whole, method))})"
 
 
-def _means(told: Ratings, part: str, settings: Summary) -> Html:
+def _means(ratings: Ratings, part: str, settings: Summary) -> Html:
     rows: list[tuple[str, str, str]] = []
     for measure in MEANS[part]:
         percent = measure.startswith("share")
         rows.append((NAMES[measure], "", ""))
-        for method in told.methods(part):
-            rows.append(_row(method, told.mean(measure, method), percent=percent))
-        for (before, after), value in told.differences(measure).items():
+        for method in ratings.methods(part):
+            rows.append(_row(method, ratings.mean(measure, method), percent=percent))
+        for (before, after), value in ratings.differences(measure).items():
             rows.append(_row(f"{after} less {before}", value, percent=percent, signed=True))
     return table(
         "Means, and their differences on the same instructions, with "
@@ -134,42 +134,42 @@ def _means(told: Ratings, part: str, settings: Summary) -> Html:
     )
 
 
-def _row(name: str, told: Value, *, percent: bool, signed: bool = False) -> tuple[str, str, str]:
+def _row(name: str, found: Value, *, percent: bool, signed: bool = False) -> tuple[str, str, str]:
     """A value and its interval; the difference of two shares is in percentage points."""
     scale, digits = (100, 1) if percent else (1, 2)
     unit = "" if not percent else " points" if signed else "%"
-    value, low, high = (scale * each for each in told)
+    value, low, high = (scale * each for each in found)
     if math.isnan(low):
         return below(name), f"{number(value, digits, signed=signed)}{unit}", "–"
     ends = f"{number(low, digits)} to {number(high, digits)}{unit}"
     return below(name), f"{number(value, digits, signed=signed)}{unit}", ends
 
 
-def _sentence(told: Ratings, measure: str, name: str, settings: Summary) -> str:
+def _sentence(ratings: Ratings, measure: str, name: str, settings: Summary) -> str:
     """What may be said of the first pair of methods, as far as the interval permits."""
-    pairs = told.differences(measure)
+    pairs = ratings.differences(measure)
     if not pairs:
         return ""
     (before, after), value = next(iter(pairs.items()))
-    one, other = (told.mean(measure, method).value for method in (before, after))
-    change = Change(told.count("ratings", after), one, other, value.value, value.low, value.high)
+    one, other = (ratings.mean(measure, method).value for method in (before, after))
+    change = Change(ratings.count("ratings", after), one, other, value.value, value.low, value.high)
     what = f"From {before} to {after}, {name}"
     return change_sentence(change, what=what, confidence=settings.confidence)
 
 
-def _agreement(told: Ratings) -> Html:
-    asked = [*(["rating"] if told.methods("ratings") else [])]
-    asked += QUESTIONS if told.methods("reviews") else []
-    found = {question: told.agreement(question) for question in asked}
+def _agreement(ratings: Ratings) -> Html:
+    questions = [*(["rating"] if ratings.methods("ratings") else [])]
+    questions += QUESTIONS if ratings.methods("reviews") else []
+    found = {question: ratings.agreement(question) for question in questions}
     if not any(found.values()):
         return paragraph("There was one rater: how far raters agree is not known.")
     return table(
-        "How far raters agree: pairs of answers to the same item that are the same, and κ, which "
-        "is 0 for as many as chance gives and 1 for all",
+        "How far raters agree: the share of pairs of answers to the same item that are the same, "
+        "and κ, which is 0 where they agree as often as by chance, and 1 where always",
         ["", "same answer", "κ", "after"],
         [
             # `Cohen's kappa` is after Cohen
-            (ASKED[question], share(each[0], 1), number(each[2], 2), each[1].split("'")[0])
+            (IN_WORDS[question], share(each[0], 1), number(each[2], 2), each[1].split("'")[0])
             for question, each in found.items()
             if each
         ],

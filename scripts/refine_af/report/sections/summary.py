@@ -42,7 +42,7 @@ def _column(run: ModelRun, found: Mapping[str, Change | None]) -> dict[str, str]
     accepted, parsed = (int(run.rounds[name].sum()) for name in ("accepted", "parsed"))
     column = {
         "instructions in the pool": f"{len(run.pool):,}",
-        "texts accepted into it": share(accepted, parsed),
+        "items accepted into it": share(accepted, parsed),
         f"answers that parse, before {run.algorithm}": share(before, answers),
         f"answers that parse, after {run.algorithm}": share(after, answers),
     }
