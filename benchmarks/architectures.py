@@ -20,15 +20,13 @@ from io import StringIO
 from pathlib import Path
 
 import torch
+from small_models import MODELS, make_model
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from fine_tuning import COMPUTE, settings
 from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
-from small_models import MODELS, make_model
-from tiny import make_tokenizer
-
 from refine_af.engines.generation import generate
 from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
@@ -42,6 +40,7 @@ from refine_af.settings.sampling import Sampling
 from refine_af.sft.output import save_tuned
 from refine_af.sft.rows import row
 from refine_af.sft.training import tuned
+from tiny import make_tokenizer
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=16, stop=())
 HEAD = "Task 1: Sort the list of numbers.\nTask 2: Count the words of the line.\n"

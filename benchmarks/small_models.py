@@ -27,7 +27,7 @@ LATENT |= {"v_head_dim": 8, "n_routed_experts": 4, "n_shared_experts": 1, "n_gro
 LATENT |= {"topk_group": 1, "moe_intermediate_size": 32, "first_k_dense_replace": 1}
 LATENT |= {"num_experts_per_tok": 2, "num_key_value_heads": 4, "head_dim": 8}
 ALTERNATE = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 9}
-LONG = {"max_position_embeddings": 512, "original_max_position_embeddings": 60}
+LONG = {"max_position_embeddings": 512, "original_max_position_embeddings": 128}
 HALF = {
     "rope_parameters": {"rope_theta": 1e4, "rope_type": "default", "partial_rotary_factor": 0.5}
 }
@@ -66,14 +66,14 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
                 "rope_theta": 1e4,
                 "short_factor": [1.0] * 4,
                 "long_factor": [4.0] * 4,
-                "original_max_position_embeddings": 60,
+                "original_max_position_embeddings": 128,
             }
         },
     ),
     "llama, dynamic NTK": (
         "llama",
         {
-            "max_position_embeddings": 60,
+            "max_position_embeddings": 128,
             "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0},
         },
     ),
@@ -84,7 +84,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
                 "rope_type": "yarn",
                 "rope_theta": 1e4,
                 "factor": 4.0,
-                "original_max_position_embeddings": 60,
+                "original_max_position_embeddings": 128,
             },
         },
     ),

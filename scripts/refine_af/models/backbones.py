@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -92,6 +93,7 @@ def _check_tokens(tokenizer: Any, config: Mapping[str, Any], folder: Path) -> No
     known = sizes.get("vocab_size", config.get("vocab_size"))
     if not isinstance(known, int) or len(tokenizer) <= known:
         return
+    tokenizer.tokens_known = known
     special = set(tokenizer.all_special_ids) | {
         number for number, token in tokenizer.added_tokens_decoder.items() if token.special
     }
@@ -100,6 +102,16 @@ def _check_tokens(tokenizer: Any, config: Mapping[str, Any], folder: Path) -> No
     if beyond & used or beyond - special:
         raise InputError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {known} (vocab_size)"
+        )
+
+
+def check_known(tokenizer: Any, ids: Sequence[int]) -> None:
+    """InputError where the model has no embedding for one of a text's tokens."""
+    if max(ids, default=0) >= getattr(tokenizer, "tokens_known", math.inf):
+        token = tokenizer.convert_ids_to_tokens(max(ids))
+        raise InputError(
+            f"{tokenizer.name_or_path}: the token {shown(token)} is {max(ids)}, and the model "
+            f"knows {tokenizer.tokens_known} (vocab_size): no prompt can hold it"
         )
 
 
@@ -203,7 +215,9 @@ def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
 
     def plain(piece: str) -> list[int]:
         whole = piece.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
-        return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
+        ids = tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True)
+        check_known(tokenizer, ids)
+        return list(ids)
 
     if start:
         begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
