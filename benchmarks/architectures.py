@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import re
 import sys
 import tempfile
 import traceback
@@ -154,6 +155,7 @@ def merging(place: Place) -> str:
 
 def four_bits(place: Place) -> str:
     """The share of the weights that is in 4 bits."""
+    check_fine_tuning(place.model, None)
     model = load_backbone(place.model, quantization="nf4")
     return f"{share_in_four_bits(model):.0%}"
 
@@ -184,31 +186,42 @@ def tried(stage: Callable[[Place], str], place: Place, faults: list[str]) -> str
 
 
 def gist(message: str, place: Place) -> str:
-    """A refusal without the place of the model, in one line."""
-    return " ".join(message.replace(f"{place.model}: ", "").split())
+    """A refusal without the model's place and the architecture's name, in one line."""
+    said = " ".join(message.replace(f"{place.model}: ", "").split())
+    return re.sub(r"the architecture '\w+'|\b\w+ForCausalLM\b", "the architecture", said)
 
 
-def table(kinds: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
-    """Lines of Markdown, and what was no clean refusal."""
+Row = tuple[str, list[str]]
+
+
+def rows_of(kinds: Sequence[str], folder: Path) -> tuple[list[Row], list[str]]:
+    """Each architecture with what its stages give, and what was no clean refusal."""
     tokenizer = folder / "tokenizer"
     make_tokenizer(tokenizer)
-    lines = [f"| architecture | {' | '.join(STAGES)} |", "|---" * (len(STAGES) + 1) + "|"]
+    rows: list[Row] = []
     faults: list[str] = []
     for kind in kinds:
         place = Place(kind, folder / kind, folder / f"{kind}-tuned")
         place.folder.mkdir()
         make_model(kind, place.model, tokenizer)
-        found = [tried(stage, place, faults) for stage in STAGES.values()]
-        lines.append(_line(kind, found))
-        print(lines[-1], file=sys.stderr, flush=True)
+        rows.append((kind, [tried(stage, place, faults) for stage in STAGES.values()]))
+        print(*rows[-1], file=sys.stderr, flush=True)
         gc.collect()
-    return lines, faults
+    return rows, faults
 
 
-def _line(kind: str, found: Sequence[str]) -> str:
-    if len(set(found[:4])) == 1 and found[0].startswith("refused"):
-        return f"| {kind} | {found[0]} |" + " |" * (len(found) - 1)
-    return f"| {kind} | {' | '.join(found)} |"
+def table(rows: Sequence[Row]) -> list[str]:
+    """Lines of Markdown; a refusal stands below the table, with its number."""
+    lines = [f"| architecture | {' | '.join(STAGES)} |", "|---" * (len(STAGES) + 1) + "|"]
+    said: dict[str, int] = {}
+    for kind, found in rows:
+        cells = []
+        for cell in found:
+            known, _, reason = cell.partition(": ")
+            number = said.setdefault(reason, len(said) + 1) if reason else 0
+            cells.append(f"{known} ({number})" if reason else cell)
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return [*lines, "", *(f"{number}. {reason}" for reason, number in said.items())]
 
 
 def main() -> None:
@@ -216,8 +229,8 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", help="architectures (all that are known)")
     kinds = parser.parse_args().kinds or list(MODELS)
     with tempfile.TemporaryDirectory() as folder:
-        lines, faults = table(kinds, Path(folder))
-    print("\n".join(lines))
+        rows, faults = rows_of(kinds, Path(folder))
+    print("\n".join(table(rows)))
     if faults:
         sys.exit("\n".join(faults))
 

@@ -30,6 +30,7 @@ from tiny import ROOT
 
 LORA = Lora(r=2, alpha=4, dropout=0.0, targets="all-linear")
 GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=8, stop=())
+pytestmark = pytest.mark.slow
 Make = Callable[[str], Path]
 
 
@@ -154,7 +155,7 @@ def test_experts_that_stay_as_they_are_are_said(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("kind", ["mpt", "bloom", "gpt_neo", "mamba"])
+@pytest.mark.parametrize("kind", ["mpt", "bloom", "gpt_neo", "gemma3n_text"])
 def test_the_model_itself_is_tried(made: Make, kind: str) -> None:
     """What config.json does not tell shows in a padded batch beside single rows."""
     folder = made(kind)
@@ -211,7 +212,7 @@ def test_positions_that_hang_on_the_batch_are_refused(made: Make, kind: str) -> 
 
 
 def test_packed_rows_of_experts_are_apart_but_for_rounding(made: Make) -> None:
-    for kind in ("qwen3_moe", "olmoe", "gpt_oss, mixed windows"):
+    for kind in ("qwen3_moe", "olmoe", "mixtral"):
         assert keeps_rows_apart(load_backbone(made(kind), quantization="none"))
     assert not keeps_rows_apart(load_backbone(made("mpt"), quantization="none"))
 
@@ -221,7 +222,8 @@ def with_tokens(folder: Path, source: Path, *, special: bool) -> Path:
     tokenizer = load_tokenizer(source)
     tokenizer.add_tokens(["<image>"], special_tokens=special)
     tokenizer.save_pretrained(folder)
-    (folder / "config.json").write_bytes((source / "config.json").read_bytes())
+    config = json.loads((source / "config.json").read_text()) | {"vocab_size": 380}
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
@@ -229,14 +231,14 @@ def test_a_special_token_beyond_the_model_is_refused_where_it_is_used(
     made: Make, tmp_path: Path
 ) -> None:
     tokenizer = load_tokenizer(with_tokens(tmp_path / "special", made("llama"), special=True))
-    assert len(tokenizer) == 401 and tokenizer.convert_tokens_to_ids("<image>") == 400
-    assert 400 not in encode(tokenizer, "Name an <image>.", start=True)
-    with pytest.raises(InputError, match=r"the token '<image>' is 400, and the model knows 400"):
-        check_known(tokenizer, [1, 400])
-    with pytest.raises(InputError, match=r"has 401 tokens, the model 400 \(vocab_size\)"):
+    assert len(tokenizer) == 381 and tokenizer.convert_tokens_to_ids("<image>") == 380
+    assert 380 not in encode(tokenizer, "Name an <image>.", start=True)
+    with pytest.raises(InputError, match=r"the token '<image>' is 380, and the model knows 380"):
+        check_known(tokenizer, [1, 380])
+    with pytest.raises(InputError, match=r"has 381 tokens, the model 380 \(vocab_size\)"):
         load_tokenizer(with_tokens(tmp_path / "plain", made("llama"), special=False))
     path = tmp_path / "special" / "tokenizer_config.json"
     config = json.loads(path.read_text()) | {"eos_token": "<image>"}
     path.write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"has 401 tokens, the model 400"):
+    with pytest.raises(InputError, match=r"has 381 tokens, the model 380"):
         load_tokenizer(tmp_path / "special")

@@ -195,7 +195,10 @@ def window_of(model: Any, longest: int) -> int | None:
     config = text_config(model)
     kinds = kinds_of_attention(config)
     if unknown := kinds - ATTENTION:
-        raise InputError(f"layers of the kind {sorted(unknown)[0]!r} cannot be generated with yet")
+        raise InputError(
+            f"{architecture(model)}: layers of the kind {sorted(unknown)[0]!r} cannot be generated "
+            "with yet"
+        )
     window = getattr(config, "sliding_window", None)
     if not window or window >= longest or "sliding_attention" not in kinds:
         return None
