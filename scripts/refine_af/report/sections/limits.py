@@ -29,4 +29,6 @@ def limits_section(claims: Html, further: Sequence[str]) -> Html:
         claims,
         paragraph("What it does not show:"),
         tag("ul", *(tag("li", limit) for limit in (*further, *LIMITS))),
+        # The page stands alone, so it names the file and does not link to it.
+        paragraph("What the run was asked for, in full, is in config.yaml beside this page."),
     )
