@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_folder
 from refine_af.files.rows import write_rows
@@ -19,6 +20,7 @@ from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.chat import chat_of
 from refine_af.models.device_faults import device_faults
+from refine_af.models.readiness import check_ppo
 from refine_af.ppo.alarm import COLUMNS, alarms, new_alarms
 from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
 from refine_af.ppo.policy import new_policy
@@ -68,6 +70,7 @@ def main(
     with resumable(progress, stamp, ppo) as place, device_faults():
         if place is None:
             return
+        check_ppo(backbone, settings.lora)
         judge = load_scorer(reward, reward_model, evaluator)
         trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
         fixed = evaluation_instructions(segment, settings)
@@ -101,6 +104,7 @@ def _trainer(
     )
     seed = derived_seed(settings.seed, "adapter")
     policy = new_policy(backbone, settings.lora, quantization=settings.quantization, seed=seed)
+    check_batching(policy.model, environment.tokenizer)
     if compute.gradient_checkpointing:
         policy.recompute_layers()
     return PpoTrainer(policy, environment, settings)

@@ -107,11 +107,13 @@ def _tune(
     from refine_af.models.backbones import load_tokenizer
     from refine_af.models.chat import chat_of
     from refine_af.models.device_faults import device_faults
+    from refine_af.models.readiness import check_fine_tuning
     from refine_af.sft.output import check_output, save_tuned
     from refine_af.sft.rows import ends
     from refine_af.sft.rows import figures as tokens
     from refine_af.sft.training import HISTORY, TIMING, tuned
 
+    check_fine_tuning(backbone, settings.lora if settings.tuning == "lora" else None)
     check_output(backbone, settings)
     tokenizer = load_tokenizer(backbone)
     kept, rows = _rows(settings, texts, tokenizer, chat_of(tokenizer) if chat else None)

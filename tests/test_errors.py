@@ -167,7 +167,7 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     ),
     "a checkpoint without a tokenizer": (
         checkpoint_of("config.json", "model.safetensors"),
-        ["models.tiny.checkpoint", "no tokenizer: none of ", "tokenizer.json", "line "],
+        ["models.tiny.checkpoint", "holds no tokenizer (one of ", "tokenizer.json", "line "],
     ),
     "a checkpoint without weights": (
         checkpoint_of("config.json", "tokenizer.json"),

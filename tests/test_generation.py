@@ -251,7 +251,7 @@ def test_a_batch_beyond_memory_is_halved(
         complete((Scarce(model, 0, fault), tokenizer), DRAWN)
 
 
-@pytest.mark.parametrize("place", ["generation._prefill", "batch.Slots"])
+@pytest.mark.parametrize("place", ["generation.prefilled", "batch.Slots"])
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

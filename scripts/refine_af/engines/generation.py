@@ -23,6 +23,15 @@ from refine_af.jobs.progress import Progress
 from refine_af.models.chat import Chat
 from refine_af.models.device_faults import free_cached, gpu_faults, out_of_memory
 from refine_af.models.encoding import encode, encode_after
+from refine_af.models.shapes import (
+    ATTENTION,
+    architecture,
+    check_length,
+    kinds_of_attention,
+    room_of,
+    text_config,
+)
+from refine_af.models.upstream import takes_masks_by_kind
 from refine_af.settings.sampling import Sampling
 
 
@@ -160,7 +169,7 @@ def rows_that_fit(model: Any, length: int) -> int:
     Counts keys, values and logits against total memory, not free memory: what else runs now must
     not change the batches, since these change the last bits of a result.
     """
-    config = model.config
+    config = text_config(model)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     cached = 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize * length
@@ -179,7 +188,7 @@ def _with_room(
     """The rows whose prompt and reply the model's context holds, shortest first; the others."""
     if any(not row.tail for row in rows):
         raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
-    room = getattr(model.config, "max_position_embeddings", None)
+    room = room_of(text_config(model))
     ordered = sorted(rows, key=lambda row: len(row.tail))
     most = head + sampling.max_new_tokens
     if room and most >= room:
@@ -191,22 +200,25 @@ def _with_room(
     return fitting, ordered[len(fitting) :]
 
 
-def _window(config: Any, longest: int) -> int | None:
-    """How many tokens back a token attends, None where that is all of the `longest` text.
+def window_of(model: Any, longest: int) -> int | None:
+    """How many tokens back some layers attend, None where that is all of the `longest` text.
 
-    InputError where the layers differ in that, or are of an unknown kind.
+    InputError where layers are of an unknown kind, or take no mask of their own kind.
     """
+    config = text_config(model)
+    kinds = kinds_of_attention(config)
+    if unknown := kinds - ATTENTION:
+        raise InputError(
+            f"{architecture(model)}: layers of the kind {sorted(unknown)[0]!r} cannot be generated "
+            "with yet"
+        )
     window = getattr(config, "sliding_window", None)
-    # A config that does not list its layers means its window for all of them.
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-    if unknown := kinds - {"full_attention", "sliding_attention"}:
-        raise InputError(f"layers of the kind {sorted(unknown)[0]!r} cannot be generated with yet")
-    if not window or window >= longest or kinds == {"full_attention"}:
+    if not window or window >= longest or "sliding_attention" not in kinds:
         return None
-    if len(kinds) > 1:
+    if len(kinds) > 1 and not takes_masks_by_kind(model):
         raise InputError(
             f"texts of {longest} tokens exceed the window of {window} tokens that some of the "
-            "model's layers have; lower max_new_tokens or shorten the prompt"
+            f"layers of {architecture(model)} have; lower max_new_tokens or shorten the prompt"
         )
     return int(window)
 
@@ -214,20 +226,21 @@ def _window(config: Any, longest: int) -> int | None:
 def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:
     prompt = max(row.prefix.length + len(row.tail) for row in rows)
     longest = prompt + sampling.max_new_tokens
-    return Prompts(longest, _window(model.config, longest), tokenizer.pad_token_id)
+    check_length(model, longest, "generation")
+    return Prompts(longest, window_of(model, longest), tokenizer.pad_token_id)
 
 
 def _prefix(model: Any, head: list[int]) -> Prefix:
     try:
         with torch.inference_mode(), gpu_faults():
-            return Prefix(_prefill(model, head), len(head))
+            return Prefix(prefilled(model, head), len(head))
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         raise InputError(f"out of memory with the prompts' prefix alone: {error}") from None
 
 
-def _prefill(model: Any, head: list[int]) -> Any:
+def prefilled(model: Any, head: list[int]) -> Any:
     """The keys and values of the tokens `head`, as a cache; None where there are none."""
     from transformers import DynamicCache
 
@@ -237,5 +250,5 @@ def _prefill(model: Any, head: list[int]) -> Any:
     ids = torch.tensor([head], device=model.device)
     model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     if cache.get_seq_length() != len(head):
-        raise RuntimeError("the model did not fill the prefix cache")
+        raise InputError(f"{architecture(model)} keeps no keys and values of a prefix")
     return cache

@@ -62,13 +62,21 @@ class LocalEngine:
 
 
 def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
-    """A function that loads a backbone, with its adapter if any, and its tokenizer."""
+    """A function that loads a backbone, with its adapter if any, and its tokenizer.
+
+    It tries the architecture before the weights are read, and a small batch afterwards.
+    """
 
     def load() -> tuple[Any, Any]:
+        from refine_af.engines.self_check import check_batching
         from refine_af.models.backbones import load_backbone, load_tokenizer
+        from refine_af.models.readiness import check_generation
 
+        check_generation(backbone)
         tokenizer = load_tokenizer(backbone)
-        return load_backbone(backbone, quantization=quantization, adapter=adapter), tokenizer
+        model = load_backbone(backbone, quantization=quantization, adapter=adapter)
+        check_batching(model, tokenizer)
+        return model, tokenizer
 
     return load
 
@@ -81,11 +89,11 @@ def context_of(backbone: Path) -> int | None:
     from transformers import AutoConfig
 
     from refine_af.models.backbones import LOAD_FAULTS
+    from refine_af.models.shapes import room_of
 
     try:
         config = AutoConfig.from_pretrained(backbone, local_files_only=True)
     except LOAD_FAULTS as error:
         wrong = shown(str(error), 300)
         raise InputError(f"{backbone}: no model's config.json: {wrong}") from None
-    room = getattr(config, "max_position_embeddings", None)
-    return room if isinstance(room, int) else None
+    return room_of(config.get_text_config(decoder=True))

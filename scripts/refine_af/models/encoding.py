@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from refine_af.errors import InputError, shown
 from refine_af.prompts.marked import Marked
 
 # A word or a run of spaces that a tokenizer has added is none.
@@ -60,6 +62,16 @@ def special_names(tokenizer: Any) -> dict[str, int]:
     return {token.content: number for number, token in _special(tokenizer).items()}
 
 
+def check_known(tokenizer: Any, ids: Sequence[int]) -> None:
+    """InputError where the model has no embedding for one of a text's tokens."""
+    if max(ids, default=0) >= getattr(tokenizer, "tokens_known", math.inf):
+        token = tokenizer.convert_ids_to_tokens(max(ids))
+        raise InputError(
+            f"{tokenizer.name_or_path}: the token {shown(token)} is {max(ids)}, and the model "
+            f"knows {tokenizer.tokens_known} (vocab_size): no prompt can hold it"
+        )
+
+
 @dataclass(frozen=True)
 class _Mark:
     """A special token in the operator's part of a text, and whether it takes spaces beside it."""
@@ -86,7 +98,9 @@ def _ids(tokenizer: Any, text: str, first: Piecewise) -> list[int]:
         ids.append(mark.number)
         place, bare, read = mark.end, mark.takes_after, _after_special
     piece = whole[place:]
-    return ids + read(tokenizer, piece.lstrip() if bare else piece)
+    ids += read(tokenizer, piece.lstrip() if bare else piece)
+    check_known(tokenizer, ids)
+    return ids
 
 
 def _plain(tokenizer: Any, piece: str) -> list[int]:

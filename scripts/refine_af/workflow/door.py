@@ -12,7 +12,7 @@ import psutil
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
-from refine_af.models.checkpoints import check_chat, check_checkpoint
+from refine_af.models.checkpoints import check_backbone, check_chat, check_judge
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE, COPIES
@@ -30,14 +30,6 @@ from refine_af.workflow.paths import checkpoint_folder, local_paths, prompt_path
 
 SAID = "config.yaml, "  # before the key of every fault
 ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-VOCABULARIES = {
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "vocab.json",
-    "vocab.txt",
-    "tokenizer_config.json",
-}
 
 
 def check_experiment(experiment: Experiment) -> None:
@@ -120,12 +112,12 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
         _check(key, located(path), READERS.get(key, _prompt({"definition", "input"})))
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
-        _check(f"models.{name}.checkpoint", folder, _check_model)
+        _check(f"models.{name}.checkpoint", folder, check_backbone)
         if model.chat:
             _check(f"models.{name}.chat", folder, check_chat)
     _check_scorer(experiment.reward.scorer)
     for key, judge in judges_of(experiment.reward).items():
-        _check(f"reward.{key}", located(checkpoint_folder(judge)), _check_model)
+        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_judge)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     if experiment.sft.include_seeds:
         _check("data.seeds", located(experiment.data.seeds), read_seed_instances)
@@ -133,16 +125,6 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     _check("data.user_instructions", instructions, read_user_instructions)
     if experiment.fetch and experiment.fetch.mirror:
         _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
-
-
-def _check_model(folder: Path) -> None:
-    """Whether a checkpoint folder holds all kinds of files that a model is read from."""
-    check_checkpoint(folder)
-    names = {path.name for path in folder.iterdir()}
-    if not names & VOCABULARIES:
-        raise InputError(f"{folder}: no tokenizer: none of {', '.join(sorted(VOCABULARIES))}")
-    if not any(name.endswith((".safetensors", ".bin")) for name in names):
-        raise InputError(f"{folder}: no weights: no file ends in .safetensors or .bin")
 
 
 def _check_mirror(folder: Path) -> None:

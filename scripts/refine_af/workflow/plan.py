@@ -154,6 +154,12 @@ class Plan:
         """The organisation/name@revision of a folder in results/checkpoints/."""
         return hub_name(f"results/checkpoints/{wildcards.checkpoint}", self.experiment)
 
+    def fetched_role(self, wildcards: Any, threads: int) -> str:
+        """What it is fetched for: as a judge its weights may be pickles. It decides no byte."""
+        named = self.fetched_checkpoint(wildcards)
+        models = [model.checkpoint for model in self.experiment.models.values()]
+        return "backbone" if named in models else "judge"
+
     # What jobs are handed, and what of it counts. Each is given by a function: in a plain string
     # Snakemake would take {braces} for wildcards.
 
