@@ -18,6 +18,7 @@ from refine_af.workflow.configuration import (
     read_experiment,
     resolved,
 )
+from refine_af.workflow.door import check_experiment
 from tiny import ROOT
 
 
@@ -243,3 +244,14 @@ def test_a_missing_section_tells_of_extends(tmp_path: Path) -> None:
     path = written(tmp_path, "config.yaml", "sizes: [5]\n")
     with pytest.raises(InputError, match=r"(?s)  ppo: is required.*\n.*the other by `extends:`"):
         read_experiment(read_configuration(path))
+
+
+def test_the_guides_own_experiment_is_one(tmp_path: Path) -> None:
+    """The first example of docs/how-to.md, with a model that stands there."""
+    text = (ROOT / "docs" / "how-to.md").read_text()
+    example = re.search(r"config\.yaml << 'END'\n(.*?)END\n", text, re.S)
+    assert example
+    stated = example[1].replace("../config.yaml", str(ROOT / "config.yaml"))
+    experiment = read_experiment(read_configuration(written(tmp_path, "mine/config.yaml", stated)))
+    check_experiment(experiment)
+    assert (list(experiment.models), experiment.sizes) == (["my-model"], (5000,))
