@@ -53,7 +53,8 @@ rule report:
         rated=plan.rated,
     shell:
         "python {params.script:q} --settings {params.settings:q} --weights {params.weights:q}"
-        " --bounds {params.bounds:q} --rating-settings {params.rating_settings:q} --algorithm {params.algorithm}"
+        " --bounds {params.bounds:q} --rating-settings {params.rating_settings:q}"
+        " --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated}"
         " --pools {input.pools:q} --ppo {input.ppo:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"
