@@ -51,13 +51,11 @@ def segment(
     template = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
     engine = chosen_engine(settings, server, backbone, chat)
-    served = server.model if server else None
     before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
     inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
-    stamp = fingerprint(
-        {"settings": settings.model_dump_json(), "served": served, "chat": chat, **inputs},
-        code=code_digest(Path(__file__)),
-    )
+    served = server.model if server else None
+    given = {"settings": settings.model_dump_json(), "served": served, "chat": chat}
+    stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, segment) as place:
         if place is None:
             return

@@ -79,9 +79,8 @@ def main(
         columns = metric_columns(reward.weights)
         with closing(StepLog(place / "steps.jsonl", columns)) as log:
             _train(trainer, segment, log, place, watch, compute)
-            after = _evaluation("after", trainer, fixed, place)
-            steps = log.rows(settings.steps)
-            _write(ppo, trainer, columns, steps, [*before, *after], watch.alarm)
+            evaluated = [*before, *_evaluation("after", trainer, fixed, place)]
+            _write(ppo, trainer, columns, log.rows(settings.steps), evaluated, watch.alarm)
 
 
 def _trainer(

@@ -87,7 +87,7 @@ def test_an_editor_sees_what_the_reader_would_refuse(config: dict[str, Any], pla
         ("overlap.rouge_l", r"text like `^(0(\.[0-9]+)?|1(\.0+)?)$`", '`"0.7"`'),
         ("models", "sections by name", "`llama-2-7b`, `llama-2-13b`, `mistral-7b`"),
         ("superni.baselines.<name>.stop", "list, each text", "`base`: `[]`"),
-        ("ratings.page.size", "whole number, ≥ 1 or `null`", "`15000`"),
+        ("ratings.page.size", "whole number, ≥ 1 or `null`", "`null`"),
         ("demo", "section or `null`", "`null`"),
         ("demo.seed", "whole number, ≥ 0, < 4,294,967,296", ""),
     ],

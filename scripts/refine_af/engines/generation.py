@@ -24,14 +24,12 @@ from refine_af.models.chat import Chat
 from refine_af.models.device_faults import free_cached, gpu_faults, out_of_memory
 from refine_af.models.encoding import encode, encode_after
 from refine_af.models.shapes import (
-    ATTENTION,
     architecture,
     check_length,
-    kinds_of_attention,
     room_of,
     text_config,
+    window_of,
 )
-from refine_af.models.upstream import takes_masks_by_kind
 from refine_af.settings.sampling import Sampling
 
 
@@ -198,29 +196,6 @@ def _with_room(
         )
     fitting = [row for row in ordered if not room or most + len(row.tail) <= room]
     return fitting, ordered[len(fitting) :]
-
-
-def window_of(model: Any, longest: int) -> int | None:
-    """How many tokens back some layers attend, None where that is all of the `longest` text.
-
-    InputError where layers are of an unknown kind, or take no mask of their own kind.
-    """
-    config = text_config(model)
-    kinds = kinds_of_attention(config)
-    if unknown := kinds - ATTENTION:
-        raise InputError(
-            f"{architecture(model)}: layers of the kind {sorted(unknown)[0]!r} cannot be generated "
-            "with yet"
-        )
-    window = getattr(config, "sliding_window", None)
-    if not window or window >= longest or "sliding_attention" not in kinds:
-        return None
-    if len(kinds) > 1 and not takes_masks_by_kind(model):
-        raise InputError(
-            f"texts of {longest} tokens exceed the window of {window} tokens that some of the "
-            f"layers of {architecture(model)} have; lower max_new_tokens or shorten the prompt"
-        )
-    return int(window)
 
 
 def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
-from refine_af.engines.generation import prefilled, window_of
+from refine_af.engines.generation import prefilled
 from refine_af.engines.greedy import greedy
 from refine_af.errors import InputError, shown
 from refine_af.models.backbones import LOAD_FAULTS
 from refine_af.models.device_faults import gpu_faults, out_of_memory
 from refine_af.models.encoding import encode
-from refine_af.models.shapes import architecture, room_of, text_config
+from refine_af.models.shapes import architecture, room_of, text_config, window_of
 
 TEXT = "Name five rivers, sort them by length, and say in one line how you counted the words.\n" * 2
 HEAD, SHORT, LONG, STEPS = 6, 2, 18, 2

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refine_af.errors import InputError
+from refine_af.models.upstream import takes_masks_by_kind
 
 # Kinds of rope whose angles hang on the longest text of a batch, once one passes a length.
 BY_LONGEST = ("dynamic", "longrope")
@@ -49,3 +50,26 @@ def check_length(model: Any, longest: int, stage: str) -> None:
                 f"{end} its positions ({kind} rope) hang on the longest text of a batch; ask for "
                 "fewer tokens"
             )
+
+
+def window_of(model: Any, longest: int) -> int | None:
+    """How many tokens back some layers attend, None where that is all of the `longest` text.
+
+    InputError where layers are of an unknown kind, or take no mask of their own kind.
+    """
+    config = text_config(model)
+    kinds = kinds_of_attention(config)
+    if unknown := kinds - ATTENTION:
+        raise InputError(
+            f"{architecture(model)}: layers of the kind {sorted(unknown)[0]!r} cannot be generated "
+            "with yet"
+        )
+    window = getattr(config, "sliding_window", None)
+    if not window or window >= longest or "sliding_attention" not in kinds:
+        return None
+    if len(kinds) > 1 and not takes_masks_by_kind(model):
+        raise InputError(
+            f"texts of {longest} tokens exceed the window of {window} tokens that some of the "
+            f"layers of {architecture(model)} have; lower max_new_tokens or shorten the prompt"
+        )
+    return int(window)
