@@ -31,7 +31,6 @@ from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
 from refine_af.engines.generation import generate
 from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
-from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import encode, load_backbone, load_tokenizer
 from refine_af.models.quantization import share_in_four_bits
 from refine_af.models.readiness import check_fine_tuning, check_generation, check_ppo
@@ -39,6 +38,7 @@ from refine_af.ppo.policy import Policy
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
 from refine_af.sft.output import save_tuned
+from refine_af.sft.processes import Processes
 from refine_af.sft.rows import row
 from refine_af.sft.training import tuned
 from tiny import make_tokenizer

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
 from refine_af.errors import InputError
+from refine_af.files.landing import whole_file
 from refine_af.workflow.configuration import read_configuration, read_experiment, resolved
 from refine_af.workflow.door import check_files, remove_made_folder
 from refine_af.workflow.plan import Plan
@@ -40,8 +41,11 @@ wildcard_constraints:
 
 
 onstart:
-    Path("results").mkdir(exist_ok=True)
-    Path("results/config.yaml").write_text(resolved(experiment), encoding="utf-8")
+    try:
+        with whole_file(Path("results/config.yaml")) as aside:
+            aside.write_text(resolved(experiment), encoding="utf-8")
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 def replies_of(rounds):

@@ -7,12 +7,12 @@ from pathlib import Path
 from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
+from refine_af.files.shares import files_of
 from refine_af.instances import rounds as instance_rounds
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import adapter_of, engine_of, rounds_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.scratch import Given, fingerprint, last_stamp, scratch
-from refine_af.jobs.shares import files_of
 from refine_af.jobs.sources import code_digest
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.segments import read_segment

@@ -14,7 +14,6 @@ from refine_af.files.landing import whole_folder
 from refine_af.files.rows import read_records
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
-from refine_af.jobs.processes import Processes, joined
 from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.human_tasks import read_seed_instances
@@ -22,6 +21,7 @@ from refine_af.records.instances import Instance
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft.examples import Example, encodings_of, examples, figures, overlapping, within
+from refine_af.sft.processes import Processes, joined
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from refine_af.models.chat import Chat

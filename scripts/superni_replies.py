@@ -10,10 +10,10 @@ from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document, read_text
 from refine_af.files.rows import write_records
+from refine_af.files.shares import files_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, scratch
-from refine_af.jobs.shares import files_of
 from refine_af.jobs.sources import code_digest
 from refine_af.metrics.scores import read_instances
 from refine_af.prompts.templates import read_prompt

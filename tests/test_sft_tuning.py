@@ -22,10 +22,10 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 import sft as stage
 from fine_tuning import asked, flags, instance, settings
 from refine_af.errors import InputError
-from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_backbone
 from refine_af.sft import attention, training
 from refine_af.sft.attention import keeps_rows_apart, without_padding
+from refine_af.sft.processes import Processes
 from refine_af.sft.trainer import ResumableTrainer
 from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, sentence, tiny_config, write_experiment

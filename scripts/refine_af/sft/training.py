@@ -14,7 +14,6 @@ from transformers import PrinterCallback
 from trl import SFTConfig, pack_dataset
 
 from refine_af.errors import InputError
-from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.models.lora import with_lora
@@ -25,6 +24,7 @@ from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft.attention import without_padding
 from refine_af.sft.batches import Batches, fitting, rows_an_update
+from refine_af.sft.processes import Processes
 from refine_af.sft.rows import IGNORED, TrainingRow
 from refine_af.sft.trainer import ResumableTrainer, Updates
 

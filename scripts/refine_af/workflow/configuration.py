@@ -38,7 +38,12 @@ class Configuration:
         Mappings merge, but for those in `whole`; everything else replaces.
         """
         values = _merged(other.values, self.values, whole)
-        here = {key for key in self.places if key in whole}
+        # What is no mapping here leaves nothing of the other's keys below it.
+        here = {
+            key
+            for key in self.places
+            if key in whole or not isinstance(_at(self.values, key), Mapping)
+        }
         kept = {
             key: place
             for key, place in other.places.items()
@@ -108,7 +113,7 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
 def resolved(experiment: Experiment) -> str:
     """The whole experiment as one YAML text, which depends on no other file."""
     values = experiment.model_dump(mode="json")
-    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.safe_dump(values, sort_keys=False, width=100)
     return f"# What this run was asked for: config.yaml with all that it extends.\n{text}"
 
 
@@ -118,15 +123,20 @@ class _OneOfEachKey(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         lines: dict[object, int] = {}
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if key in lines:
+            if wrong := self._wrong_with(key_node, lines):
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key!r} stands on line {lines[key]} too",
-                    problem_mark=key_node.start_mark,
+                    problem=wrong, problem_mark=key_node.start_mark
                 )
-            lines[key] = line
+            lines[key_node.value] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep)
+
+    def _wrong_with(self, key_node: yaml.Node, lines: Mapping[object, int]) -> str | None:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            return "`<<` merges nothing here: write the keys, or `extends`"
+        key = self.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            return f"a key that reads as {shown(key)} is no text: put it in quotes"
+        return f"the key {key!r} stands on line {lines[key]} too" if key in lines else None
 
 
 def _extended(path: Path, above: tuple[Path, ...]) -> Configuration:
@@ -138,10 +148,15 @@ def _extended(path: Path, above: tuple[Path, ...]) -> Configuration:
     del found.places["extends",]
     if not isinstance(named, str) or not named:
         raise InputError(f"{where}: extends: not the path of a file: {shown(named)}")
-    base = path.parent / Path(named).expanduser()
-    if base.is_dir():
-        base /= "config.yaml"
-    if not base.is_file():
+    try:
+        base = path.parent / Path(named).expanduser()
+        if base.is_dir():
+            base /= "config.yaml"
+        there = base.is_file()
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a closed folder
+        wrong = getattr(error, "strerror", None) or error
+        raise InputError(f"{where}: extends: {shown(named)}: {wrong}") from None
+    if not there:
         raise InputError(f"{where}: extends: {shown(named)}: there is no file {base}")
     line = (*above, path.resolve())
     if base.resolve() in line:
@@ -167,16 +182,20 @@ def _read(path: Path) -> Configuration:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}, line {line}: {error.problem or 'not YAML'}") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not YAML: {error}") from None
     except OSError as error:
         raise InputError(f"{path.absolute()}: cannot be read: {error.strerror}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no keys")
-    for key in values:
-        if not isinstance(key, str):
-            raise InputError(f"{path}: the key {shown(key)} is no text")
     return Configuration(values, dict(_lines(path, node, ())))
+
+
+def _at(values: Any, key: Key) -> Any:
+    """What stands at a key; None where nothing does."""
+    for name in key:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
 
 
 def _lines(path: Path, node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, str]]:

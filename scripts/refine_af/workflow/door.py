@@ -158,7 +158,8 @@ def _check_ratings(experiment: Experiment) -> None:
 
 def _check_scorer(dotted: str) -> None:
     """Whether there is such a module; its own code runs in the jobs alone."""
-    if not (module_file(dotted, homes()) or find_spec(dotted.partition(".")[0])):
+    package = dotted.partition(".")[0]
+    if not (module_file(dotted, homes()) or (package != "refine_af" and find_spec(package))):
         raise InputError(
             f"config.yaml, reward.scorer: {dotted}: there is no such module in the "
             "experiment's folder, the project's root or the environment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -33,10 +34,14 @@ def faults_told(found: Iterable[Mapping[str, Any]], place: Callable[[Key], str])
         if key in missing and key in spoken_for:
             continue
         wrong = _reason(fault, meant.get(key))
-        hidden = fault["type"] == "missing" or _may_be_a_secret(fault["loc"])
+        section = fault["type"] == "value_error" and isinstance(fault["input"], Mapping)
+        hidden = fault["type"] == "missing" or section or _may_be_a_secret(fault["loc"])
         got = "" if hidden else f"; got {shown(fault['input'])}"
-        at = f" ({where})" if (where := place(key)) else ""
-        lines.append(f"  {'.'.join(key) or 'top level'}: {wrong}{got}{at}")
+        # What compares several keys names one of them first.
+        named = re.match(r"[\w.-]*", wrong)
+        first = tuple(named[0].strip(".").split(".")) if section and named else ()
+        at = f" ({where})" if (where := place((*key, *first))) else ""
+        lines.append(f"  {'.'.join(key) or 'config'}: {wrong}{got}{at}")
     if any(len(key) == 1 for key in missing - spoken_for):
         lines.append("A config.yaml that says only what differs names the other by `extends:`.")
     return "\n".join(lines)
@@ -65,5 +70,5 @@ def _may_be_a_secret(place: tuple[int | str, ...]) -> bool:
 
     No message shows it.
     """
-    told = {"url", "model", "concurrency", "timeout_s", "attempts"}
-    return place[:1] == ("servers",) and place[-1] not in told
+    told = {"model", "concurrency", "timeout_s", "attempts"}  # a refused address may hold one
+    return place[:1] in {("servers",), ("server",)} and place[-1] not in told

@@ -13,7 +13,7 @@ from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
 from refine_af.rewards.equation_1 import judges_of
-from refine_af.rewards.own_code import own_code
+from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name
@@ -44,7 +44,7 @@ class Plan:
         self.rated = list(experiment.ratings.files)
         self.served = experiment.instructions.engine == "server"
         # Of a scorer of the user's own: an edit reruns what it scored.
-        self.scorer = own_code(experiment.reward.scorer, [Path(), root])
+        self.scorer = own_code(experiment.reward.scorer, homes(root))
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
 
