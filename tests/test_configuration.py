@@ -91,7 +91,7 @@ def test_the_command_line_stands_above_all_files(tmp_path: Path) -> None:
         ("extends: config.yaml\n", "line 1: extends: 'config.yaml': that file extends this one"),
         ("extends: ../bad.yaml\n", "bad.yaml, line 2: the key 'sft' stands on line 1 too"),
         ("extends: ../list.yaml\n", "list.yaml: holds no keys"),
-        ("1: 2\n", "mine/config.yaml, line 1: a key that reads as 1 is no text: put it in quotes"),
+        ("1: 2\n", "mine/config.yaml, line 1: the key 1 is read as int, no text: put it in quotes"),
     ],
 )
 def test_a_fault_names_file_and_line(text: str, fault: str, tmp_path: Path) -> None:

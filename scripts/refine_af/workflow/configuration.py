@@ -135,7 +135,8 @@ class _OneOfEachKey(yaml.SafeLoader):
             return "`<<` merges nothing here: write the keys, or `extends`"
         key = self.construct_object(key_node, deep=True)
         if not isinstance(key, str):
-            return f"a key that reads as {shown(key)} is no text: put it in quotes"
+            kind = type(key).__name__
+            return f"the key {shown(key)} is read as {kind}, no text: put it in quotes"
         return f"the key {key!r} stands on line {lines[key]} too" if key in lines else None
 
 
