@@ -168,7 +168,7 @@ def phases_of_ours(phases: dict[str, float]) -> Iterator[None]:
     """Time what our way does, by phase, while the block runs."""
     with ExitStack() as stack:
         for place, attribute, phase in [
-            (generation, "_prefill", "prefix"),
+            (generation, "prefilled", "prefix"),
             (batch.Batch, "_forward", "model"),
             (batch, "next_tokens", "drawing"),
             (batch.Stops, "ended", "reading"),

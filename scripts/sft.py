@@ -113,8 +113,8 @@ def _tune(
     from refine_af.sft.rows import figures as tokens
     from refine_af.sft.training import HISTORY, TIMING, tuned
 
-    check_fine_tuning(backbone, settings.lora if settings.tuning == "lora" else None)
     check_output(backbone, settings)
+    check_fine_tuning(backbone, settings.lora if settings.tuning == "lora" else None)
     tokenizer = load_tokenizer(backbone)
     kept, rows = _rows(settings, texts, tokenizer, chat_of(tokenizer) if chat else None)
     with device_faults():

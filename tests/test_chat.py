@@ -292,10 +292,10 @@ def test_a_chat_without_a_template_is_refused_before_any_job(world: Path, tmp_pa
     config["models"]["tiny"] = {"checkpoint": str(folder), "chat": True}
     experiment = read_experiment(config)
     with pytest.raises(InputError, match=r"models\.tiny\.chat: .*: the tokenizer has no chat t"):
-        check_files(experiment, str, lambda path: True)
+        check_files(experiment, str, lambda path: True, lambda key: "")
     with_template(shutil.copytree(world / "llama", tmp_path / "whole"), CHATML)
     config["models"]["tiny"]["checkpoint"] = str(tmp_path / "whole")
-    check_files(read_experiment(config), str, lambda path: True)
+    check_files(read_experiment(config), str, lambda path: True, lambda key: "")
 
 
 def test_markup_that_a_tokenizer_calls_no_special_token_is_kept_from_slots_too(

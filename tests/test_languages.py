@@ -133,6 +133,7 @@ def grown(
         server=None,
         seeds=seed_file or SEEDS / f"{name}.jsonl",
         prompt=ROOT / "resources" / "prompts" / "instructions.txt",
+        chat=False,
         backbone=None,
         earlier=[],
         number=0,

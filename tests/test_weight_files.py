@@ -90,4 +90,9 @@ def test_models_are_looked_into_at_the_door(world: Path, tmp_path: Path) -> None
     with pytest.raises(
         InputError, match=r"config\.yaml, models\.tiny\.checkpoint: .*pickles alone"
     ):
-        check_files(read_experiment(config), lambda path: str(ROOT / path), lambda path: False)
+        check_files(
+            read_experiment(config),
+            lambda path: str(ROOT / path),
+            lambda path: False,
+            lambda key: "",
+        )

@@ -12,6 +12,7 @@ FLAGS = {
     "card": "File to write: the data card.",
     "cell": "Name of the cell, such as base or refine-af_5000.",
     "cells": "Files of the cells' predictions.",
+    "chat": "Whether prompts are put in the form of a chat: true or false.",
     "checkpoint": "The checkpoint as organisation/name@commit.",
     "compute": "The stage's section under compute of config.yaml as JSON.",
     "dataset": "Folder to write: the data set as Parquet.",
@@ -54,6 +55,7 @@ FLAGS = {
     "report": "File to write: the report.",
     "reward": "The section reward of config.yaml as JSON.",
     "reward_model": "Folder of the reward model's checkpoint; without a value none.",
+    "role": "What the checkpoint is for: backbone or judge.",
     "rounds": "Numbers of the rounds to do.",
     "scores": "File of scores, a row for each instance.",
     "script": "File with the page's script.",
@@ -76,4 +78,5 @@ FLAGS = {
     "truths": "Files of what exact solvers found, one for each model, or none.",
     "user_instructions": "File of user-oriented instructions, as JSON lines.",
     "watch": "The stage's section under watch of config.yaml as JSON.",
+    "weights": "The reward's weights, as JSON.",
 }
