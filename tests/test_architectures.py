@@ -19,7 +19,8 @@ from policies import PREFIX, ROWS, moved_policy
 from refine_af.engines.generation import generate
 from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
-from refine_af.models.backbones import check_known, encode, load_backbone, load_tokenizer
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import check_known, encode
 from refine_af.models.known_architectures import RECURRENT
 from refine_af.models.lora import with_lora
 from refine_af.models.readiness import check_fine_tuning, check_generation, check_ppo
