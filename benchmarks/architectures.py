@@ -31,7 +31,8 @@ from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
 from refine_af.engines.generation import generate
 from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
-from refine_af.models.backbones import encode, load_backbone, load_tokenizer
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.models.quantization import share_in_four_bits
 from refine_af.models.readiness import check_fine_tuning, check_generation, check_ppo
 from refine_af.ppo.policy import Policy
@@ -132,7 +133,7 @@ def fine_tuning(place: Place) -> str:
     kept = place.folder / "kept"
     kept.mkdir()
     model, _ = tuned(place.model, tokenizer, rows, asked, COMPUTE, kept, Processes(1, 0))
-    save_tuned(model, place.model, asked, place.folder)
+    save_tuned(model, place.model, rows[0].end, asked, place.folder)
     return "works"
 
 
