@@ -14,10 +14,10 @@ TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.in)
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 # The demo's models are so small that a second thread, or memory given back to the system between
-# two steps, costs more than it gives. PYTHONPATH is where Snakemake finds the live view.
-DEMO := $(IN_VENV) PYTHONPATH="$(CURDIR)/scripts" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
-	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/demo --directory demo --logger live
-WHERE := printf '\n%s\n' 'Results, in demo/results/:' \
+# two steps, costs more than it gives.
+DEMO := $(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/demo --directory demo
+WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 	'  report.html       the report: open it in a browser' \
 	'  superni_*.csv     scores, a row a method, size and task' \
 	'  instances_*/      the instruction data of each method'
@@ -87,4 +87,7 @@ $(INSTALLED): requirements.txt requirements.in
 	@.venv/bin/python -m pip --version &> /dev/null || $(PYTHON) -m venv .venv
 	@$(PIP) --no-deps --require-hashes -r requirements.txt
 	@$(PIP) $(TORCH)
+	@# Where Snakemake finds the live view, as seen from the folder of the packages.
+	@for place in .venv/lib/python3*/site-packages; do \
+		echo ../../../../scripts > "$$place/refine_af_live_view.pth"; done
 	@touch $@

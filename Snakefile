@@ -26,9 +26,7 @@ if experiment.demo:
 
 
 include: "rules/report.smk"
-
-
-check_inputs()
+include: "rules/targets.smk"
 
 
 localrules:
@@ -43,11 +41,14 @@ rule all:
         expand(rules.instructions.output.instructions, model=plan.models),
         expand(rules.ppo.output.ppo, model=plan.models),
         expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
-        expand(rules.exports.output.card, model=plan.models, method=plan.methods),
+        expand(rules.exports_method.output.card, model=plan.models, method=plan.methods),
         expand(rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes),
         expand(rules.superni_predictions.output.predictions, model=plan.models, cell=plan.cells),
         expand(rules.superni.output.table, model=plan.models),
         rules.users.output.predictions,
         expand(rules.ratings_page.output.page, model=plan.models),
-        expand(rules.ratings.output.summary, model=plan.rated),
+        expand(rules.ratings_summary.output.summary, model=plan.rated),
         rules.report.output.report,
+
+
+check_inputs()

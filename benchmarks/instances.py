@@ -47,7 +47,8 @@ from refine_af.engines.rounds import Rounds
 from refine_af.instances.parsing import parsed
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import requests_of
-from refine_af.models.backbones import encode, load_backbone, load_tokenizer, precision
+from refine_af.models.backbones import load_backbone, load_tokenizer, precision
+from refine_af.models.encoding import encode
 from refine_af.prompts.templates import Prompt, read_prompt
 from refine_af.records.instructions import Instruction
 from refine_af.settings.instances import Instances

@@ -44,8 +44,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from refine_af.engines.generation import Completion
 from refine_af.files.rows import read_records
 from refine_af.jobs import stopwatch
-from refine_af.models.backbones import encode, load_tokenizer, precision
+from refine_af.models.backbones import load_tokenizer, precision
+from refine_af.models.encoding import encode
 from refine_af.ppo import rollouts
+from refine_af.ppo.learner import epoch_order
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import PpoTrainer, Step, step_instructions
@@ -117,6 +119,7 @@ def unshared(scene: Scene) -> Scene:
 
 def plan_of(scene: Scene, steps: Sequence[Step], adapter: Path, *, own: bool) -> dict[str, Any]:
     """What trl_classic.py reads."""
+    settings = scene.settings
     prompt, tokenizer = scene.environment.prompt, scene.environment.tokenizer
     prefix = encode(tokenizer, prompt.prefix, start=True)
 
@@ -129,13 +132,17 @@ def plan_of(scene: Scene, steps: Sequence[Step], adapter: Path, *, own: bool) ->
     return {
         "backbone": str(scene.backbone),
         "adapter": str(adapter / "adapter" / "adapter_model.safetensors"),
-        "settings": scene.settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "own": own,
         "steps": [
             {
                 "queries": [query(entry.instruction) for entry in step.rollouts],
                 "responses": [list(entry.completion.tokens) for entry in step.rollouts],
                 "rewards": [entry.reward for entry in step.rollouts],
+                "orders": [
+                    epoch_order(len(step.rollouts), settings.seed, step=step.number, epoch=epoch)
+                    for epoch in range(settings.epochs)
+                ],
             }
             for step in steps
         ],
@@ -275,8 +282,8 @@ def untrained(arguments: argparse.Namespace, folder: Path) -> Scene:
 
 
 def changed(ppo: Ppo, arguments: argparse.Namespace) -> Ppo:
-    """A step's rollouts in one minibatch, as TRL's means over tokens need it to be the same."""
-    count = arguments.rollouts or ppo.rollouts
+    """The settings of a run: a step's rollouts make one update, of as many minibatches as asked."""
+    count, parts = arguments.rollouts or ppo.rollouts, arguments.accumulation
     kept = ppo.model_dump(mode="json")
     kept |= {
         "steps": arguments.steps,
@@ -284,7 +291,8 @@ def changed(ppo: Ppo, arguments: argparse.Namespace) -> Ppo:
         "generations": 1,
         "epochs": arguments.epochs,
     }
-    return Ppo.model_validate(kept | {"batch_size": count, "gradient_accumulation_steps": 1})
+    sizes = {"batch_size": count // parts, "gradient_accumulation_steps": parts}
+    return Ppo.model_validate(kept | sizes | {"loss_mean": "minibatch"})
 
 
 def show_speed(ways: Sequence[Found], skip: int) -> None:
@@ -338,6 +346,7 @@ def main() -> None:
     parser.add_argument("--prefix", type=int, default=2000, help="tokens of the demonstrations")
     parser.add_argument("--tokens", type=int, default=128, help="of a reply, with --shape")
     parser.add_argument("--rollouts", type=int, help="a step; as configured")
+    parser.add_argument("--accumulation", type=int, default=1, help="minibatches of an update")
     parser.add_argument("--epochs", type=int, default=4, help="updates a step")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--warm-up", type=int, default=1, help="steps that no median counts")
@@ -361,7 +370,8 @@ def run(arguments: argparse.Namespace, place: Path) -> None:
     print(
         f"{arguments.shape or scene.backbone.name}, {precision()}, {scene.settings.quantization}, "
         f"{head} shared tokens before each instruction, {scene.settings.rollouts} rollouts and "
-        f"{scene.settings.epochs} updates a step, {scene.settings.steps} steps, on {place_name()}\n"
+        f"{scene.settings.epochs} updates a step of {arguments.accumulation} minibatches, "
+        f"{scene.settings.steps} steps, on {place_name()}\n"
     )
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

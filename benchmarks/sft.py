@@ -24,12 +24,12 @@ from ways import DEMONSTRATIONS, ROOT, SHAPES, clock, place_name, random_model, 
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft import trainer
 from refine_af.sft.batches import rows_an_update
+from refine_af.sft.processes import Processes
 from refine_af.sft.rows import IGNORED, TrainingRow
 from refine_af.sft.training import tuned
 

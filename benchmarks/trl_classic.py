@@ -57,12 +57,11 @@ def trainer_of(plan: dict[str, Any], tokenizer: Any) -> Any:
         {"params": rest, "lr": settings["learning_rate"]},
         {"params": head, "lr": settings["value_learning_rate"]},
     ]
-    micro = settings["batch_size"]
     config = PPOConfig(
         learning_rate=settings["learning_rate"],
         batch_size=settings["rollouts"],
-        mini_batch_size=micro,
-        gradient_accumulation_steps=settings["rollouts"] // micro,
+        mini_batch_size=settings["batch_size"],
+        gradient_accumulation_steps=settings["gradient_accumulation_steps"],
         ppo_epochs=settings["epochs"],
         init_kl_coef=settings["kl"]["coefficient"],
         adap_kl_ctrl=settings["kl"]["adaptive"],
@@ -123,6 +122,9 @@ def main() -> None:
     trainer = trainer_of(plan, tokenizer)
     np.random.seed(plan["settings"]["seed"])
     found = []
+    orders = [order for step in plan["steps"] for order in step["orders"]]
+    if not plan["own"]:  # which rollouts make a minibatch: as in the run that drew them
+        np.random.permutation = lambda count: np.array(orders.pop(0))
     for step in plan["steps"]:
         queries = [torch.tensor(ids) for ids in step["queries"]]
         start = clock()

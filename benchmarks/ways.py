@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines import batch, generation
 from refine_af.engines.replies import Reply
-from refine_af.models.backbones import device, encode, precision
+from refine_af.models.backbones import device, precision
+from refine_af.models.encoding import encode
 from refine_af.prompts.templates import Prompt
 from refine_af.records.instructions import Instruction
 from refine_af.settings.sampling import Sampling
@@ -167,7 +168,7 @@ def phases_of_ours(phases: dict[str, float]) -> Iterator[None]:
     """Time what our way does, by phase, while the block runs."""
     with ExitStack() as stack:
         for place, attribute, phase in [
-            (generation, "_prefill", "prefix"),
+            (generation, "prefilled", "prefix"),
             (batch.Batch, "_forward", "model"),
             (batch, "next_tokens", "drawing"),
             (batch.Stops, "ended", "reading"),

@@ -1,36 +1,51 @@
 # The checked experiment as `plan`, and what of it needs other rules, for every file of rules.
 import os
+import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
 from refine_af.errors import InputError
+from refine_af.files.landing import whole_file
 from refine_af.workflow.configuration import read_configuration, read_experiment, resolved
-from refine_af.workflow.door import check_files
+from refine_af.workflow.door import check_files, remove_made_folder
 from refine_af.workflow.plan import Plan
+from refine_af.workflow.targets import Targets
 
 try:
-    experiment = read_experiment(read_configuration(Path("config.yaml"), config))
+    typed = workflow.config_settings.config  # by --config, whose nested values come as text
+    configuration = read_configuration(Path("config.yaml"), config, typed)
+    experiment = read_experiment(configuration)
     plan = Plan(experiment, Path(os.path.relpath(workflow.basedir)))
 except InputError as error:
+    remove_made_folder(workflow.overwrite_workdir)
     sys.exit(f"error: {error}")
 
 # Jobs run with the interpreter that runs Snakemake, unless an environment of --sdm replaces it.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 
+def any_of(wildcard):
+    """The pattern of a wildcard that takes the values of this experiment alone."""
+    return "|".join(map(re.escape, plan.axes("")[wildcard])) or "(?!)"
+
+
 wildcard_constraints:
-    model="[a-z0-9.-]+",
-    method="self-instruct|refine-af",
-    size="[0-9]+",
+    model=any_of("model"),
+    method=any_of("method"),
+    size=any_of("size"),
     segment="[0-9]+",
-    cell="[a-z0-9._-]+",
+    cell=any_of("cell"),
+    checkpoint=any_of("checkpoint"),
 
 
 onstart:
-    Path("results").mkdir(exist_ok=True)
-    Path("results/config.yaml").write_text(resolved(experiment), encoding="utf-8")
+    try:
+        with whole_file(Path("results/config.yaml")) as aside:
+            aside.write_text(resolved(experiment), encoding="utf-8")
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 def replies_of(rounds):
@@ -84,6 +99,11 @@ def training_overlaps(wildcards):
     )
 
 
+def training_seeds(wildcards):
+    """The seeds, where their own instances are trained on."""
+    return [plan.located(experiment.data.seeds)] if experiment.sft.include_seeds else []
+
+
 def tuned_adapter(wildcards):
     """The cell's adapter; a baseline has none."""
     if wildcards.cell in plan.baselines:
@@ -108,11 +128,26 @@ def truths(wildcards):
     return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []
 
 
+def targets_asked():
+    """The targets of the command line, which Snakemake itself tells no Snakefile."""
+    if not workflow.is_main_process or "snakemake" not in Path(sys.argv[0]).parts[-2:]:
+        return []
+    parser = sys.modules["snakemake.cli"].get_argument_parser()
+    return parser.parse_known_args(sys.argv[1:])[0].targets
+
+
 def check_inputs():
-    """Before any job: every file that config.yaml names is there, or can be made."""
+    """Before any job: what config.yaml names is there or can be made, and so can the targets."""
     try:
         check_files(
-            experiment, plan.located, lambda path: any(r.is_producer(path) for r in workflow.rules)
+            experiment,
+            plan.located,
+            lambda path: any(r.is_producer(path) for r in workflow.rules),
+            configuration.place_of,
         )
+        files = {r.name: list(map(str, r.output)) for r in workflow.rules}
+        Targets(files, plan.axes).check(targets_asked())
     except InputError as error:
         sys.exit(f"error: {error}")
+    if plan.surplus and workflow.is_main_process:
+        print(plan.surplus, file=sys.stderr)

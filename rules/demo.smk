@@ -51,6 +51,8 @@ rule demo_backbone:
         "results/logs/demo/backbone_{name}.log",
     benchmark:
         "results/benchmarks/demo/backbone_{name}.tsv"
+    wildcard_constraints:
+        name="|".join(map(re.escape, plan.axes("demo_backbone")["name"])),
     priority: 1
     conda:
         "../envs/models.yaml"

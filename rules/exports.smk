@@ -1,10 +1,10 @@
 # Each method's instances for others: Alpaca's JSON, a folder that the library `datasets` loads, and
 # a card for the hub, which finds the data beside it.
 localrules:
-    exports,
+    exports_method,
 
 
-rule exports:
+rule exports_method:
     """A method's data set for others: Alpaca's JSON, Parquet, a data card."""
     input:
         instances=rules.instances.output.instances,

@@ -78,7 +78,8 @@ rule fetch_checkpoint:
     params:
         settings=plan.untracked_fetch(),
         checkpoint=plan.fetched_checkpoint,
+        role=plan.fetched_role,
     shell:
         "python {input.script:q} checkpoint --settings {params.settings:q}"
-        " --checkpoint {params.checkpoint:q} --downloads results/scratch/fetch"
-        " --folder {output.folder:q} > {log:q} 2>&1"
+        " --checkpoint {params.checkpoint:q} --role {params.role}"
+        " --downloads results/scratch/fetch --folder {output.folder:q} > {log:q} 2>&1"

@@ -36,13 +36,14 @@ for shard in plan.shards:
             code=plan.code("instances_replies"),
             python=plan.on_gpus(1),
             settings=plan.section_of_replies(),
+            chat=plan.chat,
             watch=plan.untracked("watch", "instances"),
             rounds=plan.untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
             "{params.python} {params.script:q} --settings {params.settings:q}"
             " --watch {params.watch:q} --method {wildcards.method} --prompt {input.prompt:q}"
-            " --backbone {input.backbone:q}"
+            " --chat {params.chat} --backbone {input.backbone:q}"
             " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
             " --progress {params.progress:q} --replies {output.replies:q} > {log:q} 2>&1"
 

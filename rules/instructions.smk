@@ -31,13 +31,15 @@ rule instructions_segment:
         python=plan.on_gpus(plan.gpus_of_instructions),
         settings=plan.section("instructions"),
         served=plan.served_model,
+        chat=plan.chat,
         watch=plan.untracked("watch", "instructions"),
         server=plan.server,
         progress="results/scratch/instructions_{model}/{segment}",
     shell:
         "{params.python} {params.script:q} segment --settings {params.settings:q}"
         " --watch {params.watch:q} --server {params.server:q} --progress {params.progress:q}"
-        " --seeds {input.seeds:q} --prompt {input.prompt:q} --backbone {input.backbone:q}"
+        " --seeds {input.seeds:q} --prompt {input.prompt:q} --chat {params.chat}"
+        " --backbone {input.backbone:q}"
         " --earlier {input.earlier:q} --number {wildcards.segment} --segment {output.segment:q}"
         " > {log:q} 2>&1"
 

@@ -28,6 +28,7 @@ rule ppo:
         script=plan.script("ppo"),
         code=plan.code("ppo"),
         scorer=plan.scorer,
+        chat=plan.chat,
         python=plan.on_gpus(1),
         settings=plan.section("ppo"),
         reward=plan.section("reward"),
@@ -39,5 +40,6 @@ rule ppo:
         " --reward {params.reward:q} --watch {params.watch:q} --compute {params.compute:q}"
         " --backbone {input.backbone:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --instructions {input.instructions:q}"
-        " --prompt {input.prompt:q} --progress {params.progress:q} --ppo {output.ppo:q}"
+        " --prompt {input.prompt:q} --chat {params.chat}"
+        " --progress {params.progress:q} --ppo {output.ppo:q}"
         " > {log:q} 2>&1"

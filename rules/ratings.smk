@@ -1,7 +1,7 @@
 # Ratings by people: a page to rate on, blind, and what the files that raters send back say.
 localrules:
     ratings_page,
-    ratings,
+    ratings_summary,
 
 
 rule ratings_page:
@@ -31,7 +31,7 @@ rule ratings_page:
         " --script {input.script:q} --page {output.page:q} --key {output.key:q} > {log:q} 2>&1"
 
 
-rule ratings:
+rule ratings_summary:
     """What the returned ratings of a model say."""
     input:
         key=rules.ratings_page.output.key,

@@ -25,7 +25,7 @@ rule report:
         tables=expand(rules.superni.output.table, model=plan.models),
         scores=expand(rules.superni.output.scores, model=plan.models),
         truths=truths,
-        ratings=expand(rules.ratings.output.summary, model=plan.rated),
+        ratings=expand(rules.ratings_summary.output.summary, model=plan.rated),
         table_2=plan.located("resources/paper/table_2.csv"),
         table_3=plan.located("resources/paper/table_3.csv"),
     output:
@@ -44,6 +44,7 @@ rule report:
         script=plan.script("report"),
         code=plan.code("report"),
         settings=plan.section("report"),
+        weights=plan.section("reward", "weights"),
         bounds=plan.section("overlap"),
         rating_settings=plan.section("ratings", "summary"),
         algorithm=experiment.ppo.algorithm,
@@ -51,8 +52,9 @@ rule report:
         methods=plan.methods,
         rated=plan.rated,
     shell:
-        "python {params.script:q} --settings {params.settings:q} --bounds {params.bounds:q}"
-        " --rating-settings {params.rating_settings:q} --algorithm {params.algorithm}"
+        "python {params.script:q} --settings {params.settings:q} --weights {params.weights:q}"
+        " --bounds {params.bounds:q} --rating-settings {params.rating_settings:q}"
+        " --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated}"
         " --pools {input.pools:q} --ppo {input.ppo:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"

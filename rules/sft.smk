@@ -9,6 +9,7 @@ rule sft:
         backbone=plan.backbone,
         instances=training_segments,
         overlap=training_overlaps,
+        seeds=training_seeds,
     output:
         adapter=directory("results/sft_{model}/{method}_{size}"),
     log:
@@ -26,12 +27,13 @@ rule sft:
         script=plan.script("sft"),
         code=plan.code("sft"),
         settings=plan.section("sft"),
+        chat=plan.chat,
         compute=plan.untracked("compute", "sft"),
         python=plan.on_gpus(plan.machine("sft").gpus),
         progress="results/scratch/sft_{model}/{method}_{size}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
         " --compute {params.compute:q} --size {wildcards.size}"
-        " --encodings {input.encodings:q} --backbone {input.backbone:q}"
-        " --instances {input.instances:q} --overlap {input.overlap:q}"
+        " --encodings {input.encodings:q} --chat {params.chat} --backbone {input.backbone:q}"
+        " --instances {input.instances:q} --overlap {input.overlap:q} --seeds {input.seeds:q}"
         " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

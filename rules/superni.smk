@@ -55,13 +55,14 @@ for shard in plan.evaluation_shards:
             code=plan.code("superni_replies"),
             python=plan.on_gpus(1),
             settings=plan.section("superni"),
+            chat=plan.chat,
             parts=plan.untracked_parts(shard),
             of=len(plan.parts),
             progress="results/scratch/superni_{model}/{cell}",
         shell:
             "{params.python} {params.script:q} replies --settings {params.settings:q}"
             " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
-            " --adapter {input.adapter:q} --instances {input.instances:q}"
+            " --chat {params.chat} --adapter {input.adapter:q} --instances {input.instances:q}"
             " --parts {params.parts} --of {params.of} --progress {params.progress:q}"
             " --predictions {output.predictions:q} > {log:q} 2>&1"
 

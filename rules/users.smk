@@ -28,11 +28,12 @@ rule users_predictions:
         code=plan.code("users"),
         python=plan.on_gpus(1),
         settings=plan.section("users"),
+        chat=plan.chat,
         progress="results/scratch/users_{model}/{cell}",
     shell:
         "{params.python} {params.script:q} predictions --settings {params.settings:q}"
         " --model {wildcards.model} --cell {wildcards.cell} --prompts {input.prompts:q}"
-        " --backbone {input.backbone:q} --adapter {input.adapter:q}"
+        " --chat {params.chat} --backbone {input.backbone:q} --adapter {input.adapter:q}"
         " --instructions {input.instructions:q} --progress {params.progress:q}"
         " --predictions {output.predictions:q} > {log:q} 2>&1"
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from refine_af.errors import InputError
+from refine_af.errors import InputError, shown
 from refine_af.fetch.checkpoint_files import hub_checkpoint
 from refine_af.fetch.files import (
     gathered,
@@ -63,16 +63,23 @@ def superni(*, settings: Fetch, digests: Path, downloads: Path, tasks: Path) -> 
     remove_downloads(wanted, downloads)
 
 
-def checkpoint(*, settings: Fetch, checkpoint: str, downloads: Path, folder: Path) -> None:
+def checkpoint(
+    *, settings: Fetch, checkpoint: str, role: str, downloads: Path, folder: Path
+) -> None:
     """A checkpoint of the hub at a pinned commit: configuration, tokenizer and weights.
 
-    It comes from the mirror where one is set, otherwise from the hub, or, where HF_HUB_OFFLINE is
-    set, from the cache that the hub's client keeps on this machine.
+    `role` is backbone or judge: only a judge's weights may be pickles, and a backbone's are
+    refused before they are copied or downloaded. It comes from the mirror where one is set,
+    otherwise from the hub, or, where HF_HUB_OFFLINE is set, from the cache that the hub's client
+    keeps on this machine.
     """
     wanted = hub_checkpoint(checkpoint)
+    if role not in ("backbone", "judge"):
+        raise InputError(f"--role: neither backbone nor judge: {shown(role)}")
+    pickles = role == "judge"
     if settings.mirror is not None:
         source = mirrored_checkpoint(wanted, settings, settings.mirror)
-        copy_checkpoint(source, wanted, settings, folder)
+        copy_checkpoint(source, wanted, settings, folder, pickles=pickles)
         return
     from huggingface_hub.constants import HF_HUB_CACHE, is_offline_mode
 
@@ -83,11 +90,11 @@ def checkpoint(*, settings: Fetch, checkpoint: str, downloads: Path, folder: Pat
                 f"{wanted}: HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids the network, and the "
                 f"cache {HF_HUB_CACHE} does not hold it. {how_to_mirror(wanted, settings)}"
             )
-        copy_checkpoint(cached, wanted, settings, folder)
+        copy_checkpoint(cached, wanted, settings, folder, pickles=pickles)
         return
     from refine_af.fetch.hub import download_checkpoint
 
-    download_checkpoint(wanted, settings, downloads, folder)
+    download_checkpoint(wanted, settings, downloads, folder, pickles=pickles)
 
 
 def remove_downloads(files: Sequence[Pinned], downloads: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
+from refine_af.files.shares import files_of
 from refine_af.instances import rounds as instance_rounds
 from refine_af.instances.replies import Writing
 from refine_af.instances.rounds import adapter_of, engine_of, rounds_of
 from refine_af.jobs.command_line import run
-from refine_af.jobs.scratch import fingerprint, last_stamp, scratch
-from refine_af.jobs.shares import files_of
+from refine_af.jobs.scratch import Given, fingerprint, last_stamp, scratch
 from refine_af.jobs.sources import code_digest
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.segments import read_segment
@@ -26,6 +26,7 @@ def main(
     watch: ParsedWatch,
     method: str,
     prompt: Path,
+    chat: bool,
     backbone: Path,
     ppo: Path | None,
     instructions: Path,
@@ -44,10 +45,9 @@ def main(
     of_segment = rounds_of(read_segment(instructions), settings.prompts_per_round)
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
-    stamp = stamp_of(settings, inputs)
-    engine = engine_of(settings, backbone, adapter)
-    taken = {number: of_segment[number] for number in files}
-    writing = Writing(settings, watch, template, taken)
+    stamp = stamp_of(settings, chat, inputs)
+    engine = engine_of(settings, backbone, adapter, chat=chat)
+    writing = Writing(settings, watch, template, {number: of_segment[number] for number in files})
     wanted = progress / "wanted"
     with scratch(wanted, stamp):
         pass  # held once: its last stamp now says that these replies are wanted, and no others
@@ -62,9 +62,10 @@ def main(
             write_records(path, written)
 
 
-def stamp_of(settings: Instances, inputs: Mapping[str, Path | None]) -> str:
+def stamp_of(settings: Instances, chat: bool, inputs: Mapping[str, Path | None]) -> str:
     """The stamp of all that decides a reply; which job takes it, and how it is read, does not."""
-    given = {"settings": settings.model_dump_json(exclude={"per_instruction"})}
+    own = settings.model_dump_json(exclude={"per_instruction"})
+    given: dict[str, Given] = {"settings": own, "chat": chat}
     return fingerprint({**given, **inputs}, code=code_digest(Path(instance_rounds.__file__)))
 
 

@@ -12,7 +12,7 @@ from refine_af.files.landing import check_free, whole_folder
 from refine_af.files.rows import read_records, write_records
 from refine_af.files.tables import write_table
 from refine_af.instructions import bootstrapping
-from refine_af.instructions.pool import run_on
+from refine_af.instructions.pool import check_script, run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
@@ -34,6 +34,7 @@ def segment(
     server: Server | None,
     seeds: Path,
     prompt: Path,
+    chat: bool,
     backbone: Path | None,
     earlier: list[Path],
     number: int,
@@ -46,16 +47,15 @@ def segment(
     """
     check_free(segment)
     tasks = checked_seeds(read_seeds(seeds), demonstrations(settings), seeds)
+    check_script(tasks, settings, seeds)
     template = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
-    engine = chosen_engine(settings, server, backbone)
-    served = server.model if server else None
+    engine = chosen_engine(settings, server, backbone, chat)
     before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
     inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
-    stamp = fingerprint(
-        {"settings": settings.model_dump_json(), "served": served, **inputs},
-        code=code_digest(Path(__file__)),
-    )
+    served = server.model if server else None
+    given = {"settings": settings.model_dump_json(), "served": served, "chat": chat}
+    stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, segment) as place:
         if place is None:
             return
@@ -84,14 +84,17 @@ def standing(
     return pool, bootstrapping.carry_of(handed_on.read_bytes(), handed_on, pool)
 
 
-def chosen_engine(settings: Instructions, server: Server | None, backbone: Path | None) -> Engine:
+def chosen_engine(
+    settings: Instructions, server: Server | None, backbone: Path | None, chat: bool
+) -> Engine:
     """The engine of the settings, which needs a backbone or a server and takes no other."""
     if settings.engine == "server" and server and not backbone:
         from refine_af.engines.server import load_server
 
         return load_server(server, decoding(settings))
     if settings.engine == "transformers" and backbone and not server:
-        return LocalEngine(model_of(backbone, None, settings.quantization), decoding(settings))
+        model = model_of(backbone, None, settings.quantization)
+        return LocalEngine(model, decoding(settings), chat=chat)
     raise InputError(
         f"instructions.engine {settings.engine}: got --server {server} and --backbone {backbone}; "
         "transformers needs a backbone alone, server a server alone"

@@ -1,4 +1,4 @@
-"""Run a command on GPUs that no other job of this user has: `on_gpus.py COUNT COMMAND …`.
+"""Run a command on GPUs that no other job of this user has: `on_gpus.py COUNT COMMAND ...`.
 
 Snakemake counts a machine's GPUs and says to no job which to use: each of two would take the first.
 Here a job holds a lock file for each of its GPUs as long as it lives, and sees no others, by
@@ -6,6 +6,7 @@ CUDA_VISIBLE_DEVICES. Where it sees no more than it asks for, as in a scheduler'
 runs as it is.
 """
 
+import argparse
 import fcntl
 import os
 import subprocess
@@ -21,7 +22,7 @@ POLL_S = 0.5
 
 def main() -> None:
     """Become the command, which inherits the locks and holds them until it ends."""
-    count, command = int(sys.argv[1]), sys.argv[2:]
+    count, command = _asked()
     seen = visible() if count else []
     try:
         if count < len(seen):
@@ -29,6 +30,18 @@ def main() -> None:
         os.execvp(command[0], command)
     except OSError as error:
         sys.exit(f"error: {error.filename or command[0]}: {error.strerror}")
+
+
+def _asked() -> tuple[int, list[str]]:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", type=int, metavar="COUNT", help="How many GPUs the command needs.")
+    parser.add_argument("program", metavar="COMMAND", help="The program to run.")
+    rest = "What the program is given."
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help=rest)
+    given = parser.parse_args()
+    return given.count, [given.program, *given.rest]
 
 
 def visible() -> list[str]:

@@ -8,16 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_folder
 from refine_af.files.rows import write_rows
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, resumable
+from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
+from refine_af.models.chat import chat_of
 from refine_af.models.device_faults import device_faults
+from refine_af.models.readiness import check_ppo
 from refine_af.ppo.alarm import COLUMNS, alarms, new_alarms
 from refine_af.ppo.checkpoint import newest_checkpoint, save_checkpoint
 from refine_af.ppo.policy import new_policy
@@ -49,6 +52,7 @@ def main(
     evaluator: Path | None,
     instructions: Path,
     prompt: Path,
+    chat: bool,
     progress: Path,
     ppo: Path,
 ) -> None:
@@ -61,22 +65,22 @@ def main(
     judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
-    given = {**sections, "scorer": own_code(reward.scorer)}
+    given: dict[str, Given] = {**sections, "scorer": own_code(reward.scorer), "chat": chat}
     stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, ppo) as place, device_faults():
         if place is None:
             return
+        check_ppo(backbone, settings.lora)
         judge = load_scorer(reward, reward_model, evaluator)
-        trainer = _trainer(settings, compute, backbone, prompt, judge, reward.weights)
+        trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
         fixed = evaluation_instructions(segment, settings)
         before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
         columns = metric_columns(reward.weights)
         with closing(StepLog(place / "steps.jsonl", columns)) as log:
             _train(trainer, segment, log, place, watch, compute)
-            after = _evaluation("after", trainer, fixed, place)
-            steps = log.rows(settings.steps)
-            _write(ppo, trainer, columns, steps, [*before, *after], watch.alarm)
+            evaluated = [*before, *_evaluation("after", trainer, fixed, place)]
+            _write(ppo, trainer, columns, log.rows(settings.steps), evaluated, watch.alarm)
 
 
 def _trainer(
@@ -84,18 +88,22 @@ def _trainer(
     compute: PpoMachine,
     backbone: Path,
     prompt: Path,
+    chat: bool,
     judge: Judge,
     weights: Weights,
 ) -> PpoTrainer:
+    tokenizer = load_tokenizer(backbone)
     environment = Environment(
-        tokenizer=load_tokenizer(backbone),
+        tokenizer=tokenizer,
         prompt=read_prompt(prompt, {"instruction"}),
         sampling=settings.sampling,
         judge=judge,
         weights=weights,
+        chat=chat_of(tokenizer) if chat else None,
     )
     seed = derived_seed(settings.seed, "adapter")
     policy = new_policy(backbone, settings.lora, quantization=settings.quantization, seed=seed)
+    check_batching(policy.model, environment.tokenizer)
     if compute.gradient_checkpointing:
         policy.recompute_layers()
     return PpoTrainer(policy, environment, settings)

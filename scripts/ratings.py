@@ -58,13 +58,15 @@ def page(
 
 
 def summary(*, settings: Summary, key: Path, files: list[Path], summary: Path) -> None:
-    """Read the files that came back, refuse what is not whole, and write what they tell."""
+    """Read the files that came back, as far as they go, and write what they tell."""
     from refine_af.ratings.summary import COLUMNS
     from refine_af.ratings.summary import summary as rows_of
 
     page_key = items.read_key(key)
     raters = read_all(files, page_key)
     write_table(summary, COLUMNS, rows_of(raters, page_key, settings))
+    for gap in filter(None, (each.gap(page_key) for each in raters)):
+        print(gap)
     print(f"{summary}: of {', '.join(each.rater for each in raters)}")
 
 

@@ -8,6 +8,7 @@ from refine_af.files.landing import whole_file, whole_folder
 from refine_af.jobs.command_line import run
 from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
 from refine_af.report.contents import report as report_page
+from refine_af.report.demo import Truths, read_truth
 from refine_af.report.finished_run import (
     ModelRun,
     read_alarms,
@@ -21,15 +22,16 @@ from refine_af.report.finished_run import (
 )
 from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
-from refine_af.report.sections.demo import Truths, read_truth
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
 
 def main(
     *,
     settings: Report,
+    weights: Weights,
     bounds: OverlapBounds,
     rating_settings: Summary,
     algorithm: str,
@@ -51,10 +53,9 @@ def main(
 ) -> None:
     """Write the page, and the folder of figures and of the tables' numbers.
 
-    Lists follow the order of `models`: `pools` holds each one's segments, `instances` and
-    `overlaps` each one's segments method by method, `ppo`, `tables` and `scores` (of instances)
-    one entry each, `truths` one each or none; `ratings` one for each of the models `rated`.
-    `table_2` and `table_3` are the paper's.
+    Lists follow the order of `models`: `pools` has each one's segments, `instances` and `overlaps`
+    those of each method; `ppo`, `tables` and `scores` (of instances) one entry each, `truths` one
+    or none; `ratings` one for each of `rated`. `table_2` and `table_3` are the paper's.
     """
     runs = _runs(
         algorithm.upper(),
@@ -64,8 +65,8 @@ def main(
         files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    paper, page_settings = read_paper(table_2, table_3), Settings(settings, bounds, rating_settings)
-    _write(runs, paper, page_settings, _truths(truths, models), report=report, figures=figures)
+    told, paper = Settings(settings, weights, bounds, rating_settings), read_paper(table_2, table_3)
+    _write(runs, paper, told, _truths(truths, models), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 
 
@@ -78,7 +79,7 @@ def _write(
     report: Path,
     figures: Path,
 ) -> None:
-    found = {run.name: findings(run, settings.report) for run in runs}
+    found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
     drawn = [drawings(run, settings.report) for run in runs]
     page = report_page(runs, found, drawn, paper, settings, truths)
     numbers = numbers_of_tables(runs, found, paper, settings.overlap)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document, write_json
@@ -12,13 +14,18 @@ from refine_af.files.landing import whole_folder
 from refine_af.files.rows import read_records
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
-from refine_af.jobs.processes import Processes, joined
 from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
+from refine_af.records.human_tasks import read_seed_instances
 from refine_af.records.instances import Instance
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft.examples import Example, encodings_of, examples, figures, overlapping, within
+from refine_af.sft.processes import Processes, joined
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from refine_af.models.chat import Chat
+    from refine_af.sft.rows import TrainingRow
 
 
 def main(
@@ -27,26 +34,30 @@ def main(
     compute: SftMachine,
     size: int,
     encodings: Path,
+    chat: bool,
     backbone: Path,
     instances: list[Path],
     overlap: list[Path],
+    seeds: list[Path],
     progress: Path,
     adapter: Path,
 ) -> None:
     """Train on the instances, of all segments, that belong to the first `size` instructions.
 
-    `overlap` are the files that say which of them to leave out, where the settings ask for that.
+    Where the settings ask for it, the files `overlap` say which of them to leave out, and the
+    instances of the seeds, the file `seeds`, are trained on too.
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     files = [folder / "instances.jsonl" for folder in instances]
-    texts = _texts(settings, size, encodings, files, overlap)
-    given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size}
+    texts = _texts(settings, size, encodings, files, overlap, seeds)
+    given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size, "chat": chat}
     given |= {"encodings": encodings, "backbone": backbone, "instances": files, "overlap": overlap}
+    given |= {"seeds": seeds}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
     held = resumable(progress, stamp, adapter)
     with joined() as processes, processes.together(held) as place:
         if place is not None:
-            _tune(settings, compute, backbone, texts, place, processes, adapter)
+            _tune(settings, compute, chat, backbone, texts, place, processes, adapter)
 
 
 @dataclass(frozen=True)
@@ -63,12 +74,20 @@ class Texts:
 
 
 def _texts(
-    settings: Sft, size: int, encodings: Path, files: list[Path], overlap: list[Path]
+    settings: Sft,
+    size: int,
+    encodings: Path,
+    files: list[Path],
+    overlap: list[Path],
+    seeds: list[Path],
 ) -> Texts:
     templates = encodings_of(read_document(encodings), encodings)
     found = [row for path in files for row in within(read_records(path, Instance), size, path)]
     without = overlapping(overlap, found) if settings.remove_overlap else None
-    kept, dropped = examples(found, templates, settings, without=without)
+    if settings.include_seeds and not seeds:
+        raise InputError("--seeds: names no file, which sft.include_seeds: true needs")
+    own = [row for path in seeds for row in read_seed_instances(path)]
+    kept, dropped = examples([*found, *own], templates, settings, without=without)
     where = f"{', '.join(map(str, files))}: of the first {size} instructions"
     if not kept:
         raise InputError(f"{where} no instance is left to train on")
@@ -78,6 +97,7 @@ def _texts(
 def _tune(
     settings: Sft,
     compute: SftMachine,
+    chat: bool,
     backbone: Path,
     texts: Texts,
     place: Path,
@@ -85,30 +105,46 @@ def _tune(
     adapter: Path,
 ) -> None:
     from refine_af.models.backbones import load_tokenizer
+    from refine_af.models.chat import chat_of
     from refine_af.models.device_faults import device_faults
-    from refine_af.sft.output import save_tuned
+    from refine_af.models.readiness import check_fine_tuning
+    from refine_af.sft.output import check_output, save_tuned
+    from refine_af.sft.rows import ends
     from refine_af.sft.rows import figures as tokens
-    from refine_af.sft.rows import row
     from refine_af.sft.training import HISTORY, TIMING, tuned
 
+    check_output(backbone, settings)
+    check_fine_tuning(backbone, settings.lora if settings.tuning == "lora" else None)
     tokenizer = load_tokenizer(backbone)
-    pairs = [(each, row(each.prompt, each.completion, tokenizer)) for each in texts.examples]
-    trained = [pair for pair in pairs if len(pair[1].input_ids) <= settings.max_length]
-    texts.dropped["longer than max_length"] = len(pairs) - len(trained)
-    if not trained:
-        raise InputError(f"{texts.where} all exceed sft.max_length {settings.max_length}")
-    kept, rows = zip(*trained, strict=True)
+    kept, rows = _rows(settings, texts, tokenizer, chat_of(tokenizer) if chat else None)
     with device_faults():
         model, found = tuned(backbone, tokenizer, rows, settings, compute, place, processes)
     if not processes.first:
         return
     with whole_folder(adapter) as folder:
-        save_tuned(model, backbone, settings, folder)
+        save_tuned(model, backbone, rows[0].end, settings, folder)
         write_table(folder / "history.csv", HISTORY, found.history)
         # Seconds differ from run to run, so they have a file of their own.
         write_table(folder / "timing.csv", TIMING, found.timing)
-        summary = figures(kept, texts.dropped) | tokens(rows) | {"updates": len(found.history)}
-        write_json(folder / "summary.json", {"instructions": texts.size, **summary})
+        summary = figures(kept, texts.dropped, seeds=settings.include_seeds) | tokens(rows)
+        summary |= {"updates": len(found.history)}
+        form = {"chat": chat, **ends(rows, tokenizer)}
+        write_json(folder / "summary.json", {"instructions": texts.size, **summary, **form})
+
+
+def _rows(
+    settings: Sft, texts: Texts, tokenizer: Any, chat: Chat | None
+) -> tuple[Sequence[Example], Sequence[TrainingRow]]:
+    """What is trained on, as text and as tokens: all that is not longer than `max_length`."""
+    from refine_af.sft.rows import row
+
+    pairs = [(each, row(each.prompt, each.completion, tokenizer, chat)) for each in texts.examples]
+    trained = [pair for pair in pairs if len(pair[1].input_ids) <= settings.max_length]
+    texts.dropped["longer than max_length"] = len(pairs) - len(trained)
+    if not trained:
+        raise InputError(f"{texts.where} all exceed sft.max_length {settings.max_length}")
+    kept, rows = zip(*trained, strict=True)
+    return kept, rows
 
 
 if __name__ == "__main__":

@@ -8,25 +8,27 @@ from refine_af.engines.greedy import greedy, greedy_replies
 from refine_af.engines.local import LocalEngine, context_of, model_of
 from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError
-from refine_af.files.documents import read_document
+from refine_af.files.documents import read_document, read_text
 from refine_af.files.rows import write_records
+from refine_af.files.shares import files_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, scratch
-from refine_af.jobs.shares import files_of
 from refine_af.jobs.sources import code_digest
 from refine_af.metrics.scores import read_instances
-from refine_af.prompts.templates import Prompt, read_prompt
+from refine_af.prompts.templates import read_prompt
 from refine_af.records.evaluation import EvaluationInstance, Prediction
 from refine_af.settings.superni import Superni
 from refine_af.superni import tasks as of_tasks
+
+FLAGS = ("parts", "predictions")  # which belong together, one by one
 
 
 def instances(*, settings: Superni, tasks: Path, instances: Path) -> None:
     """Collect the test instances of a folder of task files, tasks in the order of tasks.txt."""
     listed = tasks / "tasks.txt"
     rows = []
-    for task in of_tasks.task_names(listed.read_text(encoding="utf-8").splitlines(), listed):
+    for task in of_tasks.task_names(read_text(listed).splitlines(), listed):
         path = tasks / f"{task}.json"
         limit = settings.instances_per_task
         rows += of_tasks.task_instances(read_document(path), task=task, limit=limit, path=path)
@@ -39,6 +41,7 @@ def replies(
     settings: Superni,
     cell: str,
     prompt: Path,
+    chat: bool,
     backbone: Path,
     adapter: Path | None,
     instances: Path,
@@ -52,20 +55,19 @@ def replies(
     What is done so far is kept in the folder `progress`, a folder a part: killed and called again,
     whatever the parts, it goes on. A baseline's cell has its stop strings.
     """
-    files = files_of(parts, predictions, of, flags=("parts", "predictions"))
-    evaluated = read_instances(instances)
+    files, evaluated = files_of(parts, predictions, of, flags=FLAGS), read_instances(instances)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
-    inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
-    stamp = stamp_of(settings, stop, of, inputs)
+    given = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
+    stamp = stamp_of(settings, stop, of, chat, given)
     shares = {part: of_tasks.part_of(evaluated, part, of) for part in sorted(files)}
     engine = LocalEngine(
         model_of(backbone, adapter, settings.quantization),
         greedy(settings.max_new_tokens, stop),
+        chat=chat,
         end_of_text=settings.end_of_text,
     )
     shown = Progress(sum(map(len, shares.values())), "replies")
-    template = read_prompt(prompt, {"definition", "input"})
-    rounds = _rounds(shares, template, settings, backbone)
+    rounds = _rounds(shares, prompt, settings, backbone, chat)
     with ExitStack() as held:
         # All parts at once: a job of other settings that still runs must not land after this one.
         folders = {
@@ -77,12 +79,12 @@ def replies(
 
 
 def stamp_of(
-    settings: Superni, stop: Sequence[str], of: int, inputs: Mapping[str, Path | None]
+    settings: Superni, stop: Sequence[str], of: int, chat: bool, inputs: Mapping[str, Path | None]
 ) -> str:
     """The stamp of all that decides a reply; the settings of other cells do not."""
     own = settings.model_dump_json(exclude={"instances_per_task", "baselines"})
     given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
-    return fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
+    return fingerprint({**given, "chat": chat, **inputs}, code=code_digest(Path(__file__)))
 
 
 def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> list[Prediction]:
@@ -95,27 +97,31 @@ def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> l
 
 def _rounds(
     shares: Mapping[int, Sequence[EvaluationInstance]],
-    template: Prompt,
+    prompt: Path,
     settings: Superni,
     backbone: Path,
+    chat: bool,
 ) -> dict[int, list[list[Group]]]:
     """The prompts of each part, in rounds. InputError where one leaves no room for its reply."""
+    template = read_prompt(prompt, {"definition", "input"})
     if not any(shares.values()):
         return {part: [] for part in shares}
 
     from refine_af.models.backbones import load_tokenizer
+    from refine_af.models.chat import chat_of
     from refine_af.superni.zero_shot import longest_prompt, rounds_of, task_prompts
 
     tokenizer = load_tokenizer(backbone)
+    turns = chat_of(tokenizer) if chat else None
     room = context_of(backbone)
     found = {}
     for part, rows in shares.items():
-        tasks = list(task_prompts(rows, template, settings, tokenizer))
+        tasks = list(task_prompts(rows, template, settings, tokenizer, turns))
         print(
             f"{sum(task.shortened for task in tasks)} of {len(rows)} inputs were cut to fit "
             f"{settings.max_source_tokens} tokens, {sum(task.emptied for task in tasks)} to nothing"
         )
-        longest = longest_prompt(tasks, tokenizer)
+        longest = longest_prompt(tasks, tokenizer, turns)
         if room is not None and longest + settings.max_new_tokens > room:
             raise InputError(
                 f"superni.max_source_tokens {settings.max_source_tokens} and "

@@ -10,7 +10,7 @@ from refine_af.files.documents import read_document
 from refine_af.files.rows import read_records, write_records
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, scratch
+from refine_af.jobs.scratch import Given, fingerprint, scratch
 from refine_af.jobs.sources import code_digest
 from refine_af.records.evaluation import UserPrediction
 from refine_af.records.human_tasks import read_user_instructions
@@ -24,6 +24,7 @@ def predictions(
     model: str,
     cell: str,
     prompts: Path,
+    chat: bool,
     backbone: Path,
     adapter: Path | None,
     instructions: Path,
@@ -37,17 +38,16 @@ def predictions(
     user_instructions = read_user_instructions(instructions)
     encodings = stage.encodings_of(read_document(prompts), prompts)
     texts = [stage.prompt_for(row, encodings) for row in user_instructions]
+    given: dict[str, Given] = {"settings": settings.model_dump_json(), "chat": chat}
     inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
-    given = {"settings": settings.model_dump_json(), "instructions": instructions, **inputs}
+    given |= {"instructions": instructions, **inputs}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
-    engine = LocalEngine(
-        model_of(backbone, adapter, settings.quantization),
-        greedy(settings.max_new_tokens, settings.stop),
-    )
+    model_here = model_of(backbone, adapter, settings.quantization)
+    engine = LocalEngine(model_here, greedy(settings.max_new_tokens, settings.stop), chat=chat)
     starts = range(0, len(texts), settings.prompts_per_round)
     rounds = [[Group("", texts[start : start + settings.prompts_per_round])] for start in starts]
-    shown = Progress(len(user_instructions), "replies")
     with scratch(progress, stamp) as place:
+        shown = Progress(len(user_instructions), "replies")
         replies = greedy_replies(rounds, place.folder / "replies.jsonl", engine, shown)
         if without_room := sum(not reply.tokens for reply in replies):
             print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ BIN = {**SMALL, "pytorch_model.bin": b"pickle" * 1000}
 SAFE = {**SMALL, "model.safetensors": b"tensor" * 50_000}
 INDEX = "model.safetensors.index.json"
 SHARDS = {f"model-0000{n}-of-00002.safetensors": b"shard%d" % n for n in (1, 2)}
+MAP = {f"layer.{place}": name for place, name in enumerate(SHARDS)}
+INDEXED = json.dumps({"weight_map": MAP}).encode()
 
 
 def git_blob(content: bytes) -> str:
@@ -28,10 +31,13 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def command(tmp_path: Path, revision: str = COMMIT, **changes: Any) -> list[object]:
+def command(
+    tmp_path: Path, revision: str = COMMIT, role: str = "judge", **changes: Any
+) -> list[object]:
     section = settings("http://127.0.0.1:9", **changes)
     places = ["--downloads", tmp_path / "downloads", "--folder", tmp_path / "made" / "model"]
-    return ["checkpoint", "--settings", section, "--checkpoint", f"{MODEL}@{revision}", *places]
+    asked = ["--settings", section, "--checkpoint", f"{MODEL}@{revision}", "--role", role]
+    return ["checkpoint", *asked, *places]
 
 
 def landed(tmp_path: Path) -> dict[str, bytes]:

@@ -53,9 +53,11 @@ def asked(root: Path, backbone: Path, rows: list[Instance], **changes: object) -
         "compute": COMPUTE,
         "size": 100,
         "encodings": DEMO,
+        "chat": False,
         "backbone": backbone,
         "instances": [segment(root / "segment", rows)],
         "overlap": [],
+        "seeds": [],
         "progress": root / "kept",
         "adapter": root / "adapter",
     }

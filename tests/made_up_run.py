@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from refine_af.settings.ratings import Summary
 METHODS = ("self-instruct", "refine-af")
 SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"count_wins_over":"tasks",'
 SETTINGS += '"span":3,"examples":2}'
+WEIGHTS = '{"reward_model":0.0078,"naturalness":0.3212,"coherence":0.152,'  # of Eq. 1
+WEIGHTS += '"understandability":-0.4421,"constant":-0.0274,"unparseable":-0.6}'
 BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
 RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
 PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
@@ -59,7 +61,16 @@ def make_run(
         for k in (0, 1)
     ]
     return [
-        *("--settings", SETTINGS, "--bounds", BOUNDS, "--rating-settings", RATINGS),
+        *(
+            "--settings",
+            SETTINGS,
+            "--weights",
+            WEIGHTS,
+            "--bounds",
+            BOUNDS,
+            "--rating-settings",
+            RATINGS,
+        ),
         *("--models", *models, "--methods", *METHODS, "--algorithm", "ppo"),
         *("--rated", *(models if rated else ()), "--ratings", *came_back),
         *("--pools", *map(str, segments)),
@@ -98,13 +109,19 @@ def make_pool(folder: Path, model: str) -> None:
 def make_ppo(folder: Path, *, alarm: bool = False) -> None:
     """Five steps, one of which may raise an alarm, and 8 prompts whose rewards rise by .25 or .5.
 
-    One answer parses only after.
+    The parse rate rises at every step, the reward of what parsed falls and is not known of the
+    third. One answer parses only after.
     """
     rewards = [0.1, 0.2, 0.15, 0.3, 0.4]
     write_csv(
         folder / "metrics.csv",
-        "step,reward_mean,reward_sd,kl",
-        [(step, reward, 0.1, "") for step, reward in enumerate(rewards, 1)],
+        "step,reward_mean,reward_sd,kl,parse_rate,reward_parsed",
+        [
+            (step, reward, 0.1, "", rate, parsed)
+            for step, (reward, rate, parsed) in enumerate(
+                zip(rewards, (0.5, 0.6, 0.7, 0.8, 0.9), (0.5, 0.4, "", 0.4, 0.3), strict=True), 1
+            )
+        ],
     )
     write_csv(
         folder / "alarms.csv",
@@ -208,6 +225,31 @@ def make_instance_scores(path: Path) -> None:
         for place, (task, row) in enumerate(zip((1, 2, 3, 3), scores, strict=True))
     ]
     write_csv(path, ",".join(["id", "task", *cells]), rows)
+
+
+def make_comparison(folder: Path, differences: Mapping[str, Sequence[float]]) -> None:
+    """Scores of tasks with an instance each, by size refine-af's less self-instruct's 20.
+
+    It takes the place of `make_scores` and `make_instance_scores`; base has 5 everywhere.
+    """
+    tasks = [f"task{place}" for place in range(len(next(iter(differences.values()))))]
+    cells = {("base", ""): [5.0] * len(tasks)}
+    for size, apart in differences.items():
+        cells["self-instruct", size] = [20.0] * len(tasks)
+        cells["refine-af", size] = [20.0 + difference for difference in apart]
+    write_csv(
+        folder / "superni_tiny.csv",
+        "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share",
+        [
+            (*cell, task, "c", 1, score, 0.0, 4.0, 0.75)
+            for cell, scores in cells.items()
+            for task, score in zip(tasks, scores, strict=True)
+        ],
+    )
+    tuned = {cell: scores for cell, scores in cells.items() if cell[1]}
+    head = ",".join(["id", "task", *(f"{method}_{size}" for method, size in tuned)])
+    columns = [[f"i{task}" for task in tasks], tasks, *tuned.values()]
+    write_csv(folder / "scores_tiny.csv", head, list(zip(*columns, strict=True)))
 
 
 def marks(junk: str, right: str) -> list[dict[str, bool | None]]:

@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "generations": 1,
     "batch_size": 2,
     "gradient_accumulation_steps": 2,
+    "loss_mean": "minibatch",
     "epochs": 2,
     "learning_rate": 1e-3,
     "value_learning_rate": 1e-3,
@@ -98,9 +99,9 @@ def ppo_settings(**changes: Any) -> Ppo:
     return Ppo.model_validate(SETTINGS | changes)
 
 
-def moved_policy(backbone: Path, quantization: str = "none") -> Policy:
+def moved_policy(backbone: Path, quantization: str = "none", *, dropout: float = 0.0) -> Policy:
     """A policy that has moved: random adapter and value head."""
-    lora = Lora(r=4, alpha=8, dropout=0.0, targets="all-linear")
+    lora = Lora(r=4, alpha=8, dropout=dropout, targets="all-linear")
     policy = new_policy(backbone, lora, quantization=quantization, seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

@@ -56,6 +56,7 @@ def run_stage(algorithm: str, world: Path, segment: Path, root: Path) -> None:
         reward=Reward.model_validate(REWARD),
         watch=PpoWatch.model_validate(WATCH),
         compute=PpoMachine.model_validate(COMPUTE | {"checkpoint_every": 1}),
+        chat=False,
         backbone=world / "llama",
         reward_model=world / "reward_model",
         evaluator=world / "evaluator",

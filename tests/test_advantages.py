@@ -12,6 +12,7 @@ from refine_af.ppo.advantages import (
     clipped_tokens,
     explained_variance,
     generalized_advantages,
+    loss_weights,
     next_kl_coefficient,
     policy_losses,
     token_rewards,
@@ -153,3 +154,12 @@ def test_explained_variance_by_hand() -> None:
     halved = torch.tensor([[0.5, 1.0, 1.5, 0.0]])
     assert explained_variance(halved, returns, mask) == pytest.approx(0.75)
     assert explained_variance(halved, torch.ones(1, 4), mask) == 0.0
+
+
+def test_tokens_weigh_as_the_means_of_minibatches_or_as_one_mean() -> None:
+    """Minibatches (1, 3), (6, 2) and (0, 0): 4, 8 and no tokens, a third of the loss each."""
+    lengths = torch.tensor([1.0, 3.0, 6.0, 2.0, 0.0, 0.0])
+    each = loss_weights(lengths, 2, "minibatch")
+    assert torch.allclose(each, torch.tensor([1 / 12, 1 / 12, 1 / 24, 1 / 24, 1 / 3, 1 / 3]))
+    assert torch.allclose(loss_weights(lengths, 2, "update"), torch.full((6,), 1 / 12))
+    assert float(each @ lengths) == pytest.approx(2 / 3)

@@ -352,6 +352,7 @@ def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
         "settings": settings,
         "reward": Reward.model_validate(reward | {"weights": weights}),
         "compute": PpoMachine.model_validate(COMPUTE | {"checkpoint_every": 3}),
+        "chat": False,
         "backbone": answering,
         "reward_model": None,
         "evaluator": None,

@@ -137,10 +137,21 @@ def test_the_ways_of_the_superni_benchmark_answer_alike() -> None:
     assert stage.split("|")[3].strip() == "8", "instances"
 
 
-def ppo_benchmark(folder: Path, **environment: str) -> str:
+def ppo_benchmark(folder: Path, *, accumulation: int = 1, **environment: str) -> str:
     script = str(ROOT / "benchmarks" / "ppo.py")
     command = [sys.executable, script, "--shape", "1m", "--prefix", "60", "--tokens", "24"]
-    command += ["--rollouts", "8", "--epochs", "4", "--steps", "3", "--trl", str(folder)]
+    command += [
+        "--accumulation",
+        str(accumulation),
+        "--rollouts",
+        "8",
+        "--epochs",
+        "4",
+        "--steps",
+        "3",
+        "--trl",
+        str(folder),
+    ]
     variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
     done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -148,10 +159,17 @@ def ppo_benchmark(folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the benchmark puts TRL's old release, once for all tests."""
+    return tmp_path_factory.mktemp("classic") / "trl"
+
+
 @pytest.mark.slow
-def test_ppo_learns_what_trls_classic_trainer_learns(tmp_path: Path) -> None:
-    """From the same rollouts, updates and first weights: so its old release is a reference."""
-    said = ppo_benchmark(tmp_path / "trl")
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_ppo_learns_what_trls_classic_trainer_learns(release: Path, accumulation: int) -> None:
+    """From the same rollouts, minibatches and first weights: so its old release is a reference."""
+    said = ppo_benchmark(release, accumulation=accumulation)
     if "**Skipped" in said:
         pytest.skip(said[said.index("**Skipped") :].splitlines()[0])
     found = re.search(r"KL differs by (\S+) nats at most, of (\S+)\.", said)

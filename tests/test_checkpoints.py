@@ -15,6 +15,7 @@ from checkpoint_folders import (
     BIN,
     COMMIT,
     INDEX,
+    INDEXED,
     MODEL,
     SAFE,
     SHARDS,
@@ -138,13 +139,45 @@ def test_a_pickle_is_taken_only_where_there_is_nothing_else_and_its_digest_is_kn
 def test_shards_come_with_their_index_and_all_of_them(
     hub: Hub, tmp_path: Path, run_script: Script
 ) -> None:
-    sharded = {**SMALL, **SHARDS, INDEX: b"{}"}
+    sharded = {**SMALL, **SHARDS, INDEX: INDEXED}
     hub.hold({name: sharded[name] for name in [*SMALL, next(iter(SHARDS)), INDEX]})
     refused(run_script("fetch", *command(tmp_path)), MODEL, "1 of 2")
     hub.hold(sharded)
     done = run_script("fetch", *command(tmp_path))
     assert done.returncode == 0, done.stderr
     assert landed(tmp_path) == sharded
+
+
+def test_a_backbone_in_pickles_is_refused_before_it_is_downloaded(
+    hub: Hub, tmp_path: Path, run_script: Script
+) -> None:
+    hub.hold(BIN)
+    done = run_script("fetch", *command(tmp_path, role="backbone"))
+    refused(done, MODEL, "pickles alone", "convert them")
+    assert {request.path for request in hub.server.requests} == {hub.info(COMMIT)}
+    refused(run_script("fetch", *command(tmp_path, role="else")), "--role", "'else'")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [
+            "model.safetensors-00001-of-00002.safetensors",
+            "model.safetensors-00002-of-00002.safetensors",
+        ],
+        ["model-00001-of-000163.safetensors", "model-00163-of-000163.safetensors"],
+    ],
+)
+def test_shards_may_have_any_name_that_the_index_gives(
+    names: list[str], hub: Hub, tmp_path: Path, run_script: Script
+) -> None:
+    table = {f"layer.{place}": name for place, name in enumerate(names)}
+    index = json.dumps({"weight_map": table}).encode()
+    wanted = {**SMALL, **dict.fromkeys(names, b"w"), INDEX: index}
+    hub.hold({**wanted, "pytorch_model.bin": b"?", "model-00009-of-00009.safetensors": b"?"})
+    done = run_script("fetch", *command(tmp_path, role="backbone"))
+    assert done.returncode == 0, done.stderr
+    assert landed(tmp_path) == wanted
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from refine_af.errors import InputError
 from refine_af.jobs.command_line import run
+from refine_af.jobs.flags import FLAGS
 from refine_af.settings.ppo import Kl
+from tiny import ROOT
 
 KL = '{"coefficient": 0.2, "adaptive": true, "target": 6.0, "horizon": 10000.0}'
 
@@ -26,6 +29,20 @@ def test_every_kind_of_flag(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = capsys.readouterr().out.splitlines()
     assert first == "0.2 5 None [PosixPath('a'), PosixPath('b')] refine-af"
     assert second.split()[2] == "folder"
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("false", False), ("True", True)])
+def test_a_flag_that_is_true_or_false(said: str, meant: bool) -> None:
+    heard = []
+
+    def main(*, chat: bool) -> None:
+        heard.append(chat)
+
+    run(main, arguments=["--chat", said])
+    assert heard == [meant]
+    with pytest.raises(SystemExit):
+        run(main, arguments=["--chat", "yes"])
+    assert heard == [meant]
 
 
 def test_several_commands_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,3 +86,36 @@ def test_a_wrong_input_ends_in_one_message() -> None:
         run(wrong, arguments=[])
     with pytest.raises(SystemExit, match=r"^error: no/such/file: No such file or directory$"):
         run(missing, arguments=[])
+
+
+def commands() -> list[tuple[str, str, list[str]]]:
+    """Every script's commands, with their flags, from what `run` is handed at its end."""
+    found = []
+    for file in sorted((ROOT / "scripts").glob("*.py")):
+        tree = ast.parse(file.read_text())
+        functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "run":
+                for name in map(ast.unparse, node.args):
+                    flags = [flag.arg for flag in functions[name].args.kwonlyargs]
+                    found.append((file.stem, name, flags))
+    return found
+
+
+def test_every_flag_of_every_script_has_a_sentence() -> None:
+    flags = {flag for _, _, named in commands() for flag in named}
+    assert len(commands()) > 20 and flags == FLAGS.keys()
+    for flag, said in FLAGS.items():
+        assert re.fullmatch(r"[A-Z].+\.", said), flag
+
+
+def test_help_tells_a_flag_in_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(*, settings: Kl, size: int) -> None:
+        raise AssertionError("must not run")
+
+    with pytest.raises(SystemExit) as caught:
+        run(main, arguments=["--help"])
+    assert caught.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--settings JSON The stage's section of config.yaml as JSON." in told
+    assert "--size SIZE How many instructions to fine-tune on." in told

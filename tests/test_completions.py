@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.prompts.completions import REASONS, Pair, judged, parse_completion, refusal, refusals
+from refine_af.prompts.markdown import plain_labels, plain_numbers
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,69 @@ def test_a_megabyte_of_anything_is_read_in_linear_time(text: str) -> None:
     start = time.process_time()
     judged(text, truncated=True)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**Input:** a\n**Output:** b",
+        "**Input**: a\n**Output**: b",
+        "__Input:__ a\n__Output:__ b",
+        "***Input:*** a\n***Output:*** b",
+        "*Input:* a\n*Output:* b",
+        "`Input:` a\n`Output:` b",
+        "## Input: a\n## Output: b",
+        "### Input\na\n\n### Output\nb",
+        "**Input**\na\n**Output**\nb",
+        "#### **Input:**\na\n#### **Output:**\nb",
+        "- **Input:** a\n- **Output:** b",
+        "**Input:** a **Output:** b",
+        "**Input: a**\n**Output: b**",
+        "**Input 1:** a\n**Output 1:** b",
+        "Input: a\nOutput: b\n\n###",
+        "Example 1\nInput: a\nOutput: b\n\n**",
+        "**Example 1**\n**Input:** a\n**Output:** b",
+        "### Example 1:\n**Input:** a\n**Output:** b",
+        "**Example 1.**\n1. **Input:** a\n2. **Output:** b",
+    ],
+)
+def test_markdown_around_labels_does_not_count(text: str) -> None:
+    assert parse_completion(text) == [Pair("a", "b")]
+
+
+def test_markdown_parts_examples_too() -> None:
+    text = "".join(f"**Example {n}:**\n**Input:** a{n}\n**Output:** b{n}\n\n" for n in range(3))
+    assert parse_completion(text) == [Pair(f"a{n}", f"b{n}") for n in range(3)]
+    headed = text.replace("**Example", "## Example").replace(":**\n**Inp", "\n**Inp")
+    assert parse_completion(headed) == [Pair(f"a{n}", f"b{n}") for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("Input: **a**\nOutput: **b** c\n# Output of it", Pair("**a**", "**b** c\n# Output of it")),
+        ("Output:\n# a comment\nx = a**2 * __b__", Pair("", "# a comment\nx = a**2 * __b__")),
+        ("Output: | a |\n|---|\n- b", Pair("", "| a |\n|---|\n- b")),
+        ("Output: a\n#", Pair("", "a\n#")),
+        ("Output: ```\nx\n```", Pair("", "```\nx\n```")),
+        ("Output: ## Inputs\n## Output format\nb", Pair("", "## Inputs\n## Output format\nb")),
+    ],
+)
+def test_markdown_elsewhere_is_the_models_own(text: str, pair: Pair) -> None:
+    assert parse_completion(text) == [pair]
+
+
+@given(st.text(alphabet="aI:n \n\t#`*_-12Output", max_size=60))
+def test_a_reply_without_marks_beside_labels_is_read_as_before(text: str) -> None:
+    plain = text.replace("*", "x").replace("_", "x").replace("`", "x").replace("##", "x")
+    assert plain_labels(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "text", ["**Input:" * 40_000, "## " * 100_000, "**" * 150_000, "_" * 300_000]
+)
+def test_a_megabyte_of_marks_is_read_in_linear_time(text: str) -> None:
+    began = time.perf_counter()
+    plain_labels(text)
+    plain_numbers(text, "Task {number}:")
+    assert time.perf_counter() - began < 5

@@ -91,7 +91,7 @@ def test_the_command_line_stands_above_all_files(tmp_path: Path) -> None:
         ("extends: config.yaml\n", "line 1: extends: 'config.yaml': that file extends this one"),
         ("extends: ../bad.yaml\n", "bad.yaml, line 2: the key 'sft' stands on line 1 too"),
         ("extends: ../list.yaml\n", "list.yaml: holds no keys"),
-        ("1: 2\n", "mine/config.yaml: the key 1 is no text"),
+        ("1: 2\n", "mine/config.yaml, line 1: the key 1 is read as int, no text: put it in quotes"),
     ],
 )
 def test_a_fault_names_file_and_line(text: str, fault: str, tmp_path: Path) -> None:
@@ -169,6 +169,81 @@ def test_the_demo_says_only_what_differs() -> None:
         return [at] if below == over else []
 
     assert same(paper, own, "") == []
+
+
+TYPED: list[tuple[dict[str, Any], tuple[str, ...], object]] = [
+    # as Snakemake reads --config ppo='{steps: 10}' and the like
+    ({"ppo": {"steps": "10"}}, ("ppo", "steps"), 10),
+    ({"sizes": ["100", "200"]}, ("sizes",), (100, 200)),
+    ({"ppo": {"kl": {"adaptive": "false"}}}, ("ppo", "kl", "adaptive"), False),
+    ({"sft": {"learning_rate": "2e-5"}}, ("sft", "learning_rate"), 2e-5),
+    ({"reward": {"model": "null", "evaluator": "null"}}, ("reward", "model"), None),
+    ({"demo": "null"}, ("demo",), None),
+    # text is meant, though YAML takes it for something else
+    ({"overlap": {"rouge_l": "0.8"}}, ("overlap", "rouge_l"), "0.8"),
+    ({"ppo": {"sampling": {"stop": ["5", "no"]}}}, ("ppo", "sampling", "stop"), ("5", "no")),
+    ({"instructions": {"numbering": "{number}:"}}, ("instructions", "numbering"), "{number}:"),
+]
+
+
+@pytest.mark.parametrize(("given", "key", "value"), TYPED, ids=lambda each: str(each)[:40])
+def test_what_is_typed_is_read_as_yaml_would(
+    given: dict[str, Any], key: tuple[str, ...], value: object
+) -> None:
+    found = read_configuration(ROOT / "demo" / "config.yaml", given, given)
+    if key == ("reward", "model"):  # weights belong to a scorer's judges
+        assert found.values["reward"]["model"] is None
+        return
+    node: Any = read_experiment(found)
+    for name in key:
+        node = getattr(node, name)
+    assert node == value
+
+
+def test_text_in_a_file_of_the_command_line_stays_text() -> None:
+    given = {"ppo": {"steps": "10"}}
+    found = read_configuration(ROOT / "config.yaml", given, {})
+    with pytest.raises(InputError, match=r"ppo\.steps: .*got '10' \(--config or --configfile\)"):
+        read_experiment(found)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            "ppo:\n  stesp: 3\n",
+            r"  ppo\.stesp: there is no such key; did you mean 'steps'\?; got 3",
+        ),
+        ("sizs: [5]\n", r"  sizs: there is no such key; did you mean 'sizes'\?; got \[5\]"),
+        (
+            "models: {a: {chekpoint: x}}\n",
+            r"  models\.a\.chekpoint: .* did you mean 'checkpoint'\?",
+        ),
+        ("superni: {baselines: {b: {stopp: []}}}\n", r"b\.stopp: .* did you mean 'stop'\?"),
+        ("sft: {qqq: 1}\n", r"  sft\.qqq: there is no such key; got 1 \(.*config\.yaml, line 2\)"),
+    ],
+)
+def test_a_typo_is_told_with_the_key_that_is_meant(wrong: str, told: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "config.yaml", f"extends: {ROOT}/config.yaml\n{wrong}")
+    with pytest.raises(InputError) as caught:
+        read_experiment(read_configuration(path))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "config.yaml is wrong:" and len(lines) == 2, "one line for one typo"
+    assert re.search(told, lines[1]) and re.search(rf"\({path}, line [23]\)$", lines[1])
+
+
+def test_a_key_that_is_missing_because_of_a_typo_is_told_once(tmp_path: Path) -> None:
+    text = (ROOT / "config.yaml").read_text().replace("\n  epochs: 3 ", "\n  epocs: 3 ")
+    with pytest.raises(InputError) as caught:
+        read_experiment(read_configuration(written(tmp_path, "config.yaml", text)))
+    [line] = str(caught.value).splitlines()[1:]
+    assert line.startswith("  sft.epocs: there is no such key; did you mean 'epochs'?; got 3 (")
+
+
+def test_a_missing_section_tells_of_extends(tmp_path: Path) -> None:
+    path = written(tmp_path, "config.yaml", "sizes: [5]\n")
+    with pytest.raises(InputError, match=r"(?s)  ppo: is required.*\n.*the other by `extends:`"):
+        read_experiment(read_configuration(path))
 
 
 def test_the_guides_own_experiment_is_one(tmp_path: Path) -> None:

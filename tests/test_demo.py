@@ -153,7 +153,7 @@ def test_the_tokenizer_loses_nothing_and_begins_texts(tokenizer: Path) -> None:
 
 def test_a_prompt_tokenised_in_two_parts_reads_as_one(tokenizer: Path) -> None:
     from refine_af.demo.tokenizer import read_tokenizer
-    from refine_af.models.backbones import encode
+    from refine_af.models.encoding import encode
     from refine_af.prompts.task_lists import task_list
     from refine_af.prompts.templates import read_prompt
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ def drop(path: str) -> Change:
         for name in parents:
             config = config[name]
         del config[last]
+
+    return change
+
+
+def checkpoint_of(*names: str) -> Change:
+    """A backbone whose folder holds files of these names and no other."""
+
+    def change(config: dict[str, Any]) -> None:
+        whole = Path(config["models"]["tiny"]["checkpoint"])
+        folder = Path(tempfile.mkdtemp(dir=whole.parents[1]))
+        for name in names:
+            shutil.copy(whole / name, folder / name)
+        config["models"]["tiny"]["checkpoint"] = str(folder)
 
     return change
 
@@ -87,7 +101,10 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("instructions.filter.min_words", 99),
         ["instructions.filter", "min_words 99", "max_words 40"],
     ),
-    "dropout in PPO": (put("ppo.lora.dropout", 0.1), ["ppo", "dropout 0.1"]),
+    "seeds without instances": (
+        put("sft.include_seeds", True),
+        ["data.seeds", "seeds.jsonl, line 1", "no 'instances' in seed 'seed_0'"],
+    ),
     "a size twice": (put("sizes", [4, 4]), ["sizes", "4"]),
     "no base among the baselines": (
         put("superni.baselines", {"other": {"stop": []}}),
@@ -144,6 +161,18 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"),
         ["models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"],
     ),
+    "a hub checkpoint without its commit": (
+        put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf"),
+        ["models.tiny.checkpoint", "add @commit, as meta-llama/Llama-2-7b-hf@", "line "],
+    ),
+    "a checkpoint without a tokenizer": (
+        checkpoint_of("config.json", "model.safetensors"),
+        ["models.tiny.checkpoint", "holds no tokenizer (one of ", "tokenizer.json", "line "],
+    ),
+    "a checkpoint without weights": (
+        checkpoint_of("config.json", "tokenizer.json"),
+        ["models.tiny.checkpoint", "no weights", ".safetensors", "line "],
+    ),
     "missing reward model": (put("reward.model", "gone"), ["reward.model", "gone"]),
     "a scorer that is nowhere": (
         put("reward.scorer", "my_reward.Brief"),
@@ -157,7 +186,7 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
     "missing prompt": (put("prompts.instances", "none.txt"), ["prompts.instances", "none.txt"]),
     "a hub checkpoint without fetch": (
         put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@01c7f73"),
-        ["models.tiny.checkpoint", "meta-llama--Llama-2-7b-hf--01c7f73"],
+        ["models.tiny.checkpoint", "meta-llama--Llama-2-7b-hf--01c7f73", "fetch is null here"],
     ),
 }
 
@@ -206,6 +235,12 @@ def test_a_broken_seed_is_refused_before_any_job(
     done = snakemake("--directory", folder, "--cores", 1)
     assert_refused(done.stdout, done.returncode, [str(seeds), *wanted])
     assert not (folder / "results").exists()
+
+
+def test_an_empty_mirror_is_named_at_once(tmp_path: Path) -> None:
+    done = snakemake("-n", "--config", f"fetch={{mirror: {tmp_path}}}")
+    wanted = [f"config.yaml, fetch.mirror: {tmp_path}: an empty folder"]
+    assert_refused(done.stdout, done.returncode, [*wanted, "(--config or --configfile)"])
 
 
 def test_results_that_are_no_folder(world: Path, tmp_path: Path) -> None:
@@ -302,9 +337,11 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
         "compute": canonical(config.compute.sft),
         "size": 4,
         "encodings": ROOT / "demo" / "prompts" / "sft.json",
+        "chat": False,
         "backbone": world / "llama",
         "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
         "overlap": [],
+        "seeds": [],
         "progress": out / "kept",
         "adapter": out / "made",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,6 +166,43 @@ def test_where_a_checkpoint_stands() -> None:
         "results/checkpoints/mistralai--Mistral-7B-v0.1--7231864981174d9bee8c7687c24c8344414eae6b"
     )
     assert checkpoint_folder(pinned) == folder
+
+
+@pytest.mark.parametrize("path", ["/home/a@b/model", "./a@abcdef1", "../a@b", "~/a@abcdef1/m"])
+def test_a_path_that_begins_as_one_is_local_whatever_it_holds(
+    path: str, paper: dict[str, Any]
+) -> None:
+    paper["models"] = {"local": {"checkpoint": path}}
+    paper["servers"] = {}
+    assert read_experiment(paper).models["local"].checkpoint == path
+    assert checkpoint_folder(path) == path
+
+
+def test_a_checkpoint_with_an_at_is_a_commit_or_says_that_it_is_a_path(
+    paper: dict[str, Any],
+) -> None:
+    paper["models"] = {"local": {"checkpoint": "models/a@b"}}
+    with pytest.raises(InputError, match=r"a local folder with @ in its path begins with /, \. or"):
+        read_experiment(paper)
+
+
+def test_a_chat_is_off_where_nothing_is_said_and_no_server_is_asked_in_one(
+    paper: dict[str, Any],
+) -> None:
+    paper["models"] = {"one": {"checkpoint": "a"}, "two": {"checkpoint": "b", "chat": True}}
+    found = read_experiment(paper)
+    assert [model.chat for model in found.models.values()] == [False, True]
+    plan = Plan(found, ROOT)
+    wildcards = [SimpleNamespace(model=name) for name in ("one", "two")]
+    assert [plan.chat(each) for each in wildcards] == ["false", "true"]
+    server = {"url": "http://h/v1", "model": "m", "key_variable": None, "concurrency": 1}
+    server |= {"timeout_s": 1.0, "attempts": 1}
+    paper["servers"] = {"one": server, "two": server}
+    paper["instructions"]["engine"] = "server"
+    with pytest.raises(
+        InputError, match=r"models\.two\.chat: true, where instructions\.engine: ser"
+    ):
+        read_experiment(paper)
 
 
 def test_all_faults_are_named_at_once(paper: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from refine_af.jobs.command_line import run
 from report import main
 
 SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
+STEPS = "step,reward_mean,parse_rate,reward_parsed\n"
 ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens\n"
 BASE = "base,,task1,c,1,1,1,1,1\n"
 COUNTS = {"prompts": 2, "parsed": 2, "checked": 2, "true": 1, "junk": 2}
@@ -37,8 +38,9 @@ BROKEN = [
     ("pool_tiny_0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 7 columns"]),
     ("pool_tiny_0/rounds.csv", "round,requested\n0,1\n", ["'parsed'"]),
     ("pool_tiny_0/rounds.csv", b"\xff\xfe", ["not CSV in UTF-8"]),
-    ("ppo_tiny/metrics.csv", "step,reward_mean\n1,nan\n", ["line 2", "'reward_mean'", "'nan'"]),
-    ("ppo_tiny/metrics.csv", "step,reward_mean\n", ["holds no step"]),
+    ("ppo_tiny/metrics.csv", STEPS + "1,nan,1,\n", ["line 2", "'reward_mean'", "'nan'"]),
+    ("ppo_tiny/metrics.csv", STEPS + "1,1,,1\n", ["line 2", "'parse_rate'", "''"]),
+    ("ppo_tiny/metrics.csv", STEPS, ["holds no step"]),
     ("ppo_tiny/metrics.csv", "", ["'step'"]),
     ("ppo_tiny/evaluation.jsonl", "", ["not the same prompts"]),
     ("instances_tiny_refine-af_1/counts.csv", "instructions,parsed,kept\n1,2,1.5\n", ["'1.5'"]),

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from refine_af.engines import batch, generation
-from refine_af.engines.decoding import next_tokens
+from refine_af.engines.decoding import Stops, next_tokens
 from refine_af.engines.generation import Completion, generate, rows_that_fit
 from refine_af.errors import InputError
-from refine_af.models.backbones import encode, load_backbone, load_tokenizer
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.settings.sampling import Sampling
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=12, stop=())
@@ -250,7 +251,7 @@ def test_a_batch_beyond_memory_is_halved(
         complete((Scarce(model, 0, fault), tokenizer), DRAWN)
 
 
-@pytest.mark.parametrize("place", ["generation._prefill", "batch.Slots"])
+@pytest.mark.parametrize("place", ["generation.prefilled", "batch.Slots"])
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -281,3 +282,28 @@ def test_a_vanished_gpu_and_other_faults(loaded: tuple[Any, Any]) -> None:
         complete((Scarce(model, 0, gone), tokenizer), DRAWN)
     with pytest.raises(RuntimeError, match="shape"):
         complete((Scarce(model, 0, RuntimeError("shape")), tokenizer), DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"), [("<|assistant|>", "Sort the"), (" the<|assistant|>", "Sort")]
+)
+@pytest.mark.parametrize("end_of_text", [True, False])
+def test_a_stop_string_may_be_a_special_token(
+    stop: str, text: str, end_of_text: bool, loaded: tuple[Any, Any]
+) -> None:
+    """Decoding drops it, and so it is looked for where it still stands."""
+    model, tokenizer = loaded
+    stops = Stops(
+        model,
+        tokenizer,
+        GREEDY.model_copy(update={"stop": (stop, "\n\n"), "max_new_tokens": 40}),
+        end_of_text=end_of_text,
+    )
+    words = encode(tokenizer, "Sort the", start=False)
+    special = tokenizer.convert_tokens_to_ids("<|assistant|>")
+    assert all(stops.ended(words[: count + 1]) is None for count in range(len(words)))
+    assert stops.ended([*words, special]) == (text, "stop")
+    other = tokenizer.convert_tokens_to_ids("<|prompter|>")
+    assert stops.ended([*words, other]) is None
+    assert stops.ended([other, *words, special]) == (text, "stop"), "others are still dropped"
+    assert stops.ended([*words, *encode(tokenizer, "\n\n", start=False)]) == ("Sort the", "stop")

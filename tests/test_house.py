@@ -16,17 +16,18 @@ CODE = sorted(SCRIPTS.rglob("*.py"))
 RULE_FILES = sorted((ROOT / "rules").glob("*.smk"))
 
 # Whom each folder of refine_af/ may import, from the ground up: only what stands above it here.
-GROUND = {"errors", "randomness"}
+GROUND = {"errors", "randomness", "words"}
 SHARED: dict[str, set[str]] = {
     "errors": set(),
     "randomness": set(),
+    "words": set(),
     "settings": set(),
     "files": set(),
     "jobs": {"settings", "files"},
     "records": {"settings", "files"},
     "prompts": {"settings"},
     "metrics": {"files", "records"},
-    "models": {"settings", "files"},
+    "models": {"settings", "files", "prompts"},
     "engines": {"settings", "files", "jobs", "models"},
     "rewards": {"settings", "jobs", "models"},
     "exports": {"settings", "files", "records", "rewards"},

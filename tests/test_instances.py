@@ -349,6 +349,7 @@ def replying(
     """The first half: the replies of some rounds, as files in the folder `out`."""
     return given | {
         "prompt": world / "instances.txt",
+        "chat": False,
         "backbone": world / "llama",
         "rounds": list(rounds),
         "progress": out / "kept",

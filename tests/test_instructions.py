@@ -219,6 +219,33 @@ def test_items_of_a_reply(demo_settings: Instructions) -> None:
     assert texts(reply, with_(settings, last_item=11), truncated=True)[-1] == "Sing"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        " Sort it now please.\n**Task 10:** Explain x y z.\n**Task 11:** Name a city.\n**",
+        " Sort it now please.\n**Task 10**: Explain x y z.\n**Task 11**: Name a city.\n\n",
+        " Sort it now please.\n## Task 10: Explain x y z.\n### Task 11: Name a city.\n###",
+        " Sort it now please.\n- **Task 10:** Explain x y z.\n- Task 11: Name a city.",
+        " Sort it now please.\n**Task 10: Explain x y z.**\n**Task 11: Name a city.**",
+        " Sort it now please.\n__Task 10:__ Explain x y z.\n`Task 11:` Name a city.",
+    ],
+)
+def test_markdown_around_numbers_does_not_count(text: str, demo_settings: Instructions) -> None:
+    numbered = with_(demo_settings, numbering="Task {number}:")
+    found = ["Sort it now please.", "Explain x y z.", "Name a city."]
+    assert items(text, numbered, truncated=False) == [(item, True) for item in found]
+    bare = re.sub(r"Task (\d+):?", r"\1.", text).replace(".**:", ".**").replace("..", ".")
+    plain = with_(demo_settings, numbering="{number}.")
+    assert [item for item, _ in items(bare, plain, truncated=False)] == found
+
+
+def test_markdown_within_an_item_is_the_models_own(demo_settings: Instructions) -> None:
+    text = " Sort **it** now.\nTask 10: **Explain** x\n- y\nTask 11: Use __init__ and `x`."
+    numbered = with_(demo_settings, numbering="Task {number}:")
+    found = ["Sort **it** now.", "**Explain** x - y", "Use __init__ and `x`."]
+    assert [item for item, _ in items(text, numbered, truncated=False)] == found
+
+
 def test_items_in_another_numbering(demo_settings: Instructions) -> None:
     settings = with_(demo_settings, numbering="{number}.", last_item=15)
     # As Self-Instruct numbers: within a line 3.5 and "in 2010." begin nothing.
@@ -281,6 +308,7 @@ def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None
         {
             "seed": 0, "engine": "transformers", "segment_size": 1, "prompts_per_round": 1,
             "human_demonstrations": 1, "machine_demonstrations": 0, "numbering": "Task {number}:",
+            "splitting": "spaced",
             "last_item": 9, "quantization": "none",
             "sampling": {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0,
                          "max_new_tokens": 8, "stop": ["\n\n"]},
@@ -381,6 +409,7 @@ def inputs(world: Path) -> dict[str, Any]:
         "server": None,
         "seeds": world / "seeds.jsonl",
         "prompt": ROOT / "demo" / "prompts" / "instructions.txt",
+        "chat": False,
         "backbone": world / "llama",
     }
 
@@ -445,6 +474,7 @@ def test_faults_end_the_stage_before_it_writes(
     given = inputs(world) | {"earlier": [], "number": 0, "segment": tmp_path / "segment"}
     given["progress"] = tmp_path / "kept"
     hopeless = {
+        "chat": False,
         "backbone": tiny_llama,
         "settings": with_(given["settings"], filter={"min_words": 40}),
         "watch": YieldWatch(least_yield=0.0, patience=2),

@@ -49,11 +49,13 @@ def learner_of(policy: Policy, **changes: Any) -> Learner:
     return Learner(policy, PREFIX, ppo_settings(**{"rollouts": 8} | changes))
 
 
-def test_gradient_does_not_depend_on_micro_batches(policy: Policy) -> None:
+@pytest.mark.parametrize("loss_mean", ["minibatch", "update"])
+def test_gradient_does_not_depend_on_micro_batches(policy: Policy, loss_mean: str) -> None:
     rows, scores = many_rows()
     found, figures = [], []
-    for size in (8, 4, 1):
-        learner = learner_of(policy, batch_size=size, gradient_accumulation_steps=8 // size)
+    for size in (4, 3, 1):  # 3 lets a micro-batch hold rows of two minibatches
+        learner = learner_of(policy, batch_size=4, loss_mean=loss_mean)
+        learner.micro_batch = size
         experience = learner.experience(rows, scores, step=1, kl_coefficient=0.2)
         # A second look from elsewhere, so that ratios are not 1 and some are clipped.
         experience.log_probs.add_(
@@ -68,24 +70,29 @@ def test_gradient_does_not_depend_on_micro_batches(policy: Policy) -> None:
         assert figure == pytest.approx(figures[0], abs=1e-5)
 
 
-def test_gradient_is_of_the_losses_mean_over_tokens(policy: Policy) -> None:
+@pytest.mark.parametrize("loss_mean", ["minibatch", "update"])
+def test_gradient_is_of_the_losses_mean_over_tokens(policy: Policy, loss_mean: str) -> None:
+    """Of minibatches of 2, as TRL's classic trainer accumulates them: each mean counts a half."""
     rows, scores = many_rows()
-    learner = learner_of(policy, batch_size=4)
+    learner = learner_of(policy, batch_size=2, loss_mean=loss_mean)
     experience = learner.experience(rows, scores, step=1, kl_coefficient=0.2)
-    chosen = [5, 2, 7]
+    chosen = [5, 2, 7, 0]
     learner.gradient(experience, chosen)
     found = gradients(policy)
-    losses, tokens = torch.zeros(()), 0
+    losses, tokens = torch.zeros(4), torch.zeros(4)
     plain = full_rows(policy, PREFIX, [rows[index] for index in chosen], 1.0)
-    for index, (log_probs, values) in zip(chosen, plain, strict=True):
+    for place, (index, (log_probs, values)) in enumerate(zip(chosen, plain, strict=True)):
         count = len(log_probs)
         ratio = (log_probs - experience.log_probs[index, :count]).exp()
         advantage = experience.advantages[index, :count]
-        losses = losses - torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage).sum()
+        policy_loss = -torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage).sum()
         # Nothing has moved, so no value is clipped.
-        losses = losses + 0.1 * 0.5 * (values - experience.returns[index, :count]).square().sum()
-        tokens += count
-    (losses / tokens).backward()
+        value_loss = 0.5 * (values - experience.returns[index, :count]).square().sum()
+        losses[place], tokens[place] = policy_loss + 0.1 * value_loss, count
+    means = losses.view(2, 2).sum(1) / tokens.view(2, 2).sum(1)
+    whole = losses.sum() / tokens.sum()
+    assert (means.mean() - whole).abs() > 1e-3 * whole.abs(), "the two are to be told apart"
+    (means.mean() if loss_mean == "minibatch" else whole).backward()
     expected = gradients(policy)
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
@@ -146,6 +153,22 @@ def test_ratio_is_exactly_1_before_the_first_update(
     apart = (torch.stack(alone) - experience.log_probs).abs().max()
     assert apart <= (5e-5 if precision == torch.float32 else 0.1)
     assert apart > 0 or micro_batch == 1
+
+
+def test_dropout_changes_nothing(tiny_llama: Path) -> None:
+    """The model learns in eval mode: the ratio of the first epoch is 1, and so is all the rest."""
+    rows, scores = many_rows()
+    found = []
+    for dropout in (0.0, 0.05):
+        policy = moved_policy(tiny_llama, dropout=dropout)
+        learner = learner_of(policy, batch_size=4)
+        learner.learn(rows, scores, step=1, kl_coefficient=0.2, stopwatch=Stopwatch())
+        experience = learner.experience(rows, scores, step=2, kl_coefficient=0.2)
+        with torch.no_grad():
+            again = policy(PREFIX, rows, temperature=1.0, width=9).log_probs
+        assert torch.allclose(again, experience.log_probs, atol=1e-5)
+        found.append(experience.log_probs)
+    assert torch.equal(*found)
 
 
 def round_by_batch(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_logger_plugin_live.course import NOTHING_TO_DO, Course
+from refine_af.jobs.progress import Progress
+from snakemake_logger_plugin_live.course import NOTHING_TO_DO, TARGETS, Course
 from snakemake_logger_plugin_live.job_logs import fitted, last_message, last_progress, plain
 from snakemake_logger_plugin_live.screen import Screen
-from snakemake_logger_plugin_live.words import RULES, STAGES
+from snakemake_logger_plugin_live.words import RULES, STAGES, stage_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,7 +55,7 @@ def test_every_rule_has_words() -> None:
     texts = [file.read_text() for file in (ROOT / "rules").glob("*.smk")]
     names = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
     names |= {name for text in texts for name in re.findall(r'f"(\w+)_\{shard\}"', text)}
-    assert names == set(RULES)
+    assert names == set(RULES) | TARGETS - {"all"}
     assert {stage for stage, _ in RULES.values()} <= set(STAGES)
 
 
@@ -248,3 +249,34 @@ def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
     ]
     assert lines[-2].startswith("Stopped after ")
     assert run("made.txt") == (0, [NOTHING_TO_DO])
+
+
+def test_what_an_earlier_run_did_counts_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Progress(6, "PPO steps").skip(4)
+    log = tmp_path / "ppo.log"
+    log.write_text(capsys.readouterr().out)
+    assert last_progress([str(log)]) == "4/6 PPO steps"
+
+
+@pytest.mark.slow
+def test_the_papers_plan_is_a_few_short_lines() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+
+    def lines(*words: str) -> list[str]:
+        command = [sys.executable, "-m", "snakemake", "-n", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    told = lines()
+    assert re.fullmatch(r"\d+ jobs would be made:", told[0])
+    assert len(told) < 12 and max(map(len, told)) < 80
+    commands = lines("-p", "-f", "results/superni_instances.jsonl")
+    assert sum(" superni_replies.py instances " in line.replace("/", " ") for line in commands) == 1
+
+
+def test_pages_for_raters_are_no_answers_to_tasks() -> None:
+    assert {stage_of(rule) for rule in ("ratings_page", "ratings_summary")} == {"ratings"}
+    assert STAGES["ratings"] == "pages for raters, and what raters sent back"

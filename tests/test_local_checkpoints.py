@@ -10,6 +10,7 @@ from checkpoint_folders import (
     BIN,
     COMMIT,
     INDEX,
+    INDEXED,
     MODEL,
     SAFE,
     SHARDS,
@@ -63,7 +64,7 @@ def test_a_mirror_may_hold_the_checkpoint(place: str, tmp_path: Path) -> None:
         pytest.param({"tokenizer.json": b""}, {}, {}, ["no config.json"], id="no configuration"),
         pytest.param({**SMALL, **SHARDS}, {}, {}, [f"no {INDEX}"], id="no index"),
         pytest.param(
-            {**SMALL, **SHARDS, INDEX: b""},
+            {**SMALL, **SHARDS, INDEX: INDEXED},
             {},
             {MODEL: "0" * 64},
             ["2 weight"],

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from refine_af.engines.generation import generate
 from refine_af.errors import InputError
-from refine_af.models.backbones import encode, load_backbone, load_tokenizer
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.models.lora import with_lora
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
@@ -32,6 +33,9 @@ def sentencepiece() -> PreTrainedTokenizerFast:
         vocab_size=80, special_tokens=["<s>", "</s>"], show_progress=False
     )
     tokenizer.train_from_iterator(["Task: Sort the list.\nOutput: Sort the list.\n"] * 9, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
     )

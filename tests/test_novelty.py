@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
 from refine_af.metrics import novelty
-from refine_af.metrics.novelty import NoveltyPool, Verdict, rouge_tokens, unicode_tokens
+from refine_af.metrics.novelty import NoveltyPool, Verdict
+from refine_af.words import rouge_tokens, unicode_tokens
 
 TIES: tuple[Literal["reject", "accept"], ...] = ("reject", "accept")
 ROUGE = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)

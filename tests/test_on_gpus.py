@@ -102,3 +102,19 @@ def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
         1,
         "error: no-such-program: No such file or directory\n",
     )
+
+
+def test_it_says_what_it_is_for() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "on_gpus.py")]
+    told = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "How many GPUs the command needs." in told
+    for words, said in ((["one", "true"], "COUNT: invalid int value: 'one'"), ([], "required")):
+        done = subprocess.run([*command, *words], capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert said in done.stderr
+
+
+def test_what_the_command_is_given_is_its_own() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "on_gpus.py"), "0", "echo", "--help", "-h"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "--help -h\n"

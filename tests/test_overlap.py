@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +17,14 @@ from made_up_run import instance, write_rows
 from overlap import main
 from refine_af.files.rows import read_records
 from refine_af.jobs.command_line import run
-from refine_af.overlap.comparison import Evaluated, overlaps, shared_ngrams
+from refine_af.metrics import novelty
+from refine_af.overlap import comparison
+from refine_af.overlap.comparison import Evaluated, of_users, overlaps, shared_ngrams
+from refine_af.records.human_tasks import read_user_instructions
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.settings.overlap import OverlapBounds
+from refine_af.words import rouge_tokens
 
 BOUNDS = OverlapBounds(ngram=13, rouge_l="0.7", min_words=4)
 THIRTEEN = "a definition of thirteen words that nobody would write twice by chance, I think"
@@ -150,6 +156,33 @@ def test_rouge_l_is_that_of_rouge_score(
     ):
         best = max(scorer.score(pair[place], own)["rougeL"].fmeasure for pair in evaluated)
         assert got == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_on_real_data_words_of_every_script_decide_as_those_of_rouge_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Super-NI's instances and the users' instructions: as they are, and half of their words."""
+    folder = os.environ.get("REFINE_AF_MIRROR")
+    if folder is None:
+        pytest.skip("REFINE_AF_MIRROR names no folder with the real data")
+    lines = (Path(folder) / "superni" / "mini_eval.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["input"] for line in lines]
+    users = read_user_instructions(Path(folder) / "user_oriented_instructions.jsonl")
+    evaluated = [Evaluated(str(place), "", text) for place, text in enumerate(texts)]
+    evaluated += of_users(users)
+    rng = random.Random(0)
+    cut = [" ".join(w for w in text.split() if rng.random() < 0.5) for text in texts]
+    rows = [made("x", text, f"i{place}-0") for place, text in enumerate([*texts, *cut])]
+    rows += [made(row.instruction, row.input, f"{row.id}-0") for row in users]
+    found = list(overlaps(rows, evaluated, BOUNDS))
+    monkeypatch.setattr(comparison, "unicode_tokens", rouge_tokens)
+    monkeypatch.setitem(novelty.TOKENIZERS, "unicode", rouge_tokens)
+    before = list(overlaps(rows, evaluated, BOUNDS))
+    assert [row.overlaps for row in found] == [row.overlaps for row in before]
+    assert 0 < sum(row.overlaps for row in found[896:1792]) < 800, "both decisions occur"
+    differ = sum(one != other for one, other in zip(found, before, strict=True))
+    assert 0 < differ < 0.03 * len(rows), "by words with letters beyond ASCII"
 
 
 def make_files(folder: Path, texts: list[str]) -> list[str]:

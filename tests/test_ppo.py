@@ -18,8 +18,10 @@ from pydantic import ValidationError
 from policies import COMPUTE, PAPER_WEIGHTS, REWARD, SETTINGS, WATCH, ppo_settings
 from ppo import main
 from refine_af.engines.generation import Completion, generate
+from refine_af.engines.replies import Reply
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
+from refine_af.instances.parsing import parsed
 from refine_af.instances.rounds import requests_of
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer
@@ -43,7 +45,7 @@ from refine_af.settings.compute import PpoMachine
 from refine_af.settings.reward import Reward, Weights
 from refine_af.settings.watch import PpoWatch
 from refine_af.workflow.configuration import read_experiment
-from tiny import ROOT
+from tiny import ROOT, demo_config
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,6 @@ from tiny import ROOT
         ({"rollouts": 6}, "rollouts 6 is no multiple of batch_size"),
         ({"generations": 3}, "rollouts 4 is no multiple of generations 3"),
         ({"algorithm": "rloo"}, "generations 1: rloo compares two or more replies"),
-        ({"lora": SETTINGS["lora"] | {"dropout": 0.1}}, "lora.dropout 0.1"),
         ({"sampling": SETTINGS["sampling"] | {"temperature": 0.0}}, "temperature above 0"),
         ({"sampling": SETTINGS["sampling"] | {"top_p": 0.9}}, "top_p 1"),
         ({"sampling": SETTINGS["sampling"] | {"presence_penalty": 1.0}}, "presence_penalty 0"),
@@ -132,6 +133,7 @@ def runs(
             "reward": json.dumps(REWARD),
             "watch": json.dumps(WATCH),
             "compute": json.dumps(COMPUTE),
+            "chat": False,
             "backbone": answering_llama,
             "reward-model": judges[0],
             "evaluator": judges[1],
@@ -259,8 +261,9 @@ def test_score_figures_by_hand() -> None:
     assert figures["coherence_mean"] == 0.5
     assert figures["coherence_sd"] == pytest.approx(math.sqrt(0.125))
     assert figures["parse_rate"] == figures["floor_share"] == 0.5
+    assert figures["reward_parsed"] == 2.0
     none = score_figures(rollouts[2:], weights)
-    assert none["coherence_mean"] == none["coherence_sd"] == ""
+    assert none["coherence_mean"] == none["coherence_sd"] == none["reward_parsed"] == ""
 
 
 @pytest.mark.parametrize(
@@ -271,6 +274,11 @@ def test_score_figures_by_hand() -> None:
         ("Output: \n", "stop", -0.6),
         ("2\nOutput: 2", "stop", -0.6),
         ("nothing", "stop", -0.6),
+        # one input with two outputs: stage 3 drops all of them
+        ("Example 1\nInput: a\nOutput: b\nExample 2\nInput: a\nOutput: c", "stop", -0.6),
+        # a bad one before a good one
+        ("Example 1\nInput: a\nOutput:\nExample 2\nInput: d\nOutput: e", "stop", 1.0),
+        ("Example 1\nInput: a\nOutput: a\nExample 2\nInput: d\nOutput: e", "length", -0.6),
         ("", "eos", -0.6),
     ],
 )
@@ -298,6 +306,11 @@ def test_what_is_no_instance_gets_the_floor(
     (rollout,) = environment.rollouts(None, [one], seeds=[1], stopwatch=Stopwatch())
     assert rollout.reward == reward
     assert (rollout.pair is None) == (rollout.components is None) == (reward < 0)
+    # What is scored is what stage 3 keeps, of which it takes the first here.
+    rules = read_experiment(demo_config()).instances
+    assert rules.per_instruction == 1
+    kept = parsed(rules, [one], [Reply(text, finish, 1, 1)]).kept
+    assert [entry.pair for entry in kept] == ([rollout.pair] if rollout.pair else [])
 
 
 def test_an_instruction_without_room_costs_nothing(
@@ -349,6 +362,7 @@ def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **change
         "reward": Reward.model_validate(REWARD),
         "watch": PpoWatch.model_validate(WATCH),
         "compute": PpoMachine.model_validate(COMPUTE),
+        "chat": False,
         "backbone": backbone,
         "reward_model": judges[0],
         "evaluator": judges[1],

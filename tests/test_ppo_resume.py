@@ -62,6 +62,7 @@ def given(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Given:
         "reward": Reward.model_validate(REWARD),
         "watch": PpoWatch.model_validate(WATCH),
         "compute": PpoMachine.model_validate(COMPUTE),
+        "chat": False,
         "backbone": world / "llama",
         "reward_model": world / "reward_model",
         "evaluator": world / "evaluator",

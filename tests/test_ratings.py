@@ -27,6 +27,7 @@ from refine_af.ratings.agreement import agreement
 from refine_af.ratings.items import QUESTIONS, Key, read_key, reviewed
 from refine_af.ratings.page import embedded
 from refine_af.ratings.returned import read_all, read_returned
+from refine_af.ratings.summary import summary as rows_of
 from refine_af.settings.fields import Section
 from refine_af.settings.ratings import Page, Ratings, Summary
 from refine_af.settings.report import Report
@@ -263,6 +264,58 @@ def test_a_part_may_be_left_out_whole(key: Key, tmp_path: Path) -> None:
     assert not returned.of("review", key)
 
 
+def test_an_incomplete_file_is_counted_as_far_as_it_goes(key: Key, tmp_path: Path) -> None:
+    anna, bert = raters.answers(key, seed=1), raters.answers(key, seed=2)
+    left = sorted(key.items["ratings"])[:4]  # four of Bert's 12 ratings are not there
+    half = sorted(key.items["review"])[0]  # and of one of his 8 reviews, one question of three
+    given = {item: answers for item, answers in bert.items() if item not in left}
+    given[half] = {name: answer for name, answer in given[half].items() if name != "output"}
+    files = [
+        raters.write_json(tmp_path / "anna.json", key, "Anna", anna),
+        raters.write_json(tmp_path / "bert.json", key, "Bert", given),
+    ]
+    one, other = read_all(files, key)
+    assert one.gap(key) == ""
+    said = (
+        "incomplete, counted as far as it goes: 8 of 12 items of the ratings, 7 of 8 items of the"
+    )
+    assert said in other.gap(key)
+    rows = {
+        (row["measure"], row["rater"], row["method"]): row["value"] for row in _rows(files, key)
+    }
+    assert sum(rows["ratings", "Bert", method] for method in key.methods) == 8
+    assert sum(rows["ratings", "", method] for method in key.methods) == 20
+    assert (
+        sum(rows["reviews", "", method] for method in key.methods if _reviewed(method, key)) == 15
+    )
+    assert (rows["missing ratings", "Bert", ""], rows["missing reviews", "Bert", ""]) == (4, 1)
+    assert ("missing ratings", "Anna", "") not in rows
+    both = [item for item in key.items["ratings"] if item not in left]
+    same = sum(anna[item] == bert[item] for item in both)
+    assert float(rows["agreement rating", "", ""]) == pytest.approx(same / 8, abs=1e-6)
+    method = key.methods[0]
+    values = [
+        [
+            {"A": 4, "B": 3, "C": 2, "D": 1}[who[item]["rating"]]
+            for who in (anna, given)
+            if item in who
+        ]
+        for item, told in key.items["ratings"].items()
+        if told.method == method
+    ]
+    mean = sum(sum(each) / len(each) for each in values) / len(values)
+    assert float(rows["mean rating", "", method]) == pytest.approx(mean, abs=1e-6)
+
+
+def _rows(files: list[Path], key: Key) -> list[dict[str, Any]]:
+    settings = Summary(seed=0, confidence=0.95, resamples=100)
+    return list(rows_of(read_all(files, key), key, settings))
+
+
+def _reviewed(method: str, key: Key) -> bool:
+    return any(told.method == method for told in key.items["review"].values())
+
+
 Edit = Callable[[dict[str, Any], Key], None]
 
 
@@ -276,7 +329,6 @@ FAULTY_FILES: dict[str, tuple[Edit, str]] = {
     "unknown question": (lambda f, k: _first(f).update(mood="A"), "'mood'"),
     "a grade that is none": (lambda f, k: _first(f).update(rating="E"), "A, B, C, D: 'E'"),
     "a grade that is a list": (lambda f, k: _first(f).update(rating=["A"]), "['A']"),
-    "incomplete": (lambda f, k: _first(f).clear(), "incomplete: 1 of 12 answers of the ratings"),
     "nothing": (lambda f, k: f["answers"].clear(), "holds no answer"),
     "another page": (lambda f, k: f.update(page="0" * 64), "the ratings of another page"),
     "another format": (lambda f, k: f.update(format="v0"), "'format' is 'v0'"),

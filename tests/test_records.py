@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_af.errors import InputError
+from refine_af.files.documents import read_document
 from refine_af.files.landing import check_free, whole_file, whole_folder
 from refine_af.files.rows import json_line, read_records, read_rows, write_records
 from refine_af.records.evaluation import Prediction
@@ -47,6 +48,8 @@ def test_a_row_is_one_line_whatever_it_holds() -> None:
         ('{"id": "a", "prediction": "b", "finished": 1}', "'finished' is no bool: 1"),
         ('{"id": "a", "prediction": null, "finished": true}', "'prediction' is no str: None"),
         ('{"id": "a", "prediction": "b", "finished": true, "x": 1}', "unknown key 'x'"),
+        ('{"id": "a", "id": "b", "prediction": "", "finished": true}', "key 'id' stands twice"),
+        ('{"id": "a", "prediction": "", "finished": {"x": 1, "x": 1}}', "key 'x' stands twice"),
         ("[" * 100_000, "not JSON"),
         ("", "an empty line"),
     ],
@@ -58,6 +61,34 @@ def test_a_wrong_row_is_named(tmp_path: Path, line: str, wanted: str) -> None:
         read_records(path, Prediction)
     assert f"{path}, line 2" in str(caught.value) and wanted in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('{"a": 1, "a": 2}', 1),
+        ('{\n "b": {"a": "{\\"b\\": 1}"},\n "a": [{"x": 1}, {"x": 1,\n "\\u0078": 2}]\n}', 4),
+    ],
+)
+def test_a_key_that_stands_twice_in_a_document_is_named(
+    text: str, line: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "prompts.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"prompts\.json, line {line}: the key .* stands twice"):
+        read_document(path)
+    path.write_text('{"a": {"a": 1}, "b": [{"a": 1}, {"a": 1}]}')
+    assert read_document(path) == {"a": {"a": 1}, "b": [{"a": 1}, {"a": 1}]}
+
+
+def test_a_seed_with_a_key_twice_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    sound = '{"id": "a", "instruction": "Sort the list."}\n'
+    seeds.write_text(sound + '{"id": "b", "instruction": "Count.", "instruction": "Name."}\n')
+    with pytest.raises(
+        InputError, match=r"seeds\.jsonl, line 2: the key 'instruction' stands twic"
+    ):
+        read_seeds(seeds)
 
 
 def test_a_file_lands_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -147,6 +147,11 @@ def rated(rated_folder: Path) -> str:
         "Spearman of step and mean reward 0.90 too few steps p = ",
         "The paper prints Llama-2-7B 0.553, Llama-2-13B 0.649, Mistral-7B 0.558, and does not say",
         "reward on fixed prompts, after less before +0.375 0.",
+        # rates of .5 to .9 in order; rewards .5, .4, .4, .3 of four steps: ranks 4, 2.5, 2.5, 1
+        "the parse rate 1.00 (p = ",
+        "; the mean reward among parsed replies −0.95 (p = ",
+        "Spearman of step and parse rate 1.00 too few steps p = ",
+        "Spearman of step and mean reward among parsed replies −0.95 too few steps p = ",
         "No alarm of reward hacking was raised over",
         "raised over 5 steps: no window of them",
         "nothing to compare. The reward on 8 fixed prompts",
@@ -169,8 +174,13 @@ def rated(rated_folder: Path) -> str:
         "most with user_oriented_task_3; instruction with user_oriented_task_3, ROUGE-L 0.80;",
         # evaluation, by instances: (18 + 20 + 2 · 25) / 4
         "Means over 4 instances of 3 tasks.",
-        "With 6 instructions, zero-shot ROUGE-L is 6.00 for base, 12.00 for base-few-shot, "
-        "22.50 for self-instruct and 22.00 for refine-af.",
+        "Zero-shot ROUGE-L is 6.00 for base and 12.00 for base-few-shot; with 3 instructions, "
+        "15.00 for self-instruct and 16.00 for refine-af; with 6 instructions, 22.50 for "
+        "self-instruct and 22.00 for refine-af.",
+        "ROUGE-L of self-instruct, 3 instructions 15.00 ROUGE-L of self-instruct, 6 instructions "
+        "22.50 ROUGE-L of refine-af, 3 instructions 16.00 ROUGE-L of refine-af, 6 instructions "
+        "22.00 refine-af less self-instruct, 3 instructions +1.00, p = 0.250 refine-af less "
+        "self-instruct, 6 instructions −0.50, p = 1.000",
         "What takes no model scores 9.00 for copy-demonstration, whose answer is the output of the "
         "task's first demonstration; 0.00 for empty, whose answer is nothing.",
         "refine-af, 6 22.00 11.00 4.0 75.0%",
@@ -183,7 +193,10 @@ def rated(rated_folder: Path) -> str:
         "No difference was shown. From self-instruct to refine-af, with 6 instructions, ROUGE-L "
         "changed by −0.500 (95% interval −16.822 to 15.822, which holds zero).",
         # 8 and −10 are the nearest that signs can be: all four ways are as far apart
-        "The paired permutation test gives p = 1.000:",
+        "which holds zero). The permutation test gives p = 1.000.",
+        # all three tasks by +1: of 8 ways to sign them two are as far apart, so p says less
+        "No difference was shown. From self-instruct to refine-af, with 3 instructions, ROUGE-L "
+        "changed by +1.000 (95% interval 1.000 to 1.000), but the permutation test gives p = 0.250",
         "3 15.00 16.00 +1.00 1.00 to 1.00 1.00 to 1.00 0.250",
         "6 22.50 22.00 −0.50 −16.82 to 15.82 −",
         "word naming 2 2 15.00 19.00 6.00 12.00 9.00",
@@ -200,10 +213,14 @@ def rated(rated_folder: Path) -> str:
         "Shown: the reward on fixed prompts rises (from 0.250 to 0.625",
         "Not shown by this run: the share of junk among the parsed answers falls (28.6% before, "
         "12.5% after, interval of the difference −",
-        "Shown: every tuned model scores above the base on held-out task families (ROUGE-L "
-        "15.00 to 22.50 against 6.00 for base, base-few-shot 12.00, copy-demonstration 9.00, empty "
-        "0.00).",
-        "a difference between self-instruct and refine-af is noise",
+        # self-instruct at 6 less base: 6, 12 and twice 24, residuals −10.5, −4.5 and 15, t 4.303
+        "Not shown by this run: every tuned model scores above the base on held-out task families "
+        "(ROUGE-L 15.00 to 22.50 against 6.00 for base, base-few-shot 12.00, copy-demonstration "
+        "9.00, empty 0.00; the interval that reaches lowest is of self-instruct, 6: +16.50, −8.34 "
+        "to 41.34).",
+        "tiny: Tested at each number of instructions, refine-af's ROUGE-L is not shown to differ "
+        "with 3 (+1.00, p = 0.250) and not shown to differ with 6 (−0.50, p = 1.000). That holds "
+        "for this seed and models this small",
     ],
 )
 def test_numbers(page: str, said_so: str) -> None:
@@ -247,7 +264,10 @@ def test_figures(page: str, folder: Path) -> None:
     assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
     # span 3 halves at each step: (.2 + .1 / 2) / 1.5
     assert smoothed([0.1, 0.2], 3)[1] == pytest.approx(1 / 6)
-    assert "2,0.2,0.166667" in (folder / "figures" / "ppo_tiny.csv").read_text()
+    steps = (folder / "figures" / "ppo_tiny.csv").read_text()
+    # rates .5 and .6: (.6 + .5 / 2) / 1.5; rewards of parsed replies .5 and .4, then none
+    assert "2,0.2,0.166667,0.6,0.566667,0.4,0.433333" in steps
+    assert "\n3,0.15," in steps and ",0.7," in steps and ",,0.433333\n" in steps
 
 
 def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Callable) -> None:
@@ -340,6 +360,14 @@ def test_ratings_of_one_part_alone(tmp_path: Path) -> None:
     assert "1 rater gave 4 reviews" in said_so and "ratings to replies" not in said_so
     assert "There was one rater: how far raters agree is not known." in said_so
     assert not (tmp_path / "figures" / "ratings_tiny.svg").exists()
+
+
+def test_files_of_ratings_that_are_not_complete_are_told(tmp_path: Path) -> None:
+    flags = make_run(tmp_path, rated=True)
+    with open(tmp_path / "ratings_tiny.csv", "a") as file:
+        file.write("missing ratings,Bert,,4,,\n")
+    said = "Not complete, and counted as far as they go, are the files of: Bert (4 left out)."
+    assert said in words(report(flags))
 
 
 def test_another_algorithm_is_called_by_its_name(tmp_path: Path) -> None:

@@ -226,6 +226,7 @@ def given(experiment: Path, world: Path) -> dict[str, Any]:
         "reward": Reward.model_validate(BRIEF),
         "watch": PpoWatch.model_validate(WATCH | {"least_parsed": 0.0}),
         "compute": PpoMachine.model_validate(COMPUTE),
+        "chat": False,
         "backbone": world / "llama",
         "reward_model": None,
         "evaluator": None,

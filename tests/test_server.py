@@ -256,6 +256,18 @@ def test_an_environment_that_is_well_changes_nothing(
             id="a filter that leaves nothing",
         ),
         pytest.param(completion(" a", finish_reason="abort"), (" a", "length", 5), id="an abort"),
+        pytest.param(completion(" a", finish_reason="eos"), (" a", "eos", 5), id="eos"),
+        pytest.param(
+            completion(" a", finish_reason="eos_token", completion_tokens=10),
+            (" a", "eos", 10),
+            id="an end of text at the limit",
+        ),
+        pytest.param(
+            completion(" a", finish_reason="stop_sequence"), (" a", "stop", 5), id="stop_sequence"
+        ),
+        pytest.param(
+            completion(" a\n\nb", finish_reason="eos_token"), (" a", "stop", 5), id="eos behind one"
+        ),
         pytest.param(
             completion(" a\n\nb", finish_reason="content_filter"),
             (" a", "stop", 5),
@@ -301,7 +313,6 @@ BROKEN = {
     "nothing": (b"", "body: Invalid JSON"),
     "half": (completion(" a")[:80], "body: Invalid JSON"),
     "not UTF-8": (completion(" a").replace(b" a", b"\xff"), "body: Invalid JSON"),
-    "half a character": (completion(" \ud83d"), "body: Invalid JSON"),
     "too deep": (b"[" * 100_000, "body: Invalid JSON"),
     "a list": (b"[]", "body: "),
     "null": (b"null", "body: "),
@@ -331,7 +342,10 @@ BROKEN = {
     ),
     "two thousand million": (completion(" a", completion_tokens=2 * 10**9), "usage.completion_t"),
     "a text of no tokens": (completion(" a", completion_tokens=0), "body: Value error, a text"),
-    "no prompt tokens": (completion(" a", prompt_tokens=0), "usage.prompt_tokens: "),
+    "fewer prompt tokens than none": (
+        completion(" a", prompt_tokens=-1),
+        "usage.prompt_tokens: ",
+    ),
 }
 
 
@@ -390,7 +404,7 @@ def test_any_body_is_a_reply_or_a_fault_that_is_named(body: bytes) -> None:
         assert len(str(fault)) < 300
         return
     assert not any(stop in reply.text for stop in decoding.stop)
-    assert reply.prompt_tokens > 0 and reply.tokens >= (reply.text != "")
+    assert reply.prompt_tokens >= 0 and reply.tokens >= (reply.text != "")
     assert reply.finish != "eos" or reply.tokens < decoding.max_new_tokens
     reply.text.encode()
 
@@ -1096,3 +1110,18 @@ def test_transformers_serve_draws_by_the_seed(served: Served) -> None:
 def test_transformers_serve_refuses_another_model_in_its_own_words(served: Served) -> None:
     message = refusal(of_served(served, model="other"))
     assert "HTTP 400" in message and "requested 'other'" in message.replace("\\", "")
+
+
+def test_a_lone_half_of_a_character_is_replaced_and_counted(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.answers["P: a"] = [Answer(completion(" a \ud83d b \ude00\ud83d"))]
+    fake.answers["P: b"] = [Answer(completion(" \U0001f600 \\ud83d"))]
+    replies = answered_to(engine(fake.url), "a", "b")
+    assert replies[0].text == " a \ufffd b \ufffd\ufffd"
+    assert replies[1].text == " \U0001f600 \\ud83d", "a whole one, and a backslash that is text"
+    assert "3 halves of characters stood in the answers" in capsys.readouterr().out
+
+
+def test_a_server_that_does_not_count_a_prompts_tokens_is_heard() -> None:
+    assert read_answer(completion(" a", prompt_tokens=0), sampling()) == Reply(" a", "eos", 0, 5)

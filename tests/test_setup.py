@@ -109,18 +109,59 @@ def test_every_environment_that_a_rule_names_is_there_and_used() -> None:
     assert named == {file.stem for file in (ROOT / "envs").glob("*.yaml")}
 
 
+def profile_of(name: str) -> dict[str, object]:
+    """A profile as Snakemake reads it."""
+    from snakemake.profiles import ProfileConfigFileParser
+
+    with (ROOT / "profiles" / name / "config.yaml").open() as file:
+        return dict(ProfileConfigFileParser().parse(file))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("known", [True, False])
+def test_the_live_view_is_the_default_where_the_environment_knows_it(
+    name: str, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = sys.modules[__name__].__spec__ if known else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    assert profile_of(name).get("logger") == (["live"] if known else None)
+
+
+def test_make_setup_tells_the_environment_of_the_live_view(tmp_path: Path) -> None:
+    """The lines of the Makefile that write it, run where there is a project and an environment."""
+    packages = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (tmp_path / "scripts").symlink_to(SCRIPTS)
+    lines = (ROOT / "Makefile").read_text().replace("$$", "$")
+    [loop] = re.findall(r"@(for place in .*?done)", lines, re.S)
+    subprocess.run(["bash", "-c", loop], cwd=tmp_path, check=True)
+    tells = f"import site; site.addsitedir({str(packages)!r}); import snakemake_logger_plugin_live"
+    subprocess.run([sys.executable, "-c", tells], check=True)
+
+
+def test_the_demos_last_words_are_lines_without_gaps() -> None:
+    command = ["make", "--dry-run", "--old-file=.venv/installed", "demo"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["bash", "-c", told[told.index("printf ") :]], capture_output=True, text=True, check=True
+    )
+    empty, *lines = said.stdout.splitlines()
+    assert (empty, lines[0]) == ("", "Results, in demo/results/:")
+    assert len(lines) == 4 and all(line.startswith("  ") for line in lines[1:])
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_snakemake_knows_every_key_of_a_profile(name: str) -> None:
     from snakemake.cli import get_argument_parser
 
     parser = get_argument_parser()
     options = {option for action in parser._actions for option in action.option_strings}
-    keys = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+    keys = profile_of(name)
     assert [key for key in keys if f"--{key}" not in options] == []
 
 
 def test_the_default_profile_says_nothing_about_machines() -> None:
-    keys = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    keys = profile_of("default")
     machines = {"cores", "jobs", "executor", "resources", "default-resources", "set-resources"}
     assert not machines & set(keys)
 

@@ -20,6 +20,7 @@ from fine_tuning import COMPUTE, DEMO, FIXED, LORA, PAPER, asked, instance, segm
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.files.rows import write_records
+from refine_af.records.human_tasks import read_seed_instances
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.sft.examples import (
@@ -172,6 +173,50 @@ def test_an_id_that_is_no_text_is_named() -> None:
         within([instance(0), odd], 4, Path("f"))
 
 
+def seeds_file(path: Path, *rows: list[dict[str, str]] | None) -> Path:
+    """A file of seeds with these instances; None for a seed that has none."""
+    lines = [
+        {"id": f"seed_{n}", "instruction": f"Name {n}."}
+        | ({} if row is None else {"instances": row})
+        for n, row in enumerate(rows)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.mark.slow
+def test_the_seeds_own_instances_are_trained_on_where_that_is_asked_for(
+    tmp_path: Path, tiny_llama: Path
+) -> None:
+    """As Self-Instruct's --include_seed_tasks: each of a seed's instances, by either method."""
+    two = [{"input": "a", "output": "b"}, {"input": "", "output": "c"}]
+    seeds = seeds_file(tmp_path / "seeds.jsonl", two, [{"input": "d", "output": "e"}])
+    told = {}
+    for included in (True, False):
+        place = tmp_path / str(included)
+        given = asked(place, tiny_llama, [instance(0), instance(1, "Add")], include_seeds=included)
+        script.main(**given | {"seeds": [seeds] if included else []})
+        told[included] = json.loads((place / "adapter" / "summary.json").read_text())
+    assert told[True]["instances"] == 5 and told[True]["of_seeds"] == 3
+    assert told[True]["of_instructions"] == 4 and told[True]["with_input"] == 2
+    assert told[False]["instances"] == 2 and "of_seeds" not in told[False]
+
+
+def test_seeds_without_instances_are_refused(tmp_path: Path) -> None:
+    seeds = seeds_file(tmp_path / "seeds.jsonl", [{"input": "", "output": "c"}], None)
+    with pytest.raises(
+        InputError, match=r"seeds\.jsonl, line 2: no 'instances' in seed 'seed_1', "
+    ):
+        read_seed_instances(seeds)
+    seeds_file(seeds, [{"output": "c"}])
+    with pytest.raises(InputError, match=r"seeds\.jsonl, line 1: no 'input' and 'output' in "):
+        read_seed_instances(seeds)
+    with pytest.raises(
+        InputError, match=r"^--seeds: names no file, which sft\.include_seeds: true"
+    ):
+        train(tmp_path, tmp_path, [instance(0)], include_seeds=True)
+
+
 def test_overlap_without_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--overlap: names no file, which sft\.remove_overlap"):
         train(tmp_path, tmp_path, [instance(0)], remove_overlap=True)
@@ -226,9 +271,11 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
             compute=COMPUTE,
             size=4,
             encodings=DEMO,
+            chat=False,
             backbone=tmp_path,
             instances=folders,
             overlap=[],
+            seeds=[],
             progress=tmp_path / "progress",
             adapter=tmp_path / "adapter",
         )
@@ -267,7 +314,8 @@ def test_lora_targets_that_cannot_be_are_named(
 def test_the_loss_is_on_completion_and_end_alone_and_prompts_are_the_evaluations(
     tiny_llama: Path,
 ) -> None:
-    from refine_af.models.backbones import encode, load_tokenizer
+    from refine_af.models.backbones import load_tokenizer
+    from refine_af.models.encoding import encode
     from refine_af.prompts.templates import read_prompt
     from refine_af.records.evaluation import EvaluationInstance
     from refine_af.settings.superni import Superni
@@ -334,8 +382,8 @@ def test_the_command_line_twice_gives_the_same_bytes(
         return run_script(
             "sft",
             *("--settings", chosen.model_dump_json(), "--compute", COMPUTE.model_dump_json()),
-            *("--size", 18, "--encodings", PAPER, "--backbone", tiny_llama),
-            *("--instances", *folders, "--overlap"),
+            *("--size", 18, "--encodings", PAPER, "--chat", "false", "--backbone", tiny_llama),
+            *("--instances", *folders, "--overlap", "--seeds"),
             *("--progress", adapter.parent / "progress", "--adapter", adapter),
         )
 

@@ -22,10 +22,10 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 import sft as stage
 from fine_tuning import asked, flags, instance, settings
 from refine_af.errors import InputError
-from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_backbone
 from refine_af.sft import attention, training
 from refine_af.sft.attention import keeps_rows_apart, without_padding
+from refine_af.sft.processes import Processes
 from refine_af.sft.trainer import ResumableTrainer
 from refine_af.workflow.configuration import read_experiment
 from tiny import ROOT, sentence, tiny_config, write_experiment
@@ -216,16 +216,21 @@ def test_memory_that_runs_out_on_one_of_several_gpus_ends_the_job() -> None:
         training._half(1, Processes(1, 0), MemoryError())
 
 
-def test_the_rule_starts_a_process_a_gpu_and_asks_for_overlaps_only_where_they_decide(
+def test_the_rule_starts_a_process_a_gpu_and_asks_for_no_more_than_decides(
     world: Path, tmp_path: Path
 ) -> None:
+    """Overlaps and seeds are inputs only where the settings ask for them."""
     config = tiny_config(world)
     config["sft"]["gradient_accumulation_steps"] = 2
+    seeds = tmp_path / "seeds.jsonl"
+    row = '{"id": "seed_%d", "instruction": "Sort.", "instances": [{"input": "", "output": "a"}]}\n'
+    seeds.write_text("".join(row % number for number in range(12)))
+    config["data"]["seeds"] = str(seeds)
     cell = "results/sft_tiny/refine-af_4"
     told = {}
     for gpus in (1, 2):
         config["compute"]["sft"]["gpus"] = gpus
-        config["sft"]["remove_overlap"] = gpus == 2
+        config["sft"]["remove_overlap"] = config["sft"]["include_seeds"] = gpus == 2
         folder = write_experiment(tmp_path / str(gpus), config)
         done = snakemake("-n", "-p", "--cores", 1, "--directory", folder, cell)
         assert done.returncode == 0, done.stdout
@@ -233,4 +238,5 @@ def test_the_rule_starts_a_process_a_gpu_and_asks_for_overlaps_only_where_they_d
     assert "accelerate" not in told[1] and "overlap_tiny" not in told[1]
     launched = "accelerate launch --multi_gpu --num_machines 1 --num_processes 2 "
     assert launched in told[2] and "gpu=2" in told[2]
-    assert "--overlap results/segments/overlap_tiny/refine-af/0.jsonl" in told[2]
+    assert "--overlap results/segments/overlap_tiny/refine-af/0.jsonl --seeds /" in told[2]
+    assert "--overlap --seeds --progress" in " ".join(told[1].split())

@@ -22,7 +22,13 @@ MISSING = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not s
 
 def test_rules_with_a_gpu_go_to_one_partition_and_the_others_to_another(tmp_path: Path) -> None:
     demo = demo_config()
-    done = snakemake("-n", *PROFILE, "--directory", write_experiment(tmp_path, demo))
+    # Without the live view, which tells no resources.
+    text = Path(ROOT, *PROFILE[1:], "config.yaml").read_text()
+    profile = tmp_path / "slurm" / "config.yaml"
+    profile.parent.mkdir()
+    profile.write_text(text.replace("logger: [live]", "verbose: false"))
+    planned = ("-n", "--workflow-profile", profile.parent)
+    done = snakemake(*planned, "--directory", write_experiment(tmp_path, demo))
     assert done.returncode == 0, done.stdout
     shown = re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)", done.stdout, re.M)
     asked = {rule: dict(re.findall(r"(\w+)=(\w+)", resources)) for rule, resources in shown}

@@ -22,7 +22,8 @@ import superni_replies
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
-from refine_af.models.backbones import encode, load_tokenizer
+from refine_af.models.backbones import load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.prompts.templates import prompt_of, read_prompt
 from refine_af.records.cells import COPIES, method_and_size
 from refine_af.records.evaluation import EvaluationInstance, Prediction
@@ -52,6 +53,14 @@ def task(**changes: object) -> dict[str, Any]:
     known = {"Definition": ["Say it", "other"], "Categories": ["Title  Generation", "Other"]}
     known["Positive Examples"] = [{"input": "q", "output": "shown"}, {"output": "second"}]
     return {**known, "Instances": rows} | changes
+
+
+def test_a_list_of_tasks_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tasks.txt").write_bytes(b"task1\ntask\xff2\n")
+    with pytest.raises(InputError, match=r"tasks\.txt: not UTF-8 at byte 10: b'\\xff'"):
+        superni_replies.instances(
+            settings=settings(), tasks=tmp_path, instances=tmp_path / "x.jsonl"
+        )
 
 
 def test_the_first_instances_of_a_task_in_file_order() -> None:
@@ -231,7 +240,7 @@ def test_prompts_are_the_official_encoding(tokenizer: Any) -> None:
 
 
 def test_prefix_and_tail_tokenised_apart_are_the_tokens_of_the_whole(tokenizer: Any) -> None:
-    from refine_af.models.backbones import encode
+    from refine_af.models.encoding import encode
 
     for name in ("resources/prompts/superni.txt", "demo/prompts/superni.txt"):
         prompt = read_prompt(ROOT / name, {"definition", "input"})
@@ -244,7 +253,7 @@ def test_prefix_and_tail_tokenised_apart_are_the_tokens_of_the_whole(tokenizer: 
 
 
 def test_a_long_input_is_cut_to_the_last_character_that_fits(tokenizer: Any) -> None:
-    from refine_af.models.backbones import encode
+    from refine_af.models.encoding import encode
 
     prompt = prompt_of("Do: {definition}\nIn: {input}\nOut:", {"definition", "input"}, "p")
     long = " ".join(f"é{number}" for number in range(500))
@@ -338,6 +347,7 @@ def asking(
         "settings": settings(**{"max_new_tokens": 12, **changes}),
         "cell": "base",
         "prompt": ROOT / "resources/prompts/superni.txt",
+        "chat": False,
         "backbone": backbone,
         "adapter": None,
         "instances": folder / "instances.jsonl",

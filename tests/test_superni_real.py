@@ -192,6 +192,7 @@ def test_a_tiny_model_end_to_end(
         settings=chosen(max_new_tokens=6),
         cell="base",
         prompt=ROOT / "resources/prompts/superni.txt",
+        chat=False,
         backbone=tiny_llama,
         adapter=None,
         instances=asked,

@@ -127,6 +127,7 @@ def asking(world: Path, out: Path, **changes: object) -> dict[str, Any]:
         "model": "tiny",
         "cell": "base",
         "prompts": ENCODINGS,
+        "chat": False,
         "backbone": world / "llama",
         "adapter": None,
         "instructions": world / "users.jsonl",

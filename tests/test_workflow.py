@@ -35,7 +35,7 @@ PAPER = {
     "instances_replies_0": 18,
     "instances_segment": 18,
     "instances": 6,
-    "exports": 6,
+    "exports_method": 6,
     "overlap": 18,
     "sft": 18,
     "superni_instances": 1,
@@ -57,6 +57,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in ("rules", "scripts", "resources", "profiles", "envs", "demo/prompts"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "self-instruct").mkdir()
+    shutil.copy(ROOT / "self-instruct" / "config.yaml", folder / "self-instruct")
     for name in ("config.yaml", "grid.yaml"):
         shutil.copy(ROOT / "demo" / name, folder / "demo" / name)
     return folder
@@ -66,14 +68,18 @@ def test_the_papers_grid_is_planned_from_a_fresh_clone(clone: Path) -> None:
     assert plan(project=clone) == Counter(PAPER)
 
 
+def test_the_grid_by_self_instructs_rules_is_planned(clone: Path) -> None:
+    assert plan("--directory", "self-instruct", project=clone) == Counter(PAPER)
+
+
 def test_ratings_that_came_back_are_read_and_reported(clone: Path, tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     (tmp_path / "anna.json").write_text("{}")
     config["ratings"]["files"] = {"mistral-7b": [str(tmp_path / "anna.json")]}
     folder = write_experiment(tmp_path / "experiment", config)
-    assert plan("--directory", folder, project=clone) == Counter(PAPER | {"ratings": 1})
+    assert plan("--directory", folder, project=clone) == Counter(PAPER | {"ratings_summary": 1})
     page = plan("--directory", folder, "results/report.html", project=clone)
-    assert page["ratings"] == 1  # the report waits for it
+    assert page["ratings_summary"] == 1  # the report waits for it
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,21 @@ def test_a_finished_run_has_nothing_to_do(finished: Run) -> None:
     assert finished.plan() == Counter()
 
 
+@pytest.mark.parametrize("how", ["-a", "-r"])
+def test_a_copy_of_a_finished_run_has_nothing_to_do(
+    how: str, finished: Run, tmp_path: Path
+) -> None:
+    """`cp -a` keeps the times; `cp -r` does not, and `snakemake --touch` mends what it did."""
+    folder = tmp_path / "experiment"
+    subprocess.run(["cp", how, finished.folder, folder], check=True)
+    made = {path: path.read_bytes() for path in folder.glob("results/*.*")}
+    if how == "-r":
+        done = snakemake("--directory", folder, "--touch", "--cores", 1, project=finished.project)
+        assert done.returncode == 0, done.stdout[-4000:]
+    assert plan("--directory", folder, project=finished.project) == Counter()
+    assert {path: path.read_bytes() for path in made} == made
+
+
 def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
     # An experiment in demo/, finished, leaves the paper's plan as it was.
     shutil.copytree(finished.folder / "results", finished.project / "demo" / "results")
@@ -196,11 +217,11 @@ TABLES = {"superni": 1, "report": 1}
 ANSWERED = {"users_predictions": 4, "users": 1, "ratings_page": 1}
 EVALUATED = {"superni_replies_0": 4, "superni_predictions": 4} | ANSWERED | TABLES
 TUNED = {"sft": 4} | EVALUATED
-REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports": 1}
+REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports_method": 1}
 HALF = {"superni_replies_0": 2, "superni_predictions": 2, "users_predictions": 2}
 HALF |= {"users": 1, "ratings_page": 1}
 REFINED |= {"overlap": 2, "sft": 2} | HALF | TABLES
-SCORED = {"instances_segment": 4, "instances": 2, "exports": 2, "overlap": 4} | TUNED
+SCORED = {"instances_segment": 4, "instances": 2, "exports_method": 2, "overlap": 4} | TUNED
 WRITTEN = {"instances_replies_0": 4} | SCORED
 POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
 
@@ -290,11 +311,15 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
     "an edited script, instances": (edit_code("scripts/instances.py"), SCORED),
-    "an edited script, exports": (edit_code("scripts/exports.py"), {"exports": 2}),
+    "an edited script, exports": (edit_code("scripts/exports.py"), {"exports_method": 2}),
     "an edited script, sft": (edit_code("scripts/sft.py"), TUNED),
     "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
     "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
     "an edited shared module, novelty": (edit_code("scripts/refine_af/metrics/novelty.py"), POOLED),
+    "an edited shared module, words": (
+        edit_code("scripts/refine_af/words.py"),
+        POOLED | {"superni_predictions": 6},
+    ),
     "an edited shared module, rewards": (
         edit_code("scripts/refine_af/rewards/scorer.py"),
         {"ppo": 1, "instances_replies_0": 2} | SCORED,
@@ -334,7 +359,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "replies from a server": (edit_config(ask_a_server), POOLED),
     "section ppo": (
         edit_config(lambda c: c["ppo"].update(learning_rate=1e-9)),
-        {"ppo": 1} | REFINED | {"exports": 2},  # whose cards tell the settings
+        {"ppo": 1} | REFINED | {"exports_method": 2},  # whose cards tell the settings
     ),
     "the weights of the reward": (
         edit_config(lambda c: c["reward"]["weights"].update(constant=0.5)),
@@ -407,6 +432,11 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
         | {"users": 1, "ratings_page": 2, "report": 1},
     ),
+    "prompts as a chat's turns": (
+        edit_config(lambda c: c["models"]["tiny"].update(chat=True)),
+        {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
+        | {"users": 1, "ratings_page": 1, "report": 1},
+    ),
     "a seed edited": (edit_seed, POOLED),
     "one cell deleted": (
         delete_cell,
@@ -424,7 +454,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
             "instances_replies_0": 2,
             "instances_segment": 2,
             "instances": 2,
-            "exports": 2,
+            "exports_method": 2,
             "overlap": 2,
             "sft": 2,
         }
@@ -433,7 +463,8 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
-        {"instructions": 1, "instances": 2, "exports": 2, "users": 1, "ratings_page": 1} | TABLES,
+        {"instructions": 1, "instances": 2, "exports_method": 2, "users": 1, "ratings_page": 1}
+        | TABLES,
     ),
 }
 

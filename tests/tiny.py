@@ -37,6 +37,14 @@ def documents(rng: random.Random, count: int) -> list[str]:
     return texts
 
 
+# A turn of a chat, with this tokenizer's own special tokens.
+CHATML = (
+    "{% for message in messages %}{{ '<|prompter|>' + message['role'] + '\n' + message['content']"
+    " + '<|endoftext|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|prompter|>assistant\n' }}{% endif %}"
+)
+
+
 def make_tokenizer(folder: Path) -> None:
     """A byte-level BPE tokenizer of 400 tokens with padding, begin and end, which begins texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -56,9 +64,11 @@ def make_tokenizer(folder: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
     )
-    PreTrainedTokenizerFast(
+    whole = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    ).save_pretrained(folder)
+    )
+    whole.chat_template = CHATML
+    whole.save_pretrained(folder)
 
 
 def make_llama(folder: Path, tokenizer_folder: Path) -> None:

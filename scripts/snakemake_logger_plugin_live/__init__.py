@@ -28,7 +28,10 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         self._screen = Screen(sys.stdout if self.common_settings.stdout else sys.stderr)
         self._course = Course(
-            origin=Path.cwd(), starts=not self._screen.live, dry=self.common_settings.dryrun
+            origin=Path.cwd(),
+            starts=not self._screen.live,
+            dry=self.common_settings.dryrun,
+            commands=self.common_settings.printshellcmds,
         )
         self._reported: dict[str, float] = {}
         self._stop = threading.Event()

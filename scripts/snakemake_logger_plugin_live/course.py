@@ -14,7 +14,7 @@ from snakemake_logger_plugin_live.job_logs import last_message, last_progress, p
 from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
 
 NOTHING_TO_DO = "Nothing to do: everything is made and up to date."
-TARGETS = {"all"}  # rules that only name files
+TARGETS = {"all", "data", "exports", "adapters", "scores", "ratings"}  # they only name files
 
 # How Snakemake quotes the end of a job's command.
 _ENDING = re.compile(r"(returned non-zero exit status \d+|died with <Signals\.\w+: \d+>)\.?\s*$")
@@ -38,12 +38,13 @@ class Course:
     """Follows one event after another; each gives the lines that are worth keeping on the screen.
 
     `origin` is the folder that paths are shown relative to; `starts` gives each job's start a
-    line of its own; `dry` is a run that makes nothing.
+    line of its own; `dry` is a run that makes nothing; `commands` shows each job's command.
     """
 
     origin: Path
     starts: bool = True
     dry: bool = False
+    commands: bool = False
     now: float = 0.0
     began: float = 0.0
     total: int = 0
@@ -63,6 +64,8 @@ class Course:
             return self._planned(fields["stats"])
         if event == "job_info":
             return [] if self.dry else self._job_started(fields)
+        if event == "shellcmd" and self.commands:
+            return [plain(str(fields["shellcmd"]))]
         if event == "job_finished":
             return self._job_finished(fields["job_id"])
         if event == "job_error":

@@ -11,6 +11,7 @@ STAGES = {
     "instances": "an input and an output for each instruction",
     "fine-tuning": "models fine-tuned on the triplets",
     "evaluation": "answers to tasks never trained on, scored",
+    "ratings": "pages for raters, and what raters sent back",
     "report": "the report",
     "other": "everything else",
 }
@@ -32,7 +33,7 @@ RULES = {
     "instances_replies": ("instances", "writing inputs and outputs"),
     "instances_segment": ("instances", "reading and scoring inputs and outputs"),
     "instances": ("instances", "joining the triplets"),
-    "exports": ("instances", "writing the data sets for others"),
+    "exports_method": ("instances", "writing the data sets for others"),
     "overlap": ("instances", "looking for texts of the evaluation"),
     "sft": ("fine-tuning", "fine-tuning"),
     "superni_instances": ("evaluation", "choosing the test instances"),
@@ -41,8 +42,8 @@ RULES = {
     "superni": ("evaluation", "scoring the answers"),
     "users_predictions": ("evaluation", "answering the users' instructions"),
     "users": ("evaluation", "joining the answers to users"),
-    "ratings_page": ("evaluation", "writing the page for raters"),
-    "ratings": ("evaluation", "summing up the ratings"),
+    "ratings_page": ("ratings", "writing the page for raters"),
+    "ratings_summary": ("ratings", "summing up the ratings"),
     "report": ("report", "writing the report"),
 }
 

@@ -13,6 +13,7 @@ from refine_af.engines.decoding import Stops, next_tokens, uniforms
 from refine_af.engines.replies import Finish
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
+from refine_af.models.shapes import kinds_of_attention, text_config
 from refine_af.settings.sampling import Sampling
 
 MARGIN = 128  # columns beyond the longest text: the more, the rarer all texts are moved left
@@ -55,21 +56,22 @@ class Batch:
     """Up to `size` texts at once: a finished one leaves its place to the next prompt."""
 
     def __init__(
-        self, model: Any, prompts: Prompts, sampling: Sampling, stops: Stops, size: int
+        self, model: Any, prompts: Prompts, sampling: Sampling, stops: Stops | None, size: int
     ) -> None:
+        """Without `stops`, texts are read and go on by the tokens that they are given."""
         self._model, self._prompts, self._size = model, prompts, size
         self._sampling, self._stops = sampling, stops
         self._rows: list[PromptRow] = []
         device = model.device
         self._slots = Slots(
-            layers=model.config.num_hidden_layers,
+            layers=text_config(model).num_hidden_layers,
             slots=size,
             columns=prompts.longest + MARGIN,
             device=device,
         )
         tokens = sampling.max_new_tokens
         self._uniforms = torch.zeros(size, tokens, dtype=torch.float64, device=device)
-        penalised = model.config.vocab_size if sampling.presence_penalty else 0
+        penalised = text_config(model).vocab_size if sampling.presence_penalty else 0
         self._seen = torch.zeros(size, penalised, dtype=torch.bool, device=device)
 
     def run(self, waiting: deque[PromptRow]) -> Iterator[tuple[PromptRow, str, Finish]]:
@@ -77,7 +79,7 @@ class Batch:
         while waiting or self._rows:
             with torch.inference_mode():
                 new = self._next(waiting)
-                logits = self._read(new) if new else self._step()
+                logits = self.read(new) if new else self.step()
                 ended = self._draw(logits, len(new) or len(self._rows))
             yield from ended
 
@@ -97,7 +99,7 @@ class Batch:
             new.append(waiting.popleft())
         return new
 
-    def _read(self, new: list[PromptRow]) -> torch.Tensor:
+    def read(self, new: list[PromptRow]) -> torch.Tensor:
         """Give new prompts places behind the others; the logits of their first tokens."""
         start, prefix, device = len(self._rows), new[0].prefix, self._model.device
         self._rows += new
@@ -116,7 +118,7 @@ class Batch:
         self._slots.admitted(width)
         return logits
 
-    def _step(self) -> torch.Tensor:
+    def step(self) -> torch.Tensor:
         """Read every text's last token; the logits of the next ones."""
         ids = torch.tensor([[row.tokens[-1]] for row in self._rows], device=self._model.device)
         logits = self._forward(ids, self._slots.step())
@@ -126,13 +128,23 @@ class Batch:
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self._model(
             input_ids=ids,
-            attention_mask=self._slots.mask(ids.shape[1], self._model.dtype, self._prompts.window),
+            attention_mask=self._mask(ids.shape[1]),
             position_ids=positions,
             past_key_values=self._slots,
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]
         return logits
+
+    def _mask(self, queries: int) -> torch.Tensor | dict[str, torch.Tensor]:
+        """What the tokens to be read may attend to; by kind of layer, where they have several."""
+        dtype, window = self._model.dtype, self._prompts.window
+        if window is None or len(kinds_of_attention(text_config(self._model))) == 1:
+            return self._slots.mask(queries, dtype, window)
+        return {
+            "full_attention": self._slots.mask(queries, dtype, None),
+            "sliding_attention": self._slots.mask(queries, dtype, window),
+        }
 
     def _draw(self, logits: torch.Tensor, count: int) -> list[tuple[PromptRow, str, Finish]]:
         """Give the last `count` rows their next tokens; those that end leave their places."""
@@ -151,7 +163,7 @@ class Batch:
             zip(rows, tokens[:, 0].tolist(), strict=True), own.start
         ):
             row.tokens.append(token)
-            if end := self._stops.ended(row.tokens):
+            if self._stops and (end := self._stops.ended(row.tokens)):
                 ended[place] = (row, *end)
         if ended:
             self._leave(list(ended))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from refine_af.engines.replies import Finish
 from refine_af.errors import InputError
+from refine_af.models.encoding import special_names
 from refine_af.settings.sampling import Sampling
 
 
@@ -56,16 +57,30 @@ class Stops:
     """Decides where a text ends; decodes it only after a token that can end it."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, sampling: Sampling, *, end_of_text: bool = True
+        self,
+        model: Any,
+        tokenizer: Any,
+        sampling: Sampling,
+        *,
+        end_of_text: bool = True,
+        also: Collection[int] = (),
     ) -> None:
-        """Without `end_of_text` that token ends no text: writing goes on, and decoding drops it."""
+        """Without `end_of_text` that token ends no text: writing goes on, and decoding drops it.
+
+        `also` are further tokens that are an end of text.
+        """
         self._tokenizer = tokenizer
         self._limit = sampling.max_new_tokens
-        self._strings = sampling.stop
         ends = getattr(model.generation_config, "eos_token_id", None)
-        eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+        eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends]), *also}
         self._eos = eos if end_of_text else set()
-        last = {string[-1] for string in self._strings}
+        special = special_names(tokenizer) if sampling.stop else {}
+        # Those that name special tokens, which a text does not show, are looked for beside them.
+        self._special = [
+            string for string in sampling.stop if any(name in string for name in special)
+        ]
+        self._strings = [string for string in sampling.stop if string not in self._special]
+        last = {string[-1] for string in sampling.stop}
         # A space may be decoded away and a character may come in byte-sized tokens: then any
         # token can complete a stop string.
         if any(not char.isascii() or char == " " for char in last):
@@ -77,16 +92,38 @@ class Stops:
     def ended(self, tokens: Sequence[int]) -> tuple[str, Finish] | None:
         """The text and what ended it, if the last of `tokens` did; None where it goes on."""
         if tokens[-1] in self._eos:
-            return self._decoded(tokens), "eos"
-        if self._strings and (self._completing is None or tokens[-1] in self._completing):
-            text = self._decoded(tokens)
-            found = [place for string in self._strings if (place := text.find(string)) >= 0]
-            if found:
-                return text[: min(found)], "stop"
+            return self._decoded(tokens[:-1]), "eos"
+        if self._completing is None or tokens[-1] in self._completing:
+            before = [*self._before_strings(tokens), *self._before_special(tokens)]
+            if before:
+                return min(before, key=len), "stop"
         return (self._decoded(tokens), "length") if len(tokens) >= self._limit else None
 
-    def _decoded(self, tokens: Sequence[int]) -> str:
+    def _before_strings(self, tokens: Sequence[int]) -> list[str]:
+        """The text before each stop string that stands in it."""
+        if not self._strings:
+            return []
+        text = self._decoded(tokens)
+        return [text[:place] for string in self._strings if (place := text.find(string)) >= 0]
+
+    def _before_special(self, tokens: Sequence[int]) -> list[str]:
+        """The same for the stop strings that name special tokens."""
+        if not self._special:
+            return []
+        shown = self._decoded(tokens, special=True)
+        places = [place for string in self._special if (place := shown.find(string)) >= 0]
+        return [self._decoded_to(tokens, shown, place) for place in places]
+
+    def _decoded_to(self, tokens: Sequence[int], shown: str, place: int) -> str:
+        """The text of the first tokens, as far as `place` in what they show with special ones."""
+        whole, written = len(tokens), shown
+        while len(written) > place:
+            whole -= 1
+            written = self._decoded(tokens[:whole], special=True)
+        return self._decoded(tokens[:whole]) + shown[len(written) : place]
+
+    def _decoded(self, tokens: Sequence[int], *, special: bool = False) -> str:
         text = self._tokenizer.decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            tokens, skip_special_tokens=not special, clean_up_tokenization_spaces=False
         )
         return str(text)

@@ -20,8 +20,16 @@ from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Finish, Group
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
-from refine_af.models.backbones import encode
+from refine_af.models.chat import Chat
 from refine_af.models.device_faults import free_cached, gpu_faults, out_of_memory
+from refine_af.models.encoding import encode, encode_after
+from refine_af.models.shapes import (
+    architecture,
+    check_length,
+    room_of,
+    text_config,
+    window_of,
+)
 from refine_af.settings.sampling import Sampling
 
 
@@ -47,12 +55,14 @@ def generate(
     tails: Sequence[str],
     sampling: Sampling,
     seeds: Sequence[int],
+    chat: Chat | None = None,
     progress: Progress | None = None,
 ) -> list[Completion]:
     """One completion of `prefix` + tail for every tail, in order, as `completions` gives them."""
     found: dict[int, Completion] = {}
-    groups = [Group(prefix, tails)]
-    for place, completion in completions(model, tokenizer, groups, sampling=sampling, seeds=seeds):
+    for place, completion in completions(
+        model, tokenizer, [Group(prefix, tails)], sampling=sampling, seeds=seeds, chat=chat
+    ):
         found[place] = completion
         if progress:
             progress.advance()
@@ -66,6 +76,7 @@ def completions(
     *,
     sampling: Sampling,
     seeds: Sequence[int],
+    chat: Chat | None = None,
     end_of_text: bool = True,
 ) -> Iterator[tuple[int, Completion]]:
     """Completions of each prefix + tail as they end, each with its place among all tails.
@@ -74,11 +85,13 @@ def completions(
     numbers from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest
     token. A prompt that leaves no room for its reply in the model's context gets an empty one, cut
     by length; InputError where a prefix alone leaves none. A batch that memory does not hold is
-    halved. Without `end_of_text` a reply goes on after that token. ValueError unless there is one
-    seed for each tail.
+    halved. Without `end_of_text` a reply goes on after that token. With `chat` a prompt is a turn
+    of that template, and the token that ends the model's turn is an end of text. ValueError unless
+    there is one seed for each tail.
     """
     rows = []
-    for head, own in _rows_of(tokenizer, groups, seeds):
+    asked = [in_chat(group, chat) for group in groups] if chat else groups
+    for head, own in _rows_of(tokenizer, asked, seeds):
         fitting, without_room = _with_room(model, len(head), own, sampling)
         for row in without_room:
             yield row.place, Completion("", (), "length", len(head) + len(row.tail))
@@ -87,10 +100,17 @@ def completions(
             rows += [replace(row, prefix=prefix) for row in fitting]
     if rows:
         prompts = _prompts(model, tokenizer, rows, sampling)
-        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text)
+        also = (chat.stop,) if chat else ()
+        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text, also=also)
         for row, text, finish in _written(model, prompts, rows, sampling, stops):
             prompt = row.prefix.length + len(row.tail)
             yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
+
+
+def in_chat(group: Group, chat: Chat) -> Group:
+    """Prompts as turns of a chat; what they share is still one prefix."""
+    turns = [chat.turn(group.prefix, tail) for tail in group.tails]
+    return Group(turns[0][0] if turns else "", [tail for _, tail in turns])
 
 
 def _rows_of(
@@ -99,10 +119,10 @@ def _rows_of(
     """Each group's prefix as tokens, and its rows, whose prefix has no keys and values yet."""
     numbered = zip(range(len(seeds)), seeds, strict=True)
     for group in groups:
-        whole = not group.prefix  # then a text starts where its tail does
-        head = [] if whole else encode(tokenizer, group.prefix, start=True)
+        # Without a prefix a text starts where its tail does.
+        head = encode(tokenizer, group.prefix, start=True) if group.prefix else []
         unread = Prefix(None, len(head))
-        tails = [encode(tokenizer, tail, start=whole) for tail in group.tails]
+        tails = [encode_after(tokenizer, group.prefix, tail) for tail in group.tails]
         places = list(islice(numbered, len(tails)))
         yield (
             head,
@@ -147,7 +167,7 @@ def rows_that_fit(model: Any, length: int) -> int:
     Counts keys, values and logits against total memory, not free memory: what else runs now must
     not change the batches, since these change the last bits of a result.
     """
-    config = model.config
+    config = text_config(model)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     cached = 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize * length
@@ -166,7 +186,7 @@ def _with_room(
     """The rows whose prompt and reply the model's context holds, shortest first; the others."""
     if any(not row.tail for row in rows):
         raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
-    room = getattr(model.config, "max_position_embeddings", None)
+    room = room_of(text_config(model))
     ordered = sorted(rows, key=lambda row: len(row.tail))
     most = head + sampling.max_new_tokens
     if room and most >= room:
@@ -178,43 +198,24 @@ def _with_room(
     return fitting, ordered[len(fitting) :]
 
 
-def _window(config: Any, longest: int) -> int | None:
-    """How many tokens back a token attends, None where that is all of the `longest` text.
-
-    InputError where the layers differ in that, or are of an unknown kind.
-    """
-    window = getattr(config, "sliding_window", None)
-    # A config that does not list its layers means its window for all of them.
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
-    if unknown := kinds - {"full_attention", "sliding_attention"}:
-        raise InputError(f"layers of the kind {sorted(unknown)[0]!r} cannot be generated with yet")
-    if not window or window >= longest or kinds == {"full_attention"}:
-        return None
-    if len(kinds) > 1:
-        raise InputError(
-            f"texts of {longest} tokens exceed the window of {window} tokens that some of the "
-            "model's layers have; lower max_new_tokens or shorten the prompt"
-        )
-    return int(window)
-
-
 def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:
     prompt = max(row.prefix.length + len(row.tail) for row in rows)
     longest = prompt + sampling.max_new_tokens
-    return Prompts(longest, _window(model.config, longest), tokenizer.pad_token_id)
+    check_length(model, longest, "generation")
+    return Prompts(longest, window_of(model, longest), tokenizer.pad_token_id)
 
 
 def _prefix(model: Any, head: list[int]) -> Prefix:
     try:
         with torch.inference_mode(), gpu_faults():
-            return Prefix(_prefill(model, head), len(head))
+            return Prefix(prefilled(model, head), len(head))
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         raise InputError(f"out of memory with the prompts' prefix alone: {error}") from None
 
 
-def _prefill(model: Any, head: list[int]) -> Any:
+def prefilled(model: Any, head: list[int]) -> Any:
     """The keys and values of the tokens `head`, as a cache; None where there are none."""
     from transformers import DynamicCache
 
@@ -224,5 +225,5 @@ def _prefill(model: Any, head: list[int]) -> Any:
     ids = torch.tensor([head], device=model.device)
     model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     if cache.get_seq_length() != len(head):
-        raise RuntimeError("the model did not fill the prefix cache")
+        raise InputError(f"{architecture(model)} keeps no keys and values of a prefix")
     return cache

@@ -26,15 +26,17 @@ class LocalEngine:
         load: Load,
         sampling: Sampling,
         *,
+        chat: bool = False,
         end_of_text: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`load` gives model and tokenizer, and is called once.
 
+        `chat` says whether a prompt is put through the tokenizer's chat template, as one turn.
         `end_of_text` says whether that token ends a reply; otherwise the reply goes on after it.
         """
         self._load, self._sampling, self._end_of_text = load, sampling, end_of_text
-        self._clock = clock
+        self._chat, self._clock = chat, clock
         self._loaded: tuple[Any, Any] | None = None
         self.loading_s = 0.0
 
@@ -46,25 +48,35 @@ class LocalEngine:
             self._loaded = self._load()
             self.loading_s = self._clock() - began
         from refine_af.engines.generation import completions
+        from refine_af.models.chat import chat_of
 
         for place, made in completions(
             *self._loaded,
             groups,
             sampling=self._sampling,
             seeds=seeds,
+            chat=chat_of(self._loaded[1]) if self._chat else None,
             end_of_text=self._end_of_text,
         ):
             yield place, Reply(made.text, made.finish, made.prompt_tokens, len(made.tokens))
 
 
 def model_of(backbone: Path, adapter: Path | None, quantization: str) -> Load:
-    """A function that loads a backbone, with its adapter if any, and its tokenizer."""
+    """A function that loads a backbone, with its adapter if any, and its tokenizer.
+
+    It tries the architecture before the weights are read, and a small batch afterwards.
+    """
 
     def load() -> tuple[Any, Any]:
+        from refine_af.engines.self_check import check_batching
         from refine_af.models.backbones import load_backbone, load_tokenizer
+        from refine_af.models.readiness import check_generation
 
+        check_generation(backbone)
         tokenizer = load_tokenizer(backbone)
-        return load_backbone(backbone, quantization=quantization, adapter=adapter), tokenizer
+        model = load_backbone(backbone, quantization=quantization, adapter=adapter)
+        check_batching(model, tokenizer)
+        return model, tokenizer
 
     return load
 
@@ -77,11 +89,11 @@ def context_of(backbone: Path) -> int | None:
     from transformers import AutoConfig
 
     from refine_af.models.backbones import LOAD_FAULTS
+    from refine_af.models.shapes import room_of
 
     try:
         config = AutoConfig.from_pretrained(backbone, local_files_only=True)
     except LOAD_FAULTS as error:
         wrong = shown(str(error), 300)
         raise InputError(f"{backbone}: no model's config.json: {wrong}") from None
-    room = getattr(config, "max_position_embeddings", None)
-    return room if isinstance(room, int) else None
+    return room_of(config.get_text_config(decoder=True))

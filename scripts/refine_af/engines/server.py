@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from refine_af.engines.replies import Engine, Group, Reply
-from refine_af.engines.server_answers import read_answer
+from refine_af.engines.server_answers import mended, read_answer
 from refine_af.engines.server_connection import client, completions_url, key_in
 from refine_af.engines.server_words import fit_to_show
 from refine_af.errors import InputError
@@ -99,6 +99,7 @@ class _ServerEngine:
         self._key = key_in(server.key_variable)
         self._most = BYTES_BESIDE + BYTES_A_TOKEN * sampling.max_new_tokens
         self._failing: set[int] = set()
+        self._halves = 0
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
@@ -118,6 +119,7 @@ class _ServerEngine:
                         yield task.result()
             finally:
                 runner.run(_close(session, running))
+                self._tell_halves()
 
     async def _next(
         self, session: httpx2.AsyncClient, requests: Iterator[tuple[int, bytes]], running: Tasks
@@ -168,7 +170,9 @@ class _ServerEngine:
         reason = ""
         if response.is_success:
             try:
-                return read_answer(content, self._sampling)
+                reply = read_answer(content, self._sampling)
+                self._halves += mended(content)[1]
+                return reply
             except ValueError as error:
                 reason = f" without a completion ({error})"
         said = f"HTTP {response.status_code}{reason}: {fit_to_show(content, self._key)}"
@@ -204,6 +208,15 @@ class _ServerEngine:
             body["stop"] = self._sampling.stop
         # A lone surrogate becomes "?", as `encode` makes it for a model in this process.
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+    def _tell_halves(self) -> None:
+        if self._halves:
+            print(
+                f"{self._url}: {self._halves} halves of characters stood in the answers: U+FFFD "
+                "stands for each",
+                flush=True,
+            )
+        self._halves = 0
 
     def _log(self, place: int, fault: str) -> None:
         """Print the fault, unless another request is failing already: one line for all of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +16,16 @@ from refine_af.settings.sampling import Sampling
 TOKENS_BEYOND = 64
 
 
+# Reasons that some servers give for an end of text, or for a stop string, and nothing else.
+ENDS: dict[str, Finish] = {"eos": "eos", "eos_token": "eos", "stop_sequence": "stop"}
+# An escape in JSON: two halves of a character, a half, or any other.
+ESCAPE = re.compile(
+    rb"\\(?:(?P<whole>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
 class _Part(BaseModel):
     """Strict about what is used of an answer; its other keys are left alone."""
 
@@ -22,14 +33,16 @@ class _Part(BaseModel):
 
 
 class _Usage(_Part):
-    prompt_tokens: Annotated[int, Field(ge=1, lt=2**31)]
+    prompt_tokens: Annotated[int, Field(ge=0, lt=2**31)]  # 0 where the server does not count them
     completion_tokens: Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Choice(_Part):
     text: str
     # Filters and aborts are ends too: refused, a prompt that always meets one would end the stage.
-    finish_reason: Literal["stop", "length", "content_filter", "abort"]
+    finish_reason: Literal[
+        "stop", "length", "content_filter", "abort", "eos", "eos_token", "stop_sequence"
+    ]
     stop_reason: Any = None  # where vLLM names the stop string that ended the text
     matched_stop: Any = None  # where SGLang does
 
@@ -56,7 +69,7 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
     guess would go unnoticed.
     """
     try:
-        answer = _Answer.model_validate_json(content)
+        answer = _Answer.model_validate_json(mended(content)[0])
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "body"
@@ -68,13 +81,13 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
     places = [place for stop in sampling.stop if (place := choice.text.find(stop)) >= 0]
     # Where no stop string is found, "stop" counts as the end of text: not every server (llama.cpp)
     # says which of the two it was.
-    finish: Finish = "eos"
+    finish: Finish = ENDS.get(choice.finish_reason, "eos")
     if places or choice.stop_reason in sampling.stop or choice.matched_stop in sampling.stop:
         finish = "stop"
     elif (
         choice.finish_reason == "length"
-        or tokens >= sampling.max_new_tokens
-        or (choice.finish_reason != "stop" and tokens)
+        or (tokens >= sampling.max_new_tokens and choice.finish_reason not in ENDS)
+        or (choice.finish_reason in ("content_filter", "abort") and tokens)
     ):
         finish = "length"
     return Reply(
@@ -83,3 +96,14 @@ def read_answer(content: bytes, sampling: Sampling) -> Reply:
         prompt_tokens=answer.usage.prompt_tokens,
         tokens=tokens,
     )
+
+
+def mended(content: bytes) -> tuple[bytes, int]:
+    """An answer's body with U+FFFD for each escaped half of a character, and how many those are.
+
+    A server that cuts a text by bytes or tokens may cut through one.
+    """
+    halves = sum(found["half"] is not None for found in ESCAPE.finditer(content))
+    if not halves:
+        return content, 0
+    return ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], content), halves

@@ -13,6 +13,7 @@ from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
 from refine_af.rewards.equation_1 import JUDGES, judges_of
 from refine_af.settings.reward import Reward
+from refine_af.words import words_of
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 WHY = {
@@ -37,6 +38,9 @@ FIELDS = """\
 | `components` | the triplet's scores by name, those of the table above |
 
 Rewards did not decide which pairs are here: both methods are scored alike, after the fact.
+"""
+WORDS = """\
+Words are parted by white space. In a script without any, as in Chinese or Thai, each letter is one.
 """
 LOADING = """\
 ```python
@@ -68,7 +72,7 @@ def card_of(
         f"## How to load it\n\n{LOADING}",
         f"## Counts\n\n{_yields(counts, instances)}",
         f"## Why pairs were refused\n\n{_refusals(counts)}",
-        f"## Words\n\n{_lengths(instances)}",
+        f"## Words\n\n{WORDS}\n{_lengths(instances)}",
         f"## Rewards\n\n{_rewards(instances, origin.reward)}",
         f"## Columns\n\n{FIELDS}",
         f"## Characters\n\n{_characters(mended)}",
@@ -133,7 +137,7 @@ def _lengths(instances: Sequence[Instance]) -> str:
     }
     rows = []
     for name, found in texts.items():
-        words = [len(text.split()) for text in found]
+        words = [len(words_of(text)) for text in found]
         rows.append([name, f"{len(words):,}", *_spread(words, 1)])
     return _table(["", "texts", "mean", "sd", "least", "median", "most"], rows)
 
@@ -170,6 +174,7 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
     fence = "`" * max(3, _longest_run(text) + 1)
     rows = [
         ["model", _code(origin.checkpoint)],
+        ["prompts", "turns of the model's chat template" if origin.chat else "plain text"],
         ["seed tasks", _code(origin.seeds)],
         ["prompt for the pairs", _code(origin.prompt)],
         ["seed of the instructions", f"{origin.instructions.seed}"],

@@ -19,6 +19,7 @@ class Provenance(Section):
 
     model: Name
     checkpoint: Text
+    chat: bool
     seeds: Text
     prompt: Text
     instructions: Instructions
@@ -33,6 +34,7 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
     return Provenance(
         model=model,
         checkpoint=_public(experiment.models[model].checkpoint),
+        chat=experiment.models[model].chat,
         seeds=_public(experiment.data.seeds),
         prompt=_public(experiment.prompts.instances),
         instructions=experiment.instructions,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from refine_af.errors import InputError, shown
 from refine_af.fetch.pinned import Measure, git_blob_of
 from refine_af.files.digests import sha256_of
+from refine_af.models.weight_files import VOCABULARY, Read, index_of, weight_files
 from refine_af.settings.checkpoints import HUB
 
 CONFIGURATION = frozenset({"config.json", "generation_config.json"})
-VOCABULARY = frozenset({"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json"})
 TOKENIZER = VOCABULARY | {
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -20,9 +19,6 @@ TOKENIZER = VOCABULARY | {
     "chat_template.jinja",
     "merges.txt",
 }
-# In order of preference: a .bin is a pickle, read only where a checkpoint has nothing else.
-WEIGHTS = (("model", "safetensors"), ("pytorch_model", "bin"))
-SHARD = re.compile(r"\w+-\d{5}-of-(?P<number>\d{5})\.\w+")
 
 
 @dataclass(frozen=True)
@@ -49,39 +45,20 @@ def hub_checkpoint(text: str) -> HubCheckpoint:
     return HubCheckpoint(found["repository"], found["revision"])
 
 
-def needed_files(names: Collection[str], source: str) -> tuple[list[str], list[str]]:
+def needed_files(
+    names: Collection[str], read: Read, source: str, *, pickles: bool
+) -> tuple[list[str], list[str]]:
     """The weights among a checkpoint's files, in one format, and the other files needed.
 
-    Both are names in order. InputError where configuration, vocabulary or weights are missing.
+    Both are names in order; `read` gives the bytes of an index. InputError where configuration,
+    vocabulary or weights are missing, or, without `pickles`, are no safetensors.
     """
     if "config.json" not in names:
         raise InputError(f"{source}: holds no config.json")
     if not VOCABULARY & set(names):
         raise InputError(f"{source}: holds no tokenizer (one of {', '.join(sorted(VOCABULARY))})")
-    weights, index = _weights(names, source)
-    return weights, sorted((CONFIGURATION | TOKENIZER | {index}) & set(names))
-
-
-def _weights(names: Collection[str], source: str) -> tuple[list[str], str]:
-    """The weights in the first format that is there, and the name that their index has."""
-    for stem, suffix in WEIGHTS:
-        index = f"{stem}.{suffix}.index.json"
-        if f"{stem}.{suffix}" in names:
-            return [f"{stem}.{suffix}"], ""
-        shards = sorted(
-            name
-            for name in names
-            if name.startswith(f"{stem}-") and SHARD.fullmatch(name) and name.endswith(suffix)
-        )
-        if shards:
-            total = int(shards[0].rpartition("-")[2].partition(".")[0])
-            if len(shards) != total or index not in names:
-                raise InputError(
-                    f"{source}: incomplete weights: {len(shards)} of {total} files"
-                    + ("" if index in names else f", and no {index}")
-                )
-            return shards, index
-    raise InputError(f"{source}: holds no weights (model.safetensors or pytorch_model.bin)")
+    weights = weight_files(names, read, source, pickles=pickles)
+    return weights, sorted((CONFIGURATION | TOKENIZER | index_of(names)) & set(names))
 
 
 def expected_digests(

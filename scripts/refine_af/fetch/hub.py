@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,26 +34,44 @@ from refine_af.settings.fetch import Fetch
 Response = TypeVar("Response")
 
 
+@dataclass(frozen=True)
+class _Commit:
+    """The files of a checkpoint's commit, as the hub lists them, and the name of the commit."""
+
+    checkpoint: HubCheckpoint
+    sha: str
+    siblings: Mapping[str, Any]
+
+    def digest(self, name: str) -> str:
+        """What the hub records of a file: a sha256, or the id of a git blob."""
+        entry = self.siblings[name]
+        found = entry.lfs.sha256 if entry.lfs else entry.blob_id or ""
+        if not found:
+            raise InputError(f"{self.checkpoint}: {constants.ENDPOINT} records no digest of {name}")
+        return str(found)
+
+    def pinned(self, name: str, digest: str) -> Pinned:
+        measure, what = measure_of(digest)
+        url = hf_hub_url(self.checkpoint.repository, name, revision=self.sha)
+        size = self.siblings[name].size
+        return Pinned((name,), url, digest, measure=measure, what=what, size=size)
+
+
 def download_checkpoint(
-    checkpoint: HubCheckpoint, settings: Fetch, downloads: Path, folder: Path
+    checkpoint: HubCheckpoint, settings: Fetch, downloads: Path, folder: Path, *, pickles: bool
 ) -> None:
     """Download what is needed of a checkpoint and land it in `folder`, complete or not at all.
 
     The hub's client finds the files and speaks for the user (HF_TOKEN, `hf auth login`); the
     download is our own, since the client's begins anew after an interruption. Each file must have
     the digest that the hub records for it at the commit, and the weights that of
-    fetch.weights_sha256 where the repository is named there.
+    fetch.weights_sha256 where the repository is named there. Without `pickles`, weights that are
+    some are refused by the list of the commit's files.
     """
-    files = _files(checkpoint, settings)
-    print(f"{checkpoint}: {', '.join(file.name for file in files)}", flush=True)
     aside = downloads / checkpoint.folder_name
-    download(
-        files,
-        aside,
-        attempts=settings.attempts,
-        timeout_s=settings.timeout_s,
-        headers={"Authorization": token} if (token := _token()) else {},
-    )
+    files = _files(checkpoint, settings, aside, pickles=pickles)
+    print(f"{checkpoint}: {', '.join(file.name for file in files)}", flush=True)
+    _download(files, settings, aside)
     names = {file.name for file in files}
     for found in aside.iterdir():
         if found.name not in names:
@@ -61,42 +80,43 @@ def download_checkpoint(
     os.replace(aside, folder)
 
 
-def _token() -> str:
-    return str(build_hf_headers().get("authorization", ""))
+def _download(files: Sequence[Pinned], settings: Fetch, aside: Path) -> None:
+    token = str(build_hf_headers().get("authorization", ""))
+    download(
+        files,
+        aside,
+        attempts=settings.attempts,
+        timeout_s=settings.timeout_s,
+        headers={"Authorization": token} if token else {},
+    )
 
 
-def _files(checkpoint: HubCheckpoint, settings: Fetch) -> list[Pinned]:
-    """The files needed, with address and digest; known to be readable by this user."""
+def _files(
+    checkpoint: HubCheckpoint, settings: Fetch, aside: Path, *, pickles: bool
+) -> list[Pinned]:
+    """The files needed, with address and digest; known to be readable by this user.
+
+    An index of weights, which names others, is downloaded to `aside` first.
+    """
     client(settings.timeout_s, {}).close()  # says so where the proxy cannot be used
     repository, source = checkpoint.repository, f"{constants.ENDPOINT}/{checkpoint.repository}"
     info = _ask(lambda: _info(checkpoint, settings), checkpoint, settings)
     if not str(info.sha).startswith(checkpoint.revision):
         raise InputError(f"{checkpoint}: {constants.ENDPOINT} answered with commit {info.sha}")
     siblings = {sibling.rfilename: sibling for sibling in info.siblings or []}
-    weights, others = needed_files(siblings.keys(), str(checkpoint))
-    recorded = {}
-    for name in [*weights, *others]:
-        lfs = siblings[name].lfs
-        recorded[name] = lfs.sha256 if lfs else siblings[name].blob_id or ""
-        if not recorded[name]:
-            raise InputError(f"{checkpoint}: {constants.ENDPOINT} records no digest of {name}")
+    commit = _Commit(checkpoint, info.sha, siblings)
+
+    def index(name: str) -> bytes:
+        _ask(lambda: _readable(repository, commit.sha, settings), checkpoint, settings)
+        _download([commit.pinned(name, commit.digest(name))], settings, aside)
+        return (aside / name).read_bytes()
+
+    weights, others = needed_files(siblings.keys(), index, str(checkpoint), pickles=pickles)
+    recorded = {name: commit.digest(name) for name in [*weights, *others]}
     pinned = settings.weights_sha256
     expected = expected_digests(repository, weights, recorded, pinned, source)
-    _ask(lambda: _readable(repository, info.sha, settings), checkpoint, settings)
-    files = []
-    for name in [*others, *weights]:
-        measure, what = measure_of(expected[name])
-        files.append(
-            Pinned(
-                (name,),
-                hf_hub_url(repository, name, revision=info.sha),
-                expected[name],
-                measure=measure,
-                what=what,
-                size=siblings[name].size,
-            )
-        )
-    return files
+    _ask(lambda: _readable(repository, commit.sha, settings), checkpoint, settings)
+    return [commit.pinned(name, expected[name]) for name in [*others, *weights]]
 
 
 def _info(checkpoint: HubCheckpoint, settings: Fetch) -> Any:

@@ -53,14 +53,19 @@ def cached_checkpoint(checkpoint: HubCheckpoint, cache: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def copy_checkpoint(source: Path, checkpoint: HubCheckpoint, settings: Fetch, folder: Path) -> None:
+def copy_checkpoint(
+    source: Path, checkpoint: HubCheckpoint, settings: Fetch, folder: Path, *, pickles: bool
+) -> None:
     """Copy what is needed of a checkpoint to `folder`, every known digest checked.
 
-    Known are those of fetch.weights_sha256 and those that the hub's client noted when it
-    downloaded `source`; InputError where a file differs, or a pickle has none.
+    `pickles` says whether its weights may be some. Known are those of fetch.weights_sha256 and
+    those that the hub's client noted when it downloaded `source`; InputError where a file differs,
+    or a pickle has none.
     """
     names = {entry.name for entry in source.iterdir() if entry.is_file()}
-    weights, others = needed_files(names, str(source))
+    weights, others = needed_files(
+        names, lambda name: (source / name).read_bytes(), str(source), pickles=pickles
+    )
     recorded = {}
     for name in [*weights, *others]:
         commit, digest = _recorded(source, name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from refine_af.errors import InputError, shown
+from refine_af.files.documents import RepeatedKeyError, parsed
 from refine_af.files.landing import whole_file
 
 Record = TypeVar("Record")
@@ -60,12 +61,14 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if not line.strip():
                 raise InputError(f"{where}: an empty line")
             try:
-                row = json.loads(line.decode("utf-8"))
+                row = parsed(line.decode("utf-8"))
             except UnicodeDecodeError as error:
                 byte = line[error.start : error.start + 1]
                 raise InputError(
                     f"{where}: not UTF-8 at byte {error.start}: {shown(byte)}"
                 ) from None
+            except RepeatedKeyError as error:
+                raise InputError(f"{where}: {error}") from None
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{where}: not JSON ({error}): {shown(line)}") from None
             if not isinstance(row, dict):

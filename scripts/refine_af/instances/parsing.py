@@ -131,7 +131,10 @@ def run_on(parts: Iterable[tuple[Path, Sequence[Instance]]]) -> list[Instance]:
 
 
 def _picked(valid: list[int], row: Instruction, settings: Instances) -> list[int]:
-    """Which of the valid pairs are kept: the first, or a sample of those that are too many."""
+    """Which of the valid pairs are kept: the first, or a sample of those that are too many.
+
+    The first is what PPO is rewarded for (`completions.first_kept`).
+    """
     if settings.per_instruction == 1 or len(valid) <= settings.per_instruction:
         return valid[: settings.per_instruction]
     drawn = random.Random(derived_seed(settings.seed, "pick", row.id))

@@ -38,7 +38,7 @@ def rounds_of(instructions: Sequence[Instruction], requests: int) -> list[Sequen
 
 def requests_of(
     rows: Sequence[Instruction], settings: Instances, prompt: Prompt
-) -> tuple[list[str], list[int]]:
+) -> tuple[Sequence[str], list[int]]:
     """The tails of a round's prompts, and each reply's seed (paper, section II-D).
 
     Both depend on the settings and on the instruction's own id and text alone.
@@ -47,6 +47,7 @@ def requests_of(
     return tails, [derived_seed(settings.seed, "sampling", row.id) for row in rows]
 
 
-def engine_of(settings: Instances, backbone: Path, adapter: Path | None) -> Engine:
-    """The backbone, with the adapter where there is one."""
-    return LocalEngine(model_of(backbone, adapter, settings.quantization), settings.sampling)
+def engine_of(settings: Instances, backbone: Path, adapter: Path | None, *, chat: bool) -> Engine:
+    """The backbone, with the adapter where there is one, asked as in a `chat` or not."""
+    model = model_of(backbone, adapter, settings.quantization)
+    return LocalEngine(model, settings.sampling, chat=chat)

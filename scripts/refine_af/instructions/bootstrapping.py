@@ -33,6 +33,8 @@ ADVICE = {
     "at all",
     "similar": "raise instructions.sampling.temperature or top_p, give more seeds, or look at "
     "instructions.novelty.threshold",
+    "no tokens": "instructions.novelty.tokens: unicode knows the words of every script",
+    "not ascii": "instructions.filter.non_ascii: true lets in other scripts than Latin",
 }
 
 

@@ -16,6 +16,7 @@ from refine_af.records.human_tasks import Seed
 from refine_af.records.instructions import Instruction, RejectedInstruction
 from refine_af.records.segments import instruction_id
 from refine_af.settings.instructions import Instructions
+from refine_af.words import TOKENIZERS
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,24 @@ class Pool:
     def _id(self, index: int) -> str:
         seeds = len(self._seeds)
         return self._seeds[index].id if index < seeds else self.machine[index - seeds].id
+
+
+def check_script(seeds: Sequence[Seed], settings: Instructions, source: Path) -> None:
+    """InputError where most seeds are in a script whose instructions the settings refuse."""
+    texts, tokens = [row.instruction for row in seeds], settings.novelty.tokens
+    wordless = sum(not TOKENIZERS[tokens](text) for text in texts)
+    if 2 * wordless > len(texts):
+        raise InputError(
+            f"{source}: {wordless} of {len(texts)} instructions hold no word that "
+            f"instructions.novelty.tokens: {tokens} knows, and such are refused; unicode knows "
+            "those of every script"
+        )
+    beyond = sum(not text[:1].isascii() for text in texts)
+    if 2 * beyond > len(texts) and not settings.filter.non_ascii:
+        raise InputError(
+            f"{source}: {beyond} of {len(texts)} instructions begin with a character beyond "
+            "ASCII, and such are refused; instructions.filter.non_ascii: true lets them in"
+        )
 
 
 def run_on(parts: Iterable[tuple[Path, Sequence[Instruction]]]) -> list[Instruction]:

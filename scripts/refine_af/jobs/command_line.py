@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
+from refine_af.jobs.flags import FLAGS
 from refine_af.settings.fields import Section
 
 Command = Callable[..., None]
@@ -24,8 +25,8 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
     """Run the one command with the flags given, or the one of several that the first word names.
 
     Every flag is required. One that may be None may stand without a value, `list[Path]` takes any
-    number of values, a Section takes its JSON. A wrong input ends the process with one message and
-    status 1.
+    number of values, a Section takes its JSON, a bool true or false. A wrong input ends the process
+    with one message and status 1.
     """
     parser = argparse.ArgumentParser(
         description=inspect.getdoc(sys.modules[commands[0].__module__]),
@@ -64,20 +65,30 @@ def _add_flags(parser: argparse.ArgumentParser, command: Command) -> None:
     for name in inspect.signature(command).parameters:
         hint = hints[name]
         flag = "--" + name.replace("_", "-")
+        told: dict[str, typing.Any] = {"required": True, "dest": name, "help": FLAGS.get(name)}
         if typing.get_origin(hint) in (types.UnionType, typing.Union):
             inner = next(part for part in typing.get_args(hint) if part is not type(None))
-            parser.add_argument(flag, required=True, nargs="?", type=_reader(inner), dest=name)
+            parser.add_argument(flag, nargs="?", type=_reader(inner), **told)
         elif typing.get_origin(hint) is list:
             inner = typing.get_args(hint)[0]
-            parser.add_argument(flag, required=True, nargs="*", type=inner, dest=name)
+            parser.add_argument(flag, nargs="*", type=inner, **told)
         else:
             metavar = "JSON" if issubclass(hint, Section) else None
-            parser.add_argument(flag, required=True, type=_reader(hint), dest=name, metavar=metavar)
+            parser.add_argument(flag, type=_reader(hint), metavar=metavar, **told)
     parser.set_defaults(command=command)
 
 
 def _reader(hint: type) -> Callable[[str], object]:
+    if hint is bool:
+        return _said
     return _section(hint) if issubclass(hint, Section) else hint
+
+
+def _said(text: str) -> bool:
+    said = text.lower()
+    if said not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"true or false, not {shown(text)}")
+    return said == "true"
 
 
 def _section(kind: type[Section]) -> Callable[[str], Section]:

@@ -31,6 +31,8 @@ class Progress:
         self._done += n
         self._skipped += n
         self._start = time.monotonic()
+        if n:
+            self._show("")
 
     def line(self, text: str) -> None:
         """A line that stays, above the bar of a terminal."""

@@ -56,16 +56,17 @@ class _Code(NamedTuple):
 
 def _read(path: Path) -> _Code:
     try:
-        return _analysed(path.read_text(encoding="utf-8"))
+        return _analysed(path.read_bytes())  # in the encoding that the file itself states
     except SyntaxError as error:
-        raise InputError(f"{path}, line {error.lineno}: no Python: {error.msg}") from None
-    except ValueError as error:  # not UTF-8, or a NUL
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise InputError(f"{path}{line}: no Python: {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # a NUL, or too many brackets
         raise InputError(f"{path}: no Python: {error}") from None
 
 
 @cache
-def _analysed(text: str) -> _Code:
-    tree = ast.parse(text)
+def _analysed(content: bytes) -> _Code:
+    tree = ast.parse(content)
     written = "\n".join(_written(tree)).encode("utf-8", "surrogatepass")
     names = set()
     for node in ast.walk(tree):

@@ -51,12 +51,13 @@ def bootstrap_difference(
 
 
 def share(
-    marks: Sequence[bool | float], *, confidence: float, judges: int = 1
+    marks: Sequence[bool | float], *, confidence: float, judges: float = 1
 ) -> tuple[float, float, float]:
     """A share, the mean of marks from 0 to 1, with the ends of its interval.
 
-    A mark is the share of its judges who say so. Of one judge the interval is Wilson's (1927,
-    Journal of the American Statistical Association 22:209); of several it is his for as many marks
+    A mark is the share of its judges who say so, of whom it has `judges` on average. Of one judge
+    the interval is Wilson's (1927, Journal of the American Statistical Association 22:209); of
+    several it is his for as many marks
     of 0 and 1 as would tell as much: at most each judge's, and no more than there are marks where
     all say the same. It covers the share of all things of which these are a
     sample. At a confidence of 0.95, of 30 marks and more with a share of 0.2 to 0.8, and of 100

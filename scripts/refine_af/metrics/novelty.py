@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -17,11 +16,9 @@ from rapidfuzz import process
 from rapidfuzz.distance import LCSseq
 
 from refine_af.errors import shown
+from refine_af.words import TOKENIZERS
 
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
-NOT_WORD = re.compile(r"[^a-z0-9]+")
-# Thai and Lao, Burmese, Khmer, kana, Han: scripts that put no space between words.
-WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 LARGEST_CHARACTER = sys.maxunicode
 FIRST_LOOK = 0.8  # of the highest bound: the nearest text is most often among these
@@ -65,7 +62,7 @@ class NoveltyPool:
 
         `threshold` is an exact decimal; `tie` is what becomes of a text exactly at it. `tokens`
         "rouge" are rouge_score's without stemmer: runs of a-z and 0-9; "unicode" are words of
-        every script. ValueError where one of them is none of these.
+        every script (`refine_af/words.py`). ValueError where one of them is none of these.
         """
         if tie not in ("reject", "accept"):
             raise ValueError(f"tie {shown(tie)}: neither 'reject' nor 'accept'")
@@ -219,24 +216,3 @@ def _occurrences(tokens: Sequence[str]) -> list[Occurrence]:
 def _sequence(codes: list[int]) -> str | list[int]:
     # rapidfuzz is fastest on strings, and takes a number for the character of that code point.
     return "".join(map(chr, codes)) if max(codes, default=0) <= LARGEST_CHARACTER else codes
-
-
-def rouge_tokens(text: str) -> list[str]:
-    """rouge_score's tokens without stemmer (google-research rouge_score 0.1.2, tokenize.py)."""
-    return NOT_WORD.sub(" ", text.lower()).split()
-
-
-def unicode_tokens(text: str) -> list[str]:
-    """Runs of letters, marks and digits, case folded; where words are not spaced, characters."""
-    spread = WITHOUT_SPACES.sub(r" \g<0> ", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(char if _in_word(char) else " " for char in spread).split()
-
-
-def _in_word(char: str) -> bool:
-    return char.isalnum() or unicodedata.category(char).startswith("M")
-
-
-TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
-    "rouge": rouge_tokens,
-    "unicode": unicode_tokens,
-}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,8 @@ from huggingface_hub.errors import StrictDataclassError
 from refine_af.errors import InputError, shown
 from refine_af.models.checkpoints import check_checkpoint, check_weights
 from refine_af.models.lora import load_lora
-from refine_af.models.upstream import keep_weights_unpacked
+from refine_af.models.quantization import say_what_stays
+from refine_af.models.upstream import forget_renaming, keep_weights_unpacked
 
 # What the libraries raise at a file that is not what it should be.
 LOAD_FAULTS = (
@@ -24,6 +26,13 @@ LOAD_FAULTS = (
     UnpicklingError,  # a .bin that holds a program is not run
     StrictDataclassError,  # what a config.json says does not go together
 )
+# Where a model that reads more than text keeps what reads text, and what reads the rest.
+TEXT_WEIGHTS = {
+    r"^language_model\.model\.": "model.",
+    r"^model\.language_model\.": "model.",
+    r"^language_model\.lm_head": "lm_head",
+}
+OTHER_SENSES = re.compile(r"(^|\.)(vision|visual|audio|multi_?modal|embed_vision|embed_audio)\w*\.")
 
 
 def device() -> torch.device:
@@ -39,12 +48,14 @@ def precision() -> torch.dtype:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """The precision that a checkpoint's config.json states for its weights, float32 by default.
+    """The precision that a checkpoint's config.json states for its weights.
 
-    InputError where it states something else.
+    float32 where it states none, or null, as transformers loads it. InputError where it states
+    something else.
     """
     config = check_checkpoint(folder)
-    name = config.get("dtype", config.get("torch_dtype", "float32"))
+    stated = (config.get("dtype"), config.get("torch_dtype"))
+    name = next((name for name in stated if name is not None), "float32")
     found = getattr(torch, name, None) if isinstance(name, str) else None
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise InputError(f"{folder / 'config.json'}: 'dtype' is no precision: {shown(name)}")
@@ -66,14 +77,33 @@ def load_tokenizer(folder: Path) -> Any:
         raise InputError(f"{folder}: no tokenizer can be read: {shown(str(error), 300)}") from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"{folder}: the tokenizer names no end-of-text token (eos_token)")
-    known = config.get("vocab_size")
-    if isinstance(known, int) and len(tokenizer) > known:
-        raise InputError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {known} (vocab_size)"
-        )
+    _check_tokens(tokenizer, config, folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _check_tokens(tokenizer: Any, config: Mapping[str, Any], folder: Path) -> None:
+    """InputError where a text's tokens may be none of the model's.
+
+    A special token may be beyond them, as that of images is in Gemma 3 1B: no text is encoded to
+    it, unless it begins, ends or pads texts.
+    """
+    text = config.get("text_config")
+    sizes = text if isinstance(text, Mapping) else config
+    known = sizes.get("vocab_size", config.get("vocab_size"))
+    if not isinstance(known, int) or len(tokenizer) <= known:
+        return
+    tokenizer.tokens_known = known
+    special = set(tokenizer.all_special_ids) | {
+        number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+    used = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
+    beyond = {number for number in tokenizer.get_vocab().values() if number >= known}
+    if beyond & used or beyond - special:
+        raise InputError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {known} (vocab_size)"
+        )
 
 
 def load_backbone(
@@ -93,17 +123,36 @@ def load_backbone(
     """
     if adapter is not None and is_whole_model(adapter):
         folder, adapter = adapter, None
-    check_checkpoint(folder)
     quiet()
     options: dict[str, Any] = {"dtype": dtype or precision(), "device_map": {"": place or device()}}
     if quantization == "nf4":
         options["quantization_config"] = _nf4()
     model = _loaded(folder, options)
-    if quantization == "nf4" and device().type == "cpu":
-        keep_weights_unpacked(model)
+    if quantization == "nf4":
+        say_what_stays(model)
+        if device().type == "cpu":
+            keep_weights_unpacked(model)
     if adapter is not None:
         model = load_lora(model, adapter)
     return model.eval()
+
+
+def layout_of(folder: Path) -> tuple[Any, dict[str, str]]:
+    """A checkpoint's configuration, and new names of its weights, by patterns of the old ones.
+
+    Of a model that reads more than text, such as Gemma 3, it is the text's alone.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    check_checkpoint(folder)
+    whole = AutoConfig.from_pretrained(folder, local_files_only=True)
+    text = whole.get_text_config(decoder=True)
+    classes = AutoModelForCausalLM._model_mapping
+    if text is whole or type(text) not in classes:
+        return whole, {}
+    if type(whole) in classes and classes[type(whole)] is classes[type(text)]:
+        return whole, {}  # the class finds its part by itself
+    return text, TEXT_WEIGHTS
 
 
 def _loaded(folder: Path, options: Mapping[str, Any]) -> Any:
@@ -111,8 +160,11 @@ def _loaded(folder: Path, options: Mapping[str, Any]) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
+        config, names = layout_of(folder)
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
+            config=config,
+            key_mapping=names or None,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
@@ -121,6 +173,10 @@ def _loaded(folder: Path, options: Mapping[str, Any]) -> Any:
     except (*LOAD_FAULTS, SafetensorError) as error:
         wrong = shown(str(error), 300)
         raise InputError(f"{folder}: no language model can be loaded: {wrong}") from None
+    if names:
+        unread = {name for name in report["unexpected_keys"] if OTHER_SENSES.search(name)}
+        forget_renaming(model, names)
+        report = {**report, "unexpected_keys": set(report["unexpected_keys"]) - unread}
     check_weights(folder, report)
     return model
 
@@ -138,27 +194,6 @@ def quiet() -> None:
     transformers_logging.set_verbosity_error()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-
-
-def encode(tokenizer: Any, text: str, *, start: bool) -> list[int]:
-    """Token ids of plain `text`: from a text's start, with its begin token, or from its middle.
-
-    A special token's name inside `text` is text: what a model or a user wrote cannot end or
-    begin anything. In the middle of a text no space is put before the first word, as
-    SentencePiece's tokenizers do at its start.
-    """
-
-    def plain(piece: str) -> list[int]:
-        whole = piece.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
-        return list(tokenizer.encode(whole, add_special_tokens=False, split_special_tokens=True))
-
-    if start:
-        begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        return begin + plain(text)
-    # After a line break nothing is put before a word; where both make a token together, the
-    # tokenizer is byte-level and puts nothing before a word anyway.
-    before, both = plain("\n"), plain("\n" + text)
-    return both[len(before) :] if both[: len(before)] == before else plain(text)
 
 
 def _nf4() -> Any:

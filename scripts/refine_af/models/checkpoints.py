@@ -8,6 +8,8 @@ from typing import Any
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
+from refine_af.models.known_architectures import refusal_of
+from refine_af.models.weight_files import check_files
 
 # Buffers of older checkpoints, which today's classes compute by themselves.
 COMPUTED = ("rotary_emb.inv_freq", "attention.bias", "attention.masked_bias")
@@ -22,6 +24,34 @@ def check_checkpoint(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json, so this is no checkpoint folder")
     return read_document(folder / "config.json")
+
+
+def check_chat(folder: Path) -> None:
+    """InputError where a checkpoint's tokenizer has no chat template."""
+    stated = folder / "tokenizer_config.json"
+    if (folder / "chat_template.jinja").is_file():
+        return
+    if not stated.is_file() or not read_document(stated).get("chat_template"):
+        raise InputError(f"{folder}: the tokenizer has no chat template, which chat: true asks for")
+
+
+def check_backbone(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder that may be a backbone. InputError for what can be seen at once.
+
+    That is a missing file, weights in pickles, and an architecture that is known not to work.
+    """
+    config = check_checkpoint(folder)
+    if reason := refusal_of(config):
+        raise InputError(f"{folder}: {reason}")
+    check_files(folder, pickles=False)
+    return config
+
+
+def check_judge(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder that may be a judge. InputError where a file is missing."""
+    config = check_checkpoint(folder)
+    check_files(folder, pickles=True)
+    return config
 
 
 def check_weights(

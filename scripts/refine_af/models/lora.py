@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from refine_af.errors import InputError, shown
 from refine_af.files.documents import read_document
 from refine_af.models.checkpoints import check_weights
 from refine_af.models.device_faults import disk_faults
-from refine_af.models.upstream import has_adapter
+from refine_af.models.shapes import architecture
+from refine_af.models.upstream import experts_without_adapter, has_adapter
 from refine_af.settings.lora import Lora
 
 # What PEFT raises at an adapter_config.json that is not what it should be, and at such weights.
@@ -49,7 +51,24 @@ def with_lora(model: Any, lora: Lora, *, seed: int, section: str) -> Any:
             raise InputError(f"{wrong}: {shown(str(error), 300)}") from None
     if has_adapter(tuned.get_output_embeddings()):
         raise InputError(f"{wrong}: the output layer cannot have an adapter")
+    kind = architecture(tuned)
+    if router := next(_adapted_routers(tuned), None):
+        raise InputError(
+            f"{wrong}: {kind} cannot be adapted at {router}, which sends tokens to experts; name "
+            "the layers of the attention and of what else is linear"
+        )
+    if (left := experts_without_adapter(tuned)) and tuned.device.type != "meta":
+        share = left / sum(weight.numel() for weight in tuned.parameters())
+        print(f"{wrong}: the experts of {kind}, {share:.0%} of its weights, get no adapter")
     return tuned
+
+
+def _adapted_routers(tuned: Any) -> Iterator[str]:
+    """The names of layers with an adapter that give more than their product."""
+    for name, layer in tuned.named_modules():
+        base = layer.get_base_layer() if has_adapter(layer) else None
+        if isinstance(base, torch.nn.Linear) and "Router" in type(base).__name__:
+            yield name.removeprefix("base_model.model.")
 
 
 def load_lora(model: Any, adapter: Path) -> Any:

@@ -6,8 +6,9 @@ tests/test_upstream.py fails where a hook has gone.
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 # Of TRL 1.16.0: the name of its reference adapter, and its warning of a missing score.
@@ -38,11 +39,44 @@ def keep_weights_unpacked(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+def forget_renaming(model: Any, names: Mapping[str, str]) -> None:
+    """Let a model be saved under the names that it has, not those that its checkpoint had.
+
+    transformers 5.23.0 keeps the renamings of a load in `_weight_conversions`, and undoes them.
+    """
+    kept = [one for one in model._weight_conversions if not {*one.source_patterns} & {*names}]
+    model._weight_conversions = kept
+
+
+def experts_without_adapter(model: Any) -> int:
+    """How many weights stand in blocks of experts that PEFT 0.21.2 has put no adapter on.
+
+    It adapts such a block as a parameter of its layer, and names it there.
+    """
+    adapted = {
+        id(getattr(layer.get_base_layer(), layer.parameter_name))
+        for layer in model.modules()
+        if has_adapter(layer) and hasattr(layer, "parameter_name")
+    }
+    blocks = (weight for weight in model.parameters() if weight.dim() == 3)
+    return sum(weight.numel() for weight in blocks if id(weight) not in adapted)
+
+
 def has_adapter(layer: Any) -> bool:
     """Whether a layer is one that PEFT has put an adapter on; no public name says so in 0.21.2."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return isinstance(layer, BaseTunerLayer)
+
+
+def takes_masks_by_kind(model: Any) -> bool:
+    """Whether a model takes a mask for each kind of its layers, as a dictionary.
+
+    transformers 5.23.0 prepares the masks of most models that mix windows with full attention so,
+    and says nowhere of which.
+    """
+    trunk = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "attention_mask, dict)" in inspect.getsource(type(trunk.base_model).forward)
 
 
 def rows_in_one_sequence(rows: Sequence[Sequence[int]]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from refine_af.metrics.novelty import NoveltyPool, rouge_tokens
+from refine_af.metrics.novelty import NoveltyPool
 from refine_af.records.evaluation import EvaluationInstance
 from refine_af.records.human_tasks import UserInstruction
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.settings.overlap import OverlapBounds
+from refine_af.words import unicode_tokens
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ def overlaps(
 ) -> Iterator[Overlap]:
     """What each instance shares with the evaluation, in their order.
 
-    Words are rouge_score's without stemmer. An instance overlaps where it shares an n-gram, or
-    where its instruction or input has a ROUGE-L F1 of at least the bound with one of the
-    evaluation's. ROUGE-L compares no text of fewer words than `bounds.min_words`, on either side.
+    Words are `unicode_tokens`, which of ASCII text are rouge_score's without stemmer. An instance
+    overlaps where it shares an n-gram, or where its instruction or input has a ROUGE-L F1 of at
+    least the bound with one of the evaluation's. ROUGE-L compares no text of fewer words than
+    `bounds.min_words`, on either side.
     """
     shared = shared_ngrams(
         [(row.instruction, row.input) for row in instances],
@@ -106,7 +108,7 @@ class _Texts:
 
     def __init__(self, texts: Iterable[tuple[str, str]], bounds: OverlapBounds) -> None:
         holders = _holders((text, own) for text, own in texts if _compared(text, bounds))
-        self._pool = NoveltyPool(holders, threshold=bounds.rouge_l)
+        self._pool = NoveltyPool(holders, threshold=bounds.rouge_l, tokens="unicode")
         self._ids = list(holders.values())
         self._bounds = bounds
 
@@ -121,7 +123,7 @@ class _Texts:
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
     """Whether a text is long enough for ROUGE-L to say something of it."""
-    return len(rouge_tokens(text)) >= bounds.min_words
+    return len(unicode_tokens(text)) >= bounds.min_words
 
 
 def _holders(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -133,7 +135,7 @@ def _holders(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _ngrams(text: str, size: int) -> set[tuple[str, ...]]:
-    tokens = rouge_tokens(text)
+    tokens = unicode_tokens(text)
     if size > len(tokens):
         return set()
     return set(zip(*(tokens[start:] for start in range(size)), strict=False))

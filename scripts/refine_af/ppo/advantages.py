@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from refine_af.settings.ppo import Kl
+from refine_af.settings.ppo import Kl, LossMean
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -78,6 +78,19 @@ def clipped_tokens(log_ratios: Tensor, advantages: Tensor, clip: float) -> Tenso
     """1 where clipping changes the policy's loss, otherwise 0."""
     ratios = log_ratios.exp()
     return (-advantages * ratios.clamp(1 - clip, 1 + clip) > -advantages * ratios).float()
+
+
+def loss_weights(lengths: Tensor, size: int, over: LossMean) -> Tensor:
+    """What each token of a response weighs in an update's loss, (responses,), given their lengths.
+
+    `over` the update, its tokens weigh alike. Over the minibatch, of `size` responses in their
+    order, each minibatch's mean does: so TRL's classic trainer has it, whose accelerator divides
+    every minibatch's mean by the number of those that it accumulates.
+    """
+    parts = torch.split(lengths, len(lengths) if over == "update" else size)
+    return torch.cat(
+        [1 / (part.sum().clamp(min=1) * len(parts)).expand(len(part)) for part in parts]
+    )
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from refine_af.errors import InputError
 from refine_af.settings.watch import Alarms
+from refine_af.words import words_of
 
 NOTHING = 1e-9  # a smaller difference of means is rounding
 
@@ -46,12 +47,12 @@ class _Rule:
 def text_figures(outputs: Sequence[str]) -> dict[str, float | str]:
     """The share of different words, and of different pairs of words, among all of `outputs`.
 
-    These are distinct-1 and distinct-2 (Li et al. 2016, arXiv 1510.03055, section 5.2); white space
-    separates words, and a pair stands within one output. "" where there is none.
+    These are distinct-1 and distinct-2 (Li et al. 2016, arXiv 1510.03055, section 5.2); words are
+    those of `words_of`, and a pair stands within one output. "" where there is none.
     """
     figures: dict[str, float | str] = {}
     for size in (1, 2):
-        grams = [gram for output in outputs for gram in _grams(output.split(), size)]
+        grams = [gram for output in outputs for gram in _grams(words_of(output), size)]
         figures[f"distinct_{size}"] = len(set(grams)) / len(grams) if grams else ""
     return figures
 

@@ -18,6 +18,7 @@ from refine_af.ppo.advantages import (
     clipped_tokens,
     explained_variance,
     generalized_advantages,
+    loss_weights,
     policy_losses,
     token_rewards,
     value_losses,
@@ -143,8 +144,8 @@ class Learner:
         log_probs, log_ratios, values, mask = (blank.clone() for _ in range(4))
         entropies = []
         # The forward passes of the first epoch, so that its ratio of new to old begins at 1.
-        order = self._order(len(rows), step, 0)
-        for batch in chain.from_iterable(map(self._micro_batches, self._minibatches(order))):
+        order = epoch_order(len(rows), settings.seed, step=step, epoch=0)
+        for batch in chain.from_iterable(map(self._micro_batches, self._updates(order))):
             chosen = [rows[index] for index in batch]
             own = self._predict(chosen, width)
             with self.policy.as_reference():
@@ -170,21 +171,25 @@ class Learner:
     def update(self, experience: Experience, *, step: int) -> dict[str, float]:
         """All epochs' optimizer steps; the losses and the clipped share, a mean over them."""
         found = []
+        count, seed = len(experience.rows), self._settings.seed
         for epoch in range(self._settings.epochs):
-            for minibatch in self._minibatches(self._order(len(experience.rows), step, epoch)):
-                found.append(self.gradient(experience, minibatch))
+            for rows in self._updates(epoch_order(count, seed, step=step, epoch=epoch)):
+                found.append(self.gradient(experience, rows))
                 self._descend(step)
         return {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
 
-    def gradient(self, experience: Experience, minibatch: Sequence[int]) -> dict[str, float]:
-        """Add the gradient of the minibatch's loss, a mean over its tokens; gives its figures.
+    def gradient(self, experience: Experience, rows: Sequence[int]) -> dict[str, float]:
+        """Add the gradient of an update's loss, a mean over tokens as set; gives its figures.
 
         Micro-batches only bound the memory: their size decides no more than the rounding of sums.
         """
         settings = self._settings
-        tokens = experience.mask[list(minibatch)].sum().clamp(min=1)
+        lengths = experience.mask[list(rows)].sum(1)
+        weights = loss_weights(lengths, settings.batch_size, settings.loss_mean)
         figures = {"policy_loss": 0.0, "value_loss": 0.0, "clip_fraction": 0.0}
-        for batch in self._micro_batches(minibatch):
+        for batch, weight in zip(
+            self._micro_batches(rows), torch.split(weights, self.micro_batch), strict=True
+        ):
             chosen = [experience.rows[index] for index in batch]
             new = self._predict(chosen, experience.mask.shape[1])
             log_ratios = new.log_probs - experience.log_probs[batch]
@@ -193,10 +198,11 @@ class Learner:
             policy = policy_losses(log_ratios, advantages, settings.clip)
             value = value_losses(new.values, old, returns, settings.value_clip)
             loss = policy + settings.value_coefficient * value
-            torch.autograd.backward((loss * new.mask).sum() / tokens)
+            weighed = new.mask * weight[:, None]
+            torch.autograd.backward((loss * weighed).sum())
             clipped = clipped_tokens(log_ratios, advantages, settings.clip)
             for name, tensor in zip(figures, (policy, value, clipped), strict=True):
-                figures[name] += float((tensor.detach() * new.mask).sum() / tokens)
+                figures[name] += float((tensor.detach() * weighed).sum())
         return figures
 
     def _descend(self, step: int) -> None:
@@ -216,15 +222,16 @@ class Learner:
         )
         return predictions
 
-    def _order(self, rows: int, step: int, epoch: int) -> list[int]:
-        seed = derived_seed(self._settings.seed, "minibatches", step, epoch)
-        return random.Random(seed).sample(range(rows), rows)
-
-    def _minibatches(self, order: Sequence[int]) -> Iterator[list[int]]:
+    def _updates(self, order: Sequence[int]) -> Iterator[list[int]]:
         return _parts(order, self._settings.batch_size * self._settings.gradient_accumulation_steps)
 
-    def _micro_batches(self, minibatch: Sequence[int]) -> Iterator[list[int]]:
-        return _parts(minibatch, self.micro_batch)
+    def _micro_batches(self, rows: Sequence[int]) -> Iterator[list[int]]:
+        return _parts(rows, self.micro_batch)
+
+
+def epoch_order(rows: int, seed: int, *, step: int, epoch: int) -> list[int]:
+    """The order in which an epoch of a step takes its rows: part by part they make minibatches."""
+    return random.Random(derived_seed(seed, "minibatches", step, epoch)).sample(range(rows), rows)
 
 
 def _parts(order: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -18,6 +18,7 @@ from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import disk_faults
 from refine_af.models.lora import save_lora, with_lora
+from refine_af.models.shapes import architecture, check_length, text_config
 from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings.lora import Lora
 
@@ -56,7 +57,8 @@ class Policy(nn.Module):
         # In lists, so that torch does not register parts of `model` a second time.
         self._trunk = [causal.base_model]
         self._head = [causal.get_output_embeddings()]
-        hidden = model.config.hidden_size
+        # What the head reads, which in OPT is not as wide as the layers.
+        hidden = self._head[0].in_features
         self.value_head = nn.Linear(hidden, 1, device=model.device, dtype=torch.float32)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
@@ -89,6 +91,7 @@ class Policy(nn.Module):
         are exact. A token's value is that of the text before it.
         """
         ids, predicting, mask = _layout(rows, width, self.model.device)
+        check_length(self.model, len(prefix) + ids.shape[1], "PPO")
         hidden = self._trunk[0](
             input_ids=ids, past_key_values=self._prefix_cache(prefix, len(rows)), use_cache=True
         ).last_hidden_state[predicting]
@@ -114,12 +117,12 @@ class Policy(nn.Module):
             whole = self.model(input_ids=ids).logits.float()
             ours = self._logits(self._trunk[0](input_ids=ids).last_hidden_state).float()
         if (whole - ours).norm() > 0.01 * whole.norm():
-            kind = type(self.model.get_base_model()).__name__
+            kind = architecture(self.model)
             raise InputError(f"PPO cannot train {kind}: it does more to its logits than is known")
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """Of hidden states, (…, width), as the model's own forward makes them: (…, vocabulary)."""
-        config = self.model.config
+        config = text_config(self.model)
         logits: Tensor = self._head[0](hidden)
         if scale := getattr(config, "logit_scale", None):  # Cohere
             logits = logits * scale
@@ -150,7 +153,7 @@ class Policy(nn.Module):
             ids = torch.tensor([list(prefix)], device=self.model.device)
             self._trunk[0](input_ids=ids, past_key_values=cache, use_cache=True)
             if cache.get_seq_length() != len(prefix):
-                raise RuntimeError("the model did not fill the prefix cache")
+                raise InputError(f"{architecture(self.model)} keeps no keys and values of a prefix")
             cache.batch_repeat_interleave(rows)
         return cache
 

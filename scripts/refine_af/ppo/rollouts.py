@@ -13,7 +13,9 @@ from refine_af.errors import InputError
 from refine_af.files.rows import read_records
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.stopwatch import Stopwatch
-from refine_af.prompts.completions import Pair, parse_completion, refusal
+from refine_af.models.chat import Chat
+from refine_af.models.encoding import encode, encode_after
+from refine_af.prompts.completions import Pair, first_kept
 from refine_af.prompts.templates import Prompt
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instructions import Instruction
@@ -26,7 +28,7 @@ from refine_af.settings.sampling import Sampling
 
 @dataclass(frozen=True)
 class Rollout:
-    """A reply and its reward: `pair` is its first, None without one that can be an instance.
+    """A reply and its reward: `pair` is the first that stage 3 would keep, None without one.
 
     `components` are the scorer's for the pair, None without one; `reward` is Eq. 1.
     """
@@ -66,13 +68,23 @@ def read_answers(path: Path, when: str, fixed: Sequence[Instruction]) -> list[An
 
 @dataclass(frozen=True)
 class Environment:
-    """What an instruction passes through on its way to a reward."""
+    """What an instruction passes through on its way to a reward, as a turn of `chat` or not."""
 
     tokenizer: Any
     prompt: Prompt
     sampling: Sampling
     judge: Judge
     weights: Weights
+    chat: Chat | None = None
+
+    def prefix_tokens(self) -> list[int]:
+        """The token ids that all prompts begin with."""
+        prefix = self._parts("")[0]
+        return encode(self.tokenizer, prefix, start=True) if prefix else []
+
+    def tail_tokens(self, asked: Instruction) -> tuple[int, ...]:
+        """The token ids of an instruction's prompt after those."""
+        return tuple(encode_after(self.tokenizer, *self._parts(self.tail(asked))))
 
     def tail(self, instruction: Instruction) -> str:
         """What follows the shared prefix in an instruction's prompt, here and in stage 3."""
@@ -96,15 +108,23 @@ class Environment:
                 tails=[self.tail(entry) for entry in instructions],
                 sampling=self.sampling,
                 seeds=seeds,
+                chat=self.chat,
                 progress=progress,
             )
-        pairs = [_first_pair(completion) for completion in completions]
+        pairs = [
+            first_kept(entry.text, truncated=entry.finish == "length") for entry in completions
+        ]
         with stopwatch.phase("reward"):
             components = self._judged(instructions, pairs)
         return [
             Rollout(*parts, reward=composite(parts[-1], self.weights))
             for parts in zip(instructions, completions, pairs, components, strict=True)
         ]
+
+    def _parts(self, tail: str) -> tuple[str, str]:
+        """A prompt's parts, which are encoded apart."""
+        prefix = self.prompt.prefix
+        return self.chat.turn(prefix, tail) if self.chat else (prefix, tail)
 
     def _judged(
         self, instructions: Sequence[Instruction], pairs: Sequence[Pair | None]
@@ -116,8 +136,3 @@ class Environment:
         ]
         scores = iter(self.judge(triplets) if triplets else [])
         return [next(scores) if pair else None for pair in pairs]
-
-
-def _first_pair(completion: Completion) -> Pair | None:
-    pairs = parse_completion(completion.text, truncated=completion.finish == "length")
-    return pairs[0] if pairs and refusal(pairs[0]) is None else None

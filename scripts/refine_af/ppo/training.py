@@ -10,7 +10,6 @@ from typing import Any
 
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.stopwatch import Stopwatch
-from refine_af.models.backbones import encode
 from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
 from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
@@ -33,6 +32,7 @@ FIGURES = (
     "explained_variance",
     "response_length",
     "parse_rate",
+    "reward_parsed",
     "floor_share",
     "distinct_1",
     "distinct_2",
@@ -126,8 +126,7 @@ class PpoTrainer:
         self.done = checkpoint.step
 
     def _row(self, rollout: Rollout) -> Tokens:
-        tail = self._environment.tail(rollout.instruction)
-        tokens = tuple(encode(self._environment.tokenizer, tail, start=False))
+        tokens = self._environment.tail_tokens(rollout.instruction)
         response = rollout.completion.tokens
         # Where the model's context has no room for a reply nothing is learnt: one token stands
         # for the instruction, which may be of any length.
@@ -135,7 +134,7 @@ class PpoTrainer:
 
 
 def _learner(policy: Policy, environment: Environment, settings: Ppo) -> Learner:
-    prefix = encode(environment.tokenizer, environment.prompt.prefix, start=True)
+    prefix = environment.prefix_tokens()
     if settings.algorithm == "ppo":
         return Learner(policy, prefix, settings)
     from refine_af.ppo.ablation import GroupLearner  # TRL takes seconds to import
@@ -181,8 +180,9 @@ def metric_columns(weights: Weights) -> list[str]:
 def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, Any]:
     """Mean and standard deviation of rewards and components, and shares of the rollouts.
 
-    Components are those of the rollouts that parse, and empty where none does; `floor_share` is
-    the share of rewards at or below the floor that unparseable rollouts get.
+    Components are those of the rollouts that parse, and empty where none does, as is
+    `reward_parsed`, their mean reward; `floor_share` is the share of rewards at or below the floor
+    that unparseable rollouts get.
     """
     columns: dict[str, list[float]] = {"reward": [rollout.reward for rollout in rollouts]}
     parsed = [rollout.components for rollout in rollouts if rollout.components]
@@ -193,6 +193,8 @@ def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, An
         figures[f"{name}_mean"] = statistics.fmean(column) if column else ""
         figures[f"{name}_sd"] = statistics.stdev(column) if len(column) > 1 else ""
     figures["parse_rate"] = len(parsed) / len(rollouts)
+    rewards = [rollout.reward for rollout in rollouts if rollout.components]
+    figures["reward_parsed"] = statistics.fmean(rewards) if rewards else ""
     figures["floor_share"] = sum(
         reward <= weights.unparseable for reward in columns["reward"]
     ) / len(rollouts)

@@ -11,9 +11,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from refine_af.prompts.markdown import plain_labels
+
 # `\s*(?:\d+\s*)?` for the source's `\s*\d*\s*`: the same strings, in linear time.
 OUTPUT = re.compile(r"Output\s*(?:\d+\s*)?:")
 INPUT = re.compile(r"Input\s*(?:\d+\s*)?:")
+COLONS = (":", "：")  # the second as Chinese and Japanese write it
 EXAMPLE = re.compile(r"Example\s?\d*\.?")
 
 REASONS = (
@@ -38,8 +41,10 @@ def parse_completion(text: str, *, truncated: bool = False) -> list[Pair]:
     """The pairs in a reply, valid or not; none where it names neither an example nor an output.
 
     An example without "Output:" is all output. Of a `truncated` reply, which the length limit
-    ended, the last pair is left out. Never raises, whatever the text.
+    ended, the last pair is left out. Markdown around labels does not count. Never raises, whatever
+    the text.
     """
+    text = plain_labels(text)
     if EXAMPLE.search(text):
         pairs = [_pair(part) for part in EXAMPLE.split(text) if part.strip()]
     elif OUTPUT.search(text):
@@ -55,6 +60,11 @@ def judged(text: str, *, truncated: bool) -> list[tuple[Pair, str | None]]:
     whole = parse_completion(text, truncated=truncated)
     reasons = [*refusals(whole), *["truncated"] * (len(pairs) - len(whole))]
     return list(zip(pairs, reasons, strict=True))
+
+
+def first_kept(text: str, *, truncated: bool) -> Pair | None:
+    """The first pair in a reply that nothing is held against; None where there is none."""
+    return next((pair for pair, why in judged(text, truncated=truncated) if why is None), None)
 
 
 def refusals(pairs: Sequence[Pair]) -> list[str | None]:
@@ -83,7 +93,7 @@ def refusal(pair: Pair) -> str | None:
         return "input equals output"
     if not pair.output:
         return "empty output"
-    if pair.input.endswith(":") or pair.output.endswith(":"):
+    if pair.input.endswith(COLONS) or pair.output.endswith(COLONS):
         return "ends with colon"
     return None
 

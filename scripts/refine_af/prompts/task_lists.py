@@ -11,8 +11,10 @@ import string
 from collections.abc import Sequence
 from functools import lru_cache
 
+from refine_af.prompts.markdown import plain_numbers
 from refine_af.settings.instructions import InstructionFilter, Instructions
 from refine_af.settings.sampling import Sampling
+from refine_af.words import begins_with, holds_keyword, words_of
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -37,14 +39,16 @@ def demonstrations(settings: Instructions) -> int:
 
 def task_list(instructions: Sequence[str], numbering: str) -> str:
     """The demonstrations as a numbered list that the model is to continue (appendix IX-C)."""
-    texts = [" ".join(text.split()).rstrip(":") for text in instructions]
+    texts = [" ".join(text.split()).rstrip(":：") for text in instructions]
     numbers = [numbering.replace("{number}", str(place + 1)) for place in range(len(texts) + 1)]
     lines = [f"{number} {text}\n" for number, text in zip(numbers, texts, strict=False)]
     return "".join(lines) + numbers[-1]
 
 
 def decoding(settings: Instructions) -> Sampling:
-    """The sampling, with the end of the list among its stop strings: `Task 16`, for one."""
+    """The sampling, with the end of the list, if set, among its stop strings: `Task 16`."""
+    if settings.last_item is None:
+        return settings.sampling
     before, _, after = settings.numbering.partition("{number}")
     number = f"{before}{settings.last_item + 1}"
     end = number if before.strip() else f"\n{number}{after}"
@@ -54,11 +58,12 @@ def decoding(settings: Instructions) -> Sampling:
 def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[str, bool]]:
     """The items of a reply, on one line each, and whether each is whole.
 
-    Items count by place, whatever number the model gave them; those past `last_item` are left
-    out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
-    all, as `filter.truncated` says.
+    Items count by place, whatever number the model gave them; those past `last_item`, if set, are
+    left out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
+    all, as `filter.truncated` says. Markdown around numbers does not count.
     """
-    parts = _beginning(settings.numbering).split(text)
+    text = plain_numbers(text, settings.numbering)
+    parts = _beginning(settings.numbering, settings.splitting).split(text)
     whole = len(parts)
     if truncated:
         whole = len(parts) - 1 if settings.filter.truncated == "drop item" else 0
@@ -66,19 +71,20 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
     if settings.filter.capitalize:
         lines = [line.capitalize() for line in lines]
     found = [(line, place < whole) for place, line in enumerate(lines)]
-    return found[: settings.last_item - demonstrations(settings)]
+    last = settings.last_item
+    return found if last is None else found[: last - demonstrations(settings)]
 
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:
     """The reason of the first of Self-Instruct's rules that refuses an item, or None."""
-    words = len(text.split())
+    words = len(words_of(text))
     checks = {
         "empty": not text,
         "not unicode": SURROGATE.search(text),
         "too short": words < rules.min_words,
         "too long": words > rules.max_words,
-        "keyword": _keywords(rules.keywords).search(text),
-        "prefix": text.casefold().startswith(tuple(map(str.casefold, rules.prefixes))),
+        "keyword": holds_keyword(text, rules.keywords),
+        "prefix": begins_with(text, rules.prefixes),
         "punctuation": not rules.punctuation and text[:1] in string.punctuation,
         "not ascii": not rules.non_ascii and not text[:1].isascii(),
     }
@@ -86,17 +92,16 @@ def refusal(text: str, rules: InstructionFilter) -> str | None:
 
 
 @lru_cache
-def _beginning(numbering: str) -> re.Pattern[str]:
-    """What an item begins with, spaces as they come; a bare number must begin a line."""
+def _beginning(numbering: str, splitting: str) -> re.Pattern[str]:
+    """What an item begins with: exactly, or with spaces as they come.
+
+    A bare number must begin a line.
+    """
+    if splitting == "exact":
+        before, after = map(re.escape, numbering.rstrip().split("{number}"))
+        return re.compile(rf"\n{before}\d+\s?{after} ")
     before, after = (
         r"\s*".join(map(re.escape, part.split())) for part in numbering.split("{number}")
     )
     spaced = rf"\d+\s*{after}"
     return re.compile(rf"\n?{before}\s*{spaced}" if before else rf"\n[^\S\n]*{spaced}(?!\d)")
-
-
-@lru_cache
-def _keywords(keywords: tuple[str, ...]) -> re.Pattern[str]:
-    if not keywords:
-        return re.compile(r"(?!)")  # matches nothing
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, keywords))})(?!\w)", re.IGNORECASE)

@@ -7,24 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af.errors import InputError
+from refine_af.prompts.marked import Marked, Span, own
 
 SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file in two parts: what all its prompts begin with, and the rest, with the slots."""
+    """A prompt file in two parts: what all its prompts begin with, and the rest, with the slots.
+
+    Of the texts that it gives, the file's own are marked: a special token's name is one there.
+    """
 
     prefix: str
     rest: str
 
-    def tail(self, **values: str) -> str:
-        """The text after the prefix with every slot filled; what a value holds is never a slot."""
-        return SLOT.sub(lambda slot: values[slot[1]], self.rest)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", own(self.prefix))
 
-    def fill(self, **values: str) -> str:
-        """The whole prompt with every slot filled."""
-        return self.prefix + self.tail(**values)
+    def tail(self, **values: str) -> Marked:
+        """The text after the prefix with every slot filled.
+
+        What a value holds is never a slot, and never a special token.
+        """
+        pieces, spans, place = [], list[Span](), 0
+        for number, piece in enumerate(SLOT.split(self.rest)):
+            fixed = number % 2 == 0  # every other one is a slot's name
+            text = piece if fixed else str(values[piece])
+            if fixed and text:
+                spans.append((place, place + len(text)))
+            pieces.append(text)
+            place += len(text)
+        return Marked("".join(pieces), spans)
+
+    def fill(self, **values: str) -> Marked:
+        return own(self.prefix) + self.tail(**values)
 
 
 def prompt_of(text: str, slots: set[str], source: str) -> Prompt:

@@ -1,4 +1,4 @@
-"""Ratings that came back as files: read, and refused with the reason where they are not whole."""
+"""Ratings that came back as files: read as far as they go, and refused where they are not right."""
 
 from __future__ import annotations
 
@@ -25,16 +25,29 @@ Answer = tuple[str, str, str, object]  # where it stands, item, question, answer
 
 @dataclass(frozen=True)
 class Returned:
-    """One rater's answers, by (item, question)."""
+    """One rater's answers, by (item, question), to items of which every question is answered."""
 
     path: Path
     rater: str
     answers: dict[tuple[str, str], str]
 
     def of(self, part: str, key: Key) -> bool:
-        """Whether the rater did a part; a file holds each part whole or not at all."""
-        first = next(iter(key.items[part]), None)
-        return first is not None and (first, QUESTIONS[part][0]) in self.answers
+        """Whether the rater did anything of a part."""
+        return any(self.has(part, item) for item in key.items[part])
+
+    def has(self, part: str, item: str) -> bool:
+        """Whether the rater did an item of a part."""
+        return (item, QUESTIONS[part][0]) in self.answers
+
+    def gap(self, key: Key) -> str:
+        """What lacks of the parts that the rater began, in words; empty where nothing does."""
+        gaps = []
+        for part, items in key.items.items():
+            done = sum(self.has(part, item) for item in items)
+            if 0 < done < len(items):
+                gaps.append(f"{done} of {len(items)} items of the {part}")
+        said = f"{self.path}: incomplete, counted as far as it goes: {', '.join(gaps)}"
+        return said if gaps else ""
 
 
 def read_all(paths: Sequence[Path], key: Key) -> list[Returned]:
@@ -67,9 +80,10 @@ def read_returned(path: Path, key: Key) -> Returned:
     name = unicodedata.normalize("NFC", rater).strip() if isinstance(rater, str) else ""
     if not _is_name(name):
         raise InputError(f"{path}: 'rater' is no name: {shown(rater)}")
-    returned = Returned(path, name, _checked(answers, key))
-    _check_complete(returned, key)
-    return returned
+    given = _whole_items(_checked(answers, key), key)
+    if not given:
+        raise InputError(f"{path}: holds no answer, or none to every question of an item")
+    return Returned(path, name, given)
 
 
 def _document(text: str, path: Path) -> tuple[object, object, Iterable[Answer]]:
@@ -147,18 +161,17 @@ def _checked(answers: Iterable[Answer], key: Key) -> dict[tuple[str, str], str]:
     return found
 
 
-def _check_complete(returned: Returned, key: Key) -> None:
-    if not returned.answers:
-        raise InputError(f"{returned.path}: holds no answer")
-    for part, items in key.items.items():
-        wanted = [(item, question) for item in items for question in QUESTIONS[part]]
-        missing = [each for each in wanted if each not in returned.answers]
-        if 0 < len(missing) < len(wanted):
-            item, question = missing[0]
-            raise InputError(
-                f"{returned.path}: incomplete: {len(missing)} of {len(wanted)} answers of the "
-                f"{part} are missing, the first {item}, {question}"
-            )
+def _whole_items(answers: dict[tuple[str, str], str], key: Key) -> dict[tuple[str, str], str]:
+    """The answers to items of which every question is answered."""
+    whole = {
+        item
+        for part, items in key.items.items()
+        for item in items
+        if all((item, question) in answers for question in QUESTIONS[part])
+    }
+    return {
+        (item, question): answer for (item, question), answer in answers.items() if item in whole
+    }
 
 
 def _is_name(value: str) -> bool:

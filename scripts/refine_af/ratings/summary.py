@@ -40,8 +40,9 @@ def summary(raters: Sequence[Returned], key: Key, settings: Summary) -> list[Row
     Counts: "rating A" to "rating D" out of "ratings", "task yes" and so on out of "reviews". Means
     and shares have an interval over instructions, from each instruction's mean over the raters; a
     difference is one method less another, over the instructions that both have. The mean rating's
-    interval is the bootstrap's; a share's has a width even where all agree. Kappa is over all
-    items.
+    interval is the bootstrap's; a share's has a width even where all agree. Kappa is over the
+    items that all raters of the part did. "missing ratings" and "missing reviews" of a rater are
+    the items of a part that a file which is not complete lacks.
     """
     rows: list[Row] = []
     for part in (RATINGS, REVIEW):
@@ -59,14 +60,18 @@ def _counts(raters: Sequence[Returned], part: str, key: Key) -> Iterator[Row]:
     for name, among in every:
         for method in key.methods:
             items = [item for item, told in key.items[part].items() if told.method == method]
-            if not items:
+            done = [(each, item) for each in among for item in items if each.has(part, item)]
+            if not done:
                 continue
-            yield _row(ITEMS[part], name, method, len(items) * len(among))
+            yield _row(ITEMS[part], name, method, len(done))
             for question in QUESTIONS[part]:
-                given = [each.answers[item, question] for each in among for item in items]
+                given = [each.answers[item, question] for each, item in done]
                 for answer in ANSWERS[part] if part == RATINGS else ("yes",):
                     measure = f"rating {answer}" if part == RATINGS else f"{question} yes"
                     yield _row(measure, name, method, given.count(answer))
+    for each in raters:
+        if missing := sum(not each.has(part, item) for item in key.items[part]):
+            yield _row(f"missing {ITEMS[part]}", each.rater, "", missing)
 
 
 def _means(
@@ -75,7 +80,7 @@ def _means(
     for measure, value in MEASURES[question].items():
         by_method = _by_source(raters, part, question, key, value)
         for method, values in by_method.items():
-            yield _mean(measure, method, values, len(raters), settings)
+            yield _mean(measure, method, values, _judges(raters, part, method, key), settings)
         for before, after in combinations(by_method, 2):
             if by_method[before].keys() & by_method[after].keys():
                 methods = f"{after} − {before}"
@@ -90,17 +95,26 @@ def _by_source(
     found: dict[str, dict[str, float]] = {}
     for method in key.methods:
         means = {
-            told.source: fmean(value(each.answers[item, question]) for each in raters)
+            told.source: fmean(
+                value(each.answers[item, question]) for each in raters if each.has(part, item)
+            )
             for item, told in key.items[part].items()
-            if told.method == method
+            if told.method == method and any(each.has(part, item) for each in raters)
         }
         if means:
             found[method] = means
     return found
 
 
+def _judges(raters: Sequence[Returned], part: str, method: str, key: Key) -> float:
+    """How many raters did an item of a method, on average over those that anyone did."""
+    items = [item for item, told in key.items[part].items() if told.method == method]
+    counts = [sum(each.has(part, item) for each in raters) for item in items]
+    return fmean(filter(None, counts))
+
+
 def _mean(
-    measure: str, method: str, values: Mapping[str, float], judges: int, settings: Summary
+    measure: str, method: str, values: Mapping[str, float], judges: float, settings: Summary
 ) -> Row:
     if measure == MEAN:
         nothing = dict.fromkeys(values, 0.0)
@@ -148,7 +162,9 @@ def _paired(
 def _agreement(raters: Sequence[Returned], part: str, question: str, key: Key) -> Iterator[Row]:
     if len(raters) < 2:
         return
-    items = sorted(key.items[part])
+    items = [item for item in sorted(key.items[part]) if all(e.has(part, item) for e in raters)]
+    if not items:
+        return
     answers = [[each.answers[item, question] for item in items] for each in raters]
     share, kappa = agreement(answers)
     name = "Cohen's kappa" if len(raters) == 2 else "Fleiss' kappa"

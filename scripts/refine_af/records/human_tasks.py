@@ -10,6 +10,7 @@ from pathlib import Path
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import SURROGATE
 from refine_af.files.rows import as_records, each_once, read_records, read_rows
+from refine_af.records.instances import Instance
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,35 @@ def checked_seeds(seeds: Sequence[Seed], demonstrations: int, source: Path) -> S
 
 
 @dataclass(frozen=True)
+class _TaskRow:
+    id: str
+    instruction: str
+    instances: list[dict[str, str]]
+
+
+def read_seed_instances(path: Path) -> list[Instance]:
+    """The seeds' own instances, in order, each under its seed's id.
+
+    What no seed has, such as a reward, is 0 or empty. InputError names file, line and value.
+    """
+    read_seeds(path)
+    found = []
+    for where, row in read_rows(path):
+        if not row.get("instances"):
+            raise InputError(
+                f"{where}: no 'instances' in seed {shown(row['id'])}, inputs with outputs, which "
+                "sft.include_seeds: true trains on"
+            )
+        (task,) = as_records([(where, row)], _TaskRow, extra=True)
+        for number, instance in enumerate(task.instances):
+            if not {"input", "output"} <= instance.keys():
+                raise InputError(f"{where}: no 'input' and 'output' in {shown(instance)}")
+            texts = (task.instruction, instance["input"], instance["output"])
+            found.append(Instance(f"{task.id}-{number}", task.id, "seed", *texts, "", 0.0, {}))
+    return found
+
+
+@dataclass(frozen=True)
 class UserInstruction:
     """A user-oriented instruction, with an input or "", and the reply that an expert wrote."""
 
@@ -64,19 +94,12 @@ class UserInstruction:
     reference: str
 
 
-@dataclass(frozen=True)
-class _UserRow:
-    id: str
-    instruction: str
-    instances: list[dict[str, str]]
-
-
 def read_user_instructions(path: Path) -> list[UserInstruction]:
     """The instructions of a file in the form of self-instruct@0b26ccaa, human_eval/.
 
     Each has one instance. InputError names file, line and value.
     """
-    rows = as_records(read_rows(path), _UserRow, extra=True)
+    rows = as_records(read_rows(path), _TaskRow, extra=True)
     if not rows:
         raise InputError(f"{path}: holds no instruction")
     instructions = []

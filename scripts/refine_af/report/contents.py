@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
+from refine_af.report.drawing import Drawing
 from refine_af.report.figures import (
-    Drawing,
     accepted_by_round,
     ratings_by_method,
     reward_by_step,
@@ -31,6 +32,7 @@ from refine_af.report.sections.superni import superni_section
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
 TITLE = "What this run of REFINE-AF made"
 LEAD = (
@@ -54,6 +56,7 @@ class Settings(NamedTuple):
     """The sections of config.yaml that the page tells of."""
 
     report: Report
+    weights: Weights
     overlap: OverlapBounds
     ratings: Summary
 
@@ -86,9 +89,11 @@ def drawings(run: ModelRun, settings: Report) -> Drawings:
     )
 
 
-def findings(run: ModelRun, settings: Report) -> Findings:
+def findings(run: ModelRun, weights: Weights, settings: Report) -> Findings:
     """One model's differences, each with its interval."""
-    return Findings(changes(run, settings), rewards(run, settings), compared(run, settings))
+    return Findings(
+        changes(run, weights, settings), rewards(run, weights, settings), compared(run, settings)
+    )
 
 
 def numbers_of_tables(
@@ -112,19 +117,20 @@ def report(
     drawn: Sequence[Drawings],
     paper: Paper,
     settings: Settings,
-    truths: Mapping[str, demo.Truths],
+    truths: Mapping[str, Truths],
 ) -> str:
     """The page as HTML; `drawn` are the runs' figures, in their order.
 
     `found` and `truths` are by model; there are truths of the demo alone.
     """
     differences = {name: each.changes for name, each in found.items()}
+    by_size = {name: each.compared for name, each in found.items()}
     links = [("summary", "Summary"), *((run.name, run.name) for run in runs)]
     return page(
         TITLE,
         LEAD,
         [*links, ("paper", "The paper's tables"), ("limits", "What this shows")],
-        summary_section(runs, differences, settings.report),
+        summary_section(runs, differences, by_size, settings.report),
         *(
             _model(
                 run,
@@ -135,9 +141,10 @@ def report(
             )
             for run, figures in zip(runs, drawn, strict=True)
         ),
-        paper_section(runs, {name: each.compared for name, each in found.items()}, paper),
+        paper_section(runs, by_size, paper),
         limits_section(
-            demo.claims(runs, truths, differences, settings.report), demo.limits(runs, truths)
+            demo.claims(runs, truths, differences, settings.report),
+            demo.limits(runs, truths, by_size, settings.report),
         ),
     )
 
@@ -155,7 +162,9 @@ def _model(
         run.name,
         navigation(f"Sections of {run.name}", links),
         instructions_section(run, settings.report, figures.pool),
-        ppo_section(run, found.changes, settings.report, figures.ppo, remarks.ppo),
+        ppo_section(
+            run, found.changes, settings.weights, settings.report, figures.ppo, remarks.ppo
+        ),
         instances_section(run, found.rewards, settings.report),
         overlap_section(run, settings.overlap, settings.report, remarks.overlap),
         superni_section(run, found.compared, settings.report, figures.scores, remarks.superni),

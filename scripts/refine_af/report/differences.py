@@ -13,9 +13,13 @@ from refine_af.randomness import derived_seed
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.summaries import parses, sizes
+from refine_af.report.published import EQUATION_1
+from refine_af.report.summaries import Cell, cells, parses, rows_of, sizes
+from refine_af.rewards.equation_1 import composite, weighed
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
+BY_THE_PAPER = "reward by Eq. 1 of the paper"
 METHODS = ("self-instruct", "refine-af")  # a difference is the second's less the first's
 
 
@@ -47,13 +51,17 @@ class Compared:
     wins: Wins
 
 
-def changes(run: ModelRun, settings: Report) -> dict[str, Change | None]:
+def changes(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Change | None]:
     """What PPO did to the reward, the parse rate and each component.
+
+    Where `weights`, the run's, weigh the judges otherwise than Eq. 1 of the paper, it is told too.
 
     None where no prompt has a value before and after. Components exist where an answer parsed:
     their means are over prompts whose answers both did.
     """
     found = {"reward": _mean_change(run, "reward", lambda answer: answer.reward, settings)}
+    if own_weights(weights):
+        found[BY_THE_PAPER] = _mean_change(run, BY_THE_PAPER, _by_the_paper, settings)
     parsed = [[parses(answer) for answer in answers] for answers in zip(*run.answers, strict=True)]
     found["parse_rate"] = share_change(parsed, settings)
     every = [answer for answers in run.answers for answer in answers]
@@ -83,15 +91,37 @@ def compared(run: ModelRun, settings: Report) -> list[Compared]:
     return [_compared(run, size, settings) for size in sizes(run.scores)]
 
 
-def rewards(run: ModelRun, settings: Report) -> dict[str, Change]:
+def against_base(run: ModelRun, settings: Report) -> dict[Cell, tuple[float, float, float]]:
+    """By tuned cell, its ROUGE-L less the base's, and the ends of the interval for other tasks."""
+    base = rows_of(run.scores, ("base", "")).set_index("task")["rouge_l"]
+    found = {}
+    for cell in (each for each in cells(run.scores) if each[1]):
+        rows = rows_of(run.scores, cell)
+        # What the interval asks of a task is the sum over its instances, and how many there are.
+        tasks = [str(task) for task in rows["task"].repeat(rows["instances"].to_list())]
+        apart = rows.set_index("task")["rouge_l"] - base
+        differences = [float(apart[task]) for task in tasks]
+        found[cell] = mean_over_tasks(differences, tasks, confidence=settings.confidence)
+    return found
+
+
+def own_weights(weights: Weights) -> bool:
+    """Whether a run weighs the components of Eq. 1, but not as the paper does."""
+    return weighed(weights).keys() == weighed(EQUATION_1).keys() and weights != EQUATION_1
+
+
+def rewards(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Change]:
     """The reward of instances and its components, paired by instruction.
 
-    Of several instances of an instruction the mean counts. Empty where one of the methods was not
-    run, or no instruction has an instance of both.
+    Beside it the paper's Eq. 1, where the run's `weights` are others. Of several instances of an
+    instruction the mean counts. Empty where one of the methods was not run, or no instruction has
+    an instance of both.
     """
     if not set(METHODS) <= run.instances.keys():
         return {}
-    before, after = (_by_instruction(run.instances[method]) for method in METHODS)
+    before, after = (
+        _by_instruction(run.instances[method], own_weights(weights)) for method in METHODS
+    )
     shared = [name for name in before if name in after]
     return {
         name: _difference(
@@ -158,11 +188,18 @@ def _compared(run: ModelRun, size: str, settings: Report) -> Compared:
     )
 
 
-def _by_instruction(instances: Sequence[Instance]) -> dict[str, dict[str, float]]:
+def _by_the_paper(answer: Answer) -> float:
+    return composite(answer.components, EQUATION_1)
+
+
+def _by_instruction(
+    instances: Sequence[Instance], by_the_paper: bool
+) -> dict[str, dict[str, float]]:
     """Reward and components of each instruction, in the order of its first instance."""
     found: dict[str, dict[str, list[float]]] = {}
     for row in instances:
         values = found.setdefault(row.instruction_id, {})
-        for name, value in {"reward": row.reward, **row.components}.items():
+        paper = {BY_THE_PAPER: composite(row.components, EQUATION_1)} if by_the_paper else {}
+        for name, value in {"reward": row.reward, **paper, **row.components}.items():
             values.setdefault(name, []).append(value)
     return {key: {name: fmean(each) for name, each in own.items()} for key, own in found.items()}

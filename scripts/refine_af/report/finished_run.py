@@ -16,7 +16,7 @@ from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction, RejectedInstruction
 from refine_af.records.overlap import Overlap
-from refine_af.report.files import count, read_rows, read_table, read_tables, real
+from refine_af.report.files import count, read_rows, read_table, read_tables, real, real_or_none
 from refine_af.report.rated import Ratings
 
 # The columns of tables of counts that every run has; each other one is a reason of rejection.
@@ -90,9 +90,13 @@ def read_overlaps(segments: Sequence[Path], instances: Sequence[Instance]) -> li
 
 
 def read_steps(ppo: Path) -> pd.DataFrame:
-    """The step and mean reward of each PPO step."""
+    """Step and mean reward of each PPO step, its parse rate, and the mean reward of what parsed.
+
+    The last is nan where nothing did.
+    """
     path = ppo / "metrics.csv"
-    steps = read_table(path, {"step": count, "reward_mean": real})
+    columns = {"step": count, "reward_mean": real, "parse_rate": real}
+    steps = read_table(path, columns | {"reward_parsed": real_or_none})
     if steps.empty:
         raise InputError(f"{path}: holds no step")
     return steps

@@ -11,6 +11,7 @@ import pandas as pd
 
 from refine_af.errors import InputError
 from refine_af.report.files import read_table, real, real_or_none
+from refine_af.settings.reward import Weights
 
 # Instances of each category in Super-NI's test set (natural-instructions@55a36563).
 CATEGORY_INSTANCES = {
@@ -27,6 +28,18 @@ CATEGORY_INSTANCES = {
     "overlap_extraction": 200,
     "grammar_error_correction": 100,
 }
+# Eq. 1, restored from arXiv 2307.06290, and the reward of what cannot be parsed, as config.yaml has
+# them; an experiment may have others.
+EQUATION_1 = Weights.model_validate(
+    {
+        "reward_model": 0.0078,
+        "naturalness": 0.3212,
+        "coherence": 0.1520,
+        "understandability": -0.4421,
+        "constant": -0.0274,
+        "unparseable": -0.6,
+    }
+)
 TABLE_3_SIZE = "15000"  # the number of instructions that table III is of
 
 

@@ -51,6 +51,14 @@ class Ratings:
         every = [(part, method) for part in COUNTED for method in self.methods(part)]
         return sum(self.count(*each) for each in every)
 
+    def missing(self, part: str) -> dict[str, int]:
+        """How many items of a part each rater left out who began it and did not do it all."""
+        return {
+            rater: round(value.value)
+            for (name, rater, _), value in self.values.items()
+            if name == f"missing {part}"
+        }
+
     def count(self, measure: str, method: str) -> int:
         """How many answers of all raters together."""
         return round(self.values[measure, "", method].value)

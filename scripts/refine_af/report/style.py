@@ -4,12 +4,12 @@ STYLE = """\
 :root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1f2328; --faint: #59636e; --rule: #d0d7de; --ground: #f4f6f8;
-  --accent: #1f6bb0;
+  --accent: #1f6bb0; --shade: rgb(0 0 0 / .22);
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14171c; --ink: #e6e9ed; --faint: #a0a8b2; --rule: #3a414b; --ground: #1e232a;
-    --accent: #6db3f2;
+    --accent: #6db3f2; --shade: rgb(255 255 255 / .28);
   }
 }
 * { box-sizing: border-box; }
@@ -30,7 +30,16 @@ p { margin: .5rem 0 .75rem; max-width: 42rem; }
 header p { color: var(--faint); }
 a { color: var(--accent); }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
-.frame { overflow-x: auto; margin: 1rem 0 1.5rem; }
+/* A table wider than the text takes the room beside it; what is wider still scrolls, with a shade
+   at its right edge until the end is reached, and with the names of its rows in place. */
+.frame {
+  overflow-x: auto; margin: 1rem 0 1.5rem; width: fit-content; max-width: calc(100vw - 3rem);
+  translate: min(0px, (50rem - 100%) / 2);
+  background:
+    linear-gradient(to left, var(--paper) 40%, transparent)
+      calc(100% + 2px) 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--shade), transparent) calc(100% - 1px) 0 / 1rem 100% no-repeat;
+}
 .frame:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table {
   border-collapse: collapse; min-width: min(100%, 24rem); font-variant-numeric: tabular-nums;
@@ -39,7 +48,10 @@ table {
 caption { text-align: left; color: var(--faint); padding-bottom: .4rem; }
 caption span { display: block; position: sticky; left: 0; max-width: min(42rem, 100vw - 2rem); }
 th, td { padding: .3rem 0 .3rem 1.25rem; text-align: right; vertical-align: baseline; }
-th:first-child { padding-left: 0; text-align: left; }
+th:first-child {
+  padding: .3rem .6rem .3rem 0; text-align: left; position: sticky; left: 0;
+  background: var(--paper);
+}
 th { font-weight: 600; }
 tbody th { font-weight: 400; min-width: 9rem; }
 thead th { border-bottom: 1px solid var(--ink); vertical-align: bottom; }
@@ -73,7 +85,8 @@ ul { padding-left: 1.2rem; max-width: 42rem; }
 li { margin: .35rem 0; }
 @media (max-width: 34rem) {
   th, td { padding-left: .9rem; }
-  tbody th { min-width: 7rem; }
+  .frame { max-width: 100%; }
+  tbody th { min-width: 6rem; max-width: 10rem; overflow-wrap: break-word; }
   .card dl { grid-template-columns: minmax(0, 1fr); gap: .1rem; }
 }
 @media print {
@@ -83,7 +96,8 @@ li { margin: .35rem 0; }
   }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  .frame { overflow: visible; }
+  .frame { overflow: visible; max-width: none; translate: none; background: none; }
+  td, .word { white-space: normal; }
   tr, figure, .card { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
   details:not([open])::details-content { content-visibility: visible; block-size: auto; }

@@ -58,15 +58,15 @@ def largest_cells(scores: pd.DataFrame) -> list[Cell]:
 
 def cell_means(scores: pd.DataFrame) -> dict[Cell, Mapping[str, float]]:
     """Each cell's figures as means over instances, which is what the official evaluation does."""
-    return {cell: _instance_means(_rows_of(scores, cell)) for cell in cells(scores)}
+    return {cell: _instance_means(rows_of(scores, cell)) for cell in cells(scores)}
 
 
 def category_means(scores: pd.DataFrame, wanted: Sequence[Cell]) -> pd.DataFrame:
     """ROUGE-L by category and cell, with the category's tasks and instances."""
-    base = _rows_of(scores, wanted[0]).groupby("category")
+    base = rows_of(scores, wanted[0]).groupby("category")
     columns = {"tasks": base["task"].count(), "instances": base["instances"].sum()}
     for cell in wanted:
-        groups = _rows_of(scores, cell).groupby("category")
+        groups = rows_of(scores, cell).groupby("category")
         columns[cell_name(cell)] = pd.Series(
             {name: _instance_means(group)["rouge_l"] for name, group in groups}
         )
@@ -86,5 +86,6 @@ def _instance_means(rows: pd.DataFrame) -> dict[str, float]:
     return {str(name): float(value) for name, value in weighted.items()}
 
 
-def _rows_of(scores: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+def rows_of(scores: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    """A cell's tasks in a table of scores."""
     return scores[(scores["method"] == cell[0]) & (scores["size"] == cell[1])]

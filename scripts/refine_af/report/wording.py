@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from refine_af.records.cells import COPIES
-from refine_af.report.differences import Change
+from refine_af.report.differences import BY_THE_PAPER, Change, Compared
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.summaries import cell_means, largest_cells, sizes
+from refine_af.report.published import EQUATION_1
+from refine_af.report.summaries import cell_means, sizes
+from refine_af.rewards.equation_1 import weighed
 from refine_af.settings.report import Report
+from refine_af.settings.reward import Weights
 
 CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
 
@@ -60,6 +63,11 @@ def probability(p: float) -> str:
     return "under 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_value(p: float) -> str:
+    """`p = 0.042`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def verdict(change: Change) -> str:
     """`rose` or `fell` where the interval excludes zero, else `none shown`."""
     if change.low > 0:
@@ -99,19 +107,74 @@ def reward_sentence(changes: Mapping[str, Change | None], settings: Report) -> s
     reward = changes["reward"]
     if reward is None:
         return ""
-    what = f"The reward on {counted(reward.prompts, 'fixed prompt')}"
+    own = ", by the run's own weights," if BY_THE_PAPER in changes else ""
+    what = f"The reward{own} on {counted(reward.prompts, 'fixed prompt')}"
     return change_sentence(reward, what=what, confidence=settings.confidence)
 
 
+def weights_sentence(
+    changes: Mapping[str, Change | None], weights: Weights, settings: Report
+) -> str:
+    """That a run's weights are its own, and what Eq. 1 of the paper says of the same answers."""
+    if BY_THE_PAPER not in changes:
+        return ""
+    own, theirs = ({**weighed(each), **each.model_dump()} for each in (weights, EQUATION_1))
+    named = [
+        f"{words(name)} {_weight(own[name])} ({_weight(theirs[name])})"
+        for name in theirs
+        if own[name] != theirs[name]
+    ]
+    paper = changes[BY_THE_PAPER]
+    said = f"The reward's weights are this run's own, in brackets those of Eq. 1: {listed(named)}."
+    if paper is None:
+        return said
+    what = f"By Eq. 1 the same answers, {number(paper.before)} before: their reward"
+    return f"{said} {change_sentence(paper, what=what, confidence=settings.confidence)}"
+
+
+def _weight(value: float) -> str:
+    return f"{value:+g}".replace("-", "−")
+
+
 def scores_sentence(run: ModelRun) -> str:
-    """The scores of all models at the largest size; what takes no model is told elsewhere."""
+    """The scores of all models at every size; what takes no model is told elsewhere."""
     means = cell_means(run.scores)
-    models = [cell for cell in largest_cells(run.scores) if cell[0] not in COPIES]
-    said = [f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models]
-    size = int(sizes(run.scores)[-1])
-    return (
-        f"With {size:,} instructions, zero-shot ROUGE-L is {', '.join(said[:-1])} and {said[-1]}."
-    )
+
+    def said(size: str) -> str:
+        models = [cell for cell in means if cell[1] == size and cell[0] not in COPIES]
+        return listed([f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models])
+
+    by_size = [f"with {int(size):,} instructions, {said(size)}" for size in sizes(run.scores)]
+    return f"Zero-shot ROUGE-L is {'; '.join([said(''), *by_size])}."
+
+
+def standing(row: Compared, settings: Report) -> str:
+    """`higher` or `lower`, of refine-af, where the test of this size shows it; else empty.
+
+    It does where the interval for other tasks excludes zero and p is as small as the confidence
+    asks: of a few tasks one of the two alone may say so.
+    """
+    if row.low <= 0 <= row.high or not row.p <= 1 - settings.confidence:
+        return ""
+    return "higher" if row.low > 0 else "lower" if row.high < 0 else ""
+
+
+def methods_sentence(compared: Sequence[Compared], settings: Report) -> str:
+    """What the tests show of refine-af against self-instruct, size by size."""
+    said = []
+    for row in compared:
+        size, apart = f"{int(row.size):,}", number(row.rouge_l.difference, 2, signed=True)
+        verdict = f"{standing(row, settings) or 'not shown to differ'} with {size}"
+        said.append(f"{verdict} ({apart}, {p_value(row.p)})")
+    if not said:
+        return ""
+    return f"Tested at each number of instructions, refine-af's ROUGE-L is {listed(said)}."
+
+
+def listed(entries: Sequence[str]) -> str:
+    """`a, b and c`."""
+    *others, last = entries
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def words(name: str) -> str:

@@ -14,7 +14,7 @@ LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
 
 def weighed(weights: Weights) -> dict[str, float]:
     """The weights by the scorer's components, in alphabetical order."""
-    return dict(weights.model_extra or {})
+    return dict(sorted((weights.model_extra or {}).items()))
 
 
 def composite(components: Mapping[str, float] | None, weights: Weights) -> float:

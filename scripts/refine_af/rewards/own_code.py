@@ -8,9 +8,10 @@ from pathlib import Path
 from refine_af.jobs.sources import digest_of
 
 
-def homes() -> tuple[Path, Path]:
-    """Where a user's own module may stand: the experiment's folder, and the project's root."""
-    return Path.cwd(), Path(__file__).resolve().parents[3]
+def homes(root: Path | None = None) -> tuple[Path, Path, Path]:
+    """Where a module may stand: the experiment's folder, the project's root, and its scripts/."""
+    root = Path(__file__).resolve().parents[3] if root is None else root
+    return Path(), root, root / "scripts"
 
 
 def module_file(dotted: str, folders: Iterable[Path]) -> Path | None:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from refine_af.errors import InputError
-from refine_af.models.backbones import device, encode, load_tokenizer
+from refine_af.models.backbones import device, load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.rewards.equation_1 import COMPONENTS
 from refine_af.rewards.judges import RewardModel as RewardModel
 from refine_af.rewards.judges import evaluator_logits, load_evaluator

@@ -60,8 +60,9 @@ def load_scorer(reward: Reward, model: Path | None, evaluator: Path | None) -> J
 
 def _imported(dotted: str, name: str) -> Callable[..., Any]:
     place, _, last = dotted.rpartition(".")
-    if module_file(dotted, homes()):
-        sys.path[:0] = [str(home) for home in homes() if str(home) not in sys.path]
+    if module_file(dotted, homes()[:2]):  # not one of the project's own
+        own = [str(home.resolve()) for home in homes()]
+        sys.path[:0] = [home for home in own if home not in sys.path]
     # Python checks cached bytecode by its source's size and second: an edit could go unseen.
     kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:

@@ -8,7 +8,9 @@ from pydantic import Field, field_validator
 
 from refine_af.settings.fields import Section, Text
 
-HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
+HUB = re.compile(r"(?P<repository>(?!\.)[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
+
+LOCAL = ("/", ".", "~")
 
 
 class Model(Section):
@@ -16,10 +18,19 @@ class Model(Section):
         description="The backbone: a local folder, or organisation/name@commit on the hub "
         "(paper III-A)."
     )
+    chat: bool = Field(
+        default=False,
+        description="Whether every prompt is put through the tokenizer's chat template as one user "
+        "turn, in every stage, fine-tuning among them; false where it is left out (ours).",
+    )
 
     @field_validator("checkpoint")
     @classmethod
     def is_pinned(cls, value: str) -> str:
-        if "@" in value and not HUB.fullmatch(value):
-            raise ValueError("a hub checkpoint is organisation/name@revision, a commit of 7-40 hex")
+        # A path says that it is one, and then its folders may have any name.
+        if "@" in value and not value.startswith(LOCAL) and not HUB.fullmatch(value):
+            raise ValueError(
+                "a hub checkpoint is organisation/name@revision, a commit of 7-40 hex; a local "
+                "folder with @ in its path begins with /, . or ~"
+            )
         return value

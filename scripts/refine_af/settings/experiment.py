@@ -98,6 +98,17 @@ class Experiment(Section):
         return self
 
     @model_validator(mode="after")
+    def chats_where_it_has_the_template(self) -> Experiment:
+        chatting = [name for name, model in self.models.items() if model.chat]
+        if self.instructions.engine == "server" and chatting:
+            raise ValueError(
+                f"models.{chatting[0]}.chat: true, where instructions.engine: server sends a "
+                "prompt as it stands: say chat: false and write the model's markup into the prompt "
+                "files, or say engine: transformers"
+            )
+        return self
+
+    @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
         if max(self.sizes) > MOST_SEGMENTS * self.instructions.segment_size:
             raise ValueError(

@@ -20,19 +20,20 @@ class Novelty(Section):
         "0.7\"; SI's code: accept)."
     )
     tokens: Literal["rouge", "unicode"] = Field(
-        description="Words that ROUGE-L compares: those of rouge_score without a stemmer, or those "
-        "of every script (SI: rouge)."
+        description="Words that ROUGE-L compares: those of rouge_score without a stemmer, which "
+        "are of a-z and 0-9, or those of every script (SI: rouge)."
     )
 
 
 class InstructionFilter(Section):
     min_words: Count = Field(
-        description="Fewest words of an instruction (SI: 3 words or fewer are dropped)."
+        description="Fewest words of an instruction; in a script without spaces each letter is one "
+        "(SI: 3 words or fewer are dropped)."
     )
     max_words: Count = Field(description="Most words of an instruction (SI).")
     keywords: Texts = Field(
-        description="Words that an instruction must not hold (SI, with Alpaca's video, audio, "
-        "music, flowchart and diagram left out)."
+        description="Words that an instruction must not hold, in a script without spaces within "
+        "others too (SI, with Alpaca's video, audio, music, flowchart and diagram left out)."
     )
     prefixes: Texts = Field(description="Beginnings that an instruction must not have (SI).")
     punctuation: bool = Field(
@@ -84,8 +85,14 @@ class Instructions(Section):
         description="What stands before a task of a prompt, with {number} for its number "
         '(paper IX-C; SI: "{number}.").'
     )
-    last_item: Count = Field(
-        description='Number of the task after which a reply ends (SI: the stop "16.").'
+    splitting: Literal["spaced", "exact"] = Field(
+        description="Where an item of a reply begins: at the numbering with any spaces within it, "
+        "or at a new line's with one space before its end at most, and one after it (ours; SI: "
+        "exact)."
+    )
+    last_item: Count | None = Field(
+        description="Number of the task after which a reply ends, or null: `sampling.stop` alone "
+        '(SI: null, and the stops "16." and the like).'
     )
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits, where memory is short "
@@ -107,7 +114,7 @@ class Instructions(Section):
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:
         demonstrations = self.human_demonstrations + self.machine_demonstrations
-        if self.last_item <= demonstrations:
+        if self.last_item is not None and self.last_item <= demonstrations:
             raise ValueError(
                 f"last_item {self.last_item} leaves nothing to write after the "
                 f"{demonstrations} demonstrations of a prompt"

@@ -13,7 +13,8 @@ class OverlapBounds(Section):
     """The bounds from which on an instance overlaps with an evaluation set."""
 
     ngram: Annotated[int, Field(ge=1, le=1000)] = Field(
-        description="Words in a row that make an overlap (ours; Brown et al. 2020, appendix C)."
+        description="Words in a row that make an overlap; in a script without spaces each letter "
+        "is one (ours; Brown et al. 2020, appendix C)."
     )
     rouge_l: Threshold = Field(
         description="ROUGE-L from which two texts overlap, an exact decimal in quotes (ours: as "

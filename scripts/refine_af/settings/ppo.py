@@ -10,6 +10,8 @@ from refine_af.settings.fields import Count, NotNegative, Positive, Section, See
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
 
+LossMean = Literal["minibatch", "update"]
+
 
 class Kl(Section):
     coefficient: NotNegative = Field(
@@ -44,6 +46,10 @@ class Ppo(Section):
     gradient_accumulation_steps: Count = Field(
         description="Minibatches whose gradients make one optimizer step (paper III-A)."
     )
+    loss_mean: LossMean = Field(
+        description="Over whose tokens a loss is a mean: each minibatch's, of which an update then "
+        "takes the mean, or all of the update's (TRL: minibatch)."
+    )
     epochs: Count = Field(description="Passes over a step's replies (TRL ppo_epochs).")
     learning_rate: Positive = Field(description="Learning rate of the adapter (paper III-A).")
     value_learning_rate: Positive = Field(
@@ -64,7 +70,10 @@ class Ppo(Section):
         description="Weight of the loss of the values (TRL vf_coef)."
     )
     kl: Kl = Field(description="How the KL to the reference is weighed (paper Eq. 2).")
-    lora: Lora = Field(description="The adapter that is trained (ours).")
+    lora: Lora = Field(
+        description="The adapter that is trained. Its dropout is void: the model that replies is "
+        "the one that learns, in eval mode (ours: StackLLaMA)."
+    )
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits (paper III-A)."
     )
@@ -84,11 +93,6 @@ class Ppo(Section):
             raise ValueError(
                 f"rollouts {self.rollouts} is no multiple of batch_size × "
                 f"gradient_accumulation_steps = {batch}"
-            )
-        if self.lora.dropout:
-            raise ValueError(
-                f"lora.dropout {self.lora.dropout}: in PPO it must be 0, or the "
-                "probability ratio differs from 1 before any update"
             )
         return self
 

@@ -44,6 +44,10 @@ class Sft(Section):
         description="Share of the inputs with a single label that lose it "
         "(SI: prepare_for_finetuning.py)."
     )
+    include_seeds: bool = Field(
+        description="Whether the seeds' own instances are trained on too, by both methods (ours; "
+        "SI: --include_seed_tasks)."
+    )
     remove_overlap: bool = Field(
         description="Whether instances that overlap with an evaluation set are left out (ours)."
     )

@@ -28,14 +28,18 @@ def without_padding(model: Any, *, packing: bool) -> bool:
 
 @torch.no_grad()
 def keeps_rows_apart(model: Any) -> bool:
-    """Whether the model's logits for a row are, bit for bit, the same whatever stands before it."""
+    """Whether the model's logits for a row are the same whatever stands before it.
+
+    But for rounding: which tokens an expert meets together decides the last bits of a sum.
+    """
     training = model.training
     model.eval()
     try:
         found = [_of_second_row(model, first) for first in ([1, 2, 1, 2], [2, 2, 2, 1])]
     finally:
         model.train(training)
-    return torch.equal(*found)
+    difference, size = (found[0] - found[1]).abs().max(), found[1].abs().max()
+    return bool(difference <= min(100 * torch.finfo(found[1].dtype).eps, 0.02) * size)
 
 
 def _of_second_row(model: Any, first: list[int]) -> torch.Tensor:

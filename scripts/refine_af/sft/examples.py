@@ -142,11 +142,18 @@ def _fault(instance: Instance, without: Set[str]) -> str | None:
     return "overlap" if instance.id in without else None
 
 
-def figures(trained: Sequence[Example], dropped: Mapping[str, int]) -> dict[str, Any]:
-    """What was trained on and what was left out, as counts of instances."""
+def figures(
+    trained: Sequence[Example], dropped: Mapping[str, int], *, seeds: bool = False
+) -> dict[str, Any]:
+    """What was trained on and what was left out, as counts of instances.
+
+    Those of the seeds are counted apart too, where `seeds` were to be trained on.
+    """
     with_input = sum(example.has_input for example in trained)
+    own = sum(INSTRUCTION_ID.fullmatch(example.instruction_id) is None for example in trained)
     return {
         "instances": len(trained),
+        **({"of_seeds": own} if seeds else {}),
         "of_instructions": len({example.instruction_id for example in trained}),
         "with_input": with_input,
         "without_input": len(trained) - with_input,

@@ -14,16 +14,17 @@ from transformers import PrinterCallback
 from trl import SFTConfig, pack_dataset
 
 from refine_af.errors import InputError
-from refine_af.jobs.processes import Processes
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.models.lora import with_lora
+from refine_af.models.shapes import check_length, room_of, text_config
 from refine_af.models.snapshots import Snapshot, newest_snapshot
 from refine_af.models.upstream import use_one_gpu
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft.attention import without_padding
 from refine_af.sft.batches import Batches, fitting, rows_an_update
+from refine_af.sft.processes import Processes
 from refine_af.sft.rows import IGNORED, TrainingRow
 from refine_af.sft.trainer import ResumableTrainer, Updates
 
@@ -167,13 +168,14 @@ def _blocks(rows: Sequence[TrainingRow], settings: Sft) -> Dataset:
 
 
 def _check_room(model: Any, rows: Sequence[TrainingRow]) -> None:
-    room = getattr(model.config, "max_position_embeddings", None)
+    room = room_of(text_config(model))
     longest = max(len(entry.input_ids) for entry in rows)
     if room is not None and longest > room:
         raise InputError(
             f"an instance has {longest} tokens, which exceeds the model's context of {room}: "
             f"sft.max_length can be {room} at most"
         )
+    check_length(model, longest, "fine-tuning")
 
 
 def _arguments(

@@ -9,6 +9,7 @@ from refine_af.errors import InputError
 from refine_af.metrics.scores import Score, mean, score
 from refine_af.records.cells import COPIES, method_and_size
 from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.words import words_of
 
 COLUMNS = (
     "method",
@@ -91,7 +92,7 @@ def table_rows(
         method, size = method_and_size(cell)
         for (task, category), places in tasks.items():
             found = [predictions[instances[place].id] for place in places]
-            words = sum(len(row.prediction.split()) for row in found)
+            words = sum(len(words_of(row.prediction)) for row in found)
             finished = sum(row.finished for row in found)
             rows.append(
                 {

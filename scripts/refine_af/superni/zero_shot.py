@@ -10,10 +10,13 @@ from itertools import groupby
 from typing import Any
 
 from refine_af.engines.replies import Group
-from refine_af.models.backbones import encode
+from refine_af.models.chat import Chat
+from refine_af.models.encoding import encode, encode_after
 from refine_af.prompts.templates import Prompt
 from refine_af.records.evaluation import EvaluationInstance
 from refine_af.settings.superni import Superni
+
+Tokens = Callable[[str], int]
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,18 @@ class TaskPrompts:
 
 
 def task_prompts(
-    instances: Sequence[EvaluationInstance], prompt: Prompt, settings: Superni, tokenizer: Any
+    instances: Sequence[EvaluationInstance],
+    prompt: Prompt,
+    settings: Superni,
+    tokenizer: Any,
+    chat: Chat | None = None,
 ) -> Iterator[TaskPrompts]:
     """The prompts of task after task, in the order of `instances`.
 
     Where a prompt has more than `max_source_tokens` tokens its input is cut at the end, down to
     nothing; definition and cue stay whole. The prefix ends before the white space ahead of the
-    input, where prefix and tail tokenised apart give the tokens of the whole.
+    input, where prefix and tail tokenised apart give the tokens of the whole. Prompts are given
+    without the markup of a `chat`, which counts among their tokens.
     """
     before, slot, after = (prompt.prefix + prompt.rest).partition("{input}")
     shared = before.rstrip()
@@ -45,20 +53,18 @@ def task_prompts(
     for (_, definition), rows in groupby(instances, lambda row: (row.task, row.definition)):
         prefix = head.tail(definition=stopped(definition))
         tail = partial(rest.tail, definition=stopped(definition))
-        room = settings.max_source_tokens - len(encode(tokenizer, prefix, start=True))
         inputs = [stopped(row.input) for row in rows]
-        kept = _fitted(inputs, tail, room, tokenizer)
+        kept = _fitted(inputs, tail, settings, _counter(prefix, tokenizer, chat))
         cut = [part for part, text in zip(kept, inputs, strict=True) if part != text]
         group = Group(prefix, [tail(input=part) for part in kept])
         yield TaskPrompts(group, len(cut), cut.count(""))
 
 
-def longest_prompt(tasks: Sequence[TaskPrompts], tokenizer: Any) -> int:
+def longest_prompt(tasks: Sequence[TaskPrompts], tokenizer: Any, chat: Chat | None = None) -> int:
     """How many tokens the longest of all prompts has, 0 where there is none."""
     return max(
         (
-            len(encode(tokenizer, task.group.prefix, start=True))
-            + max(len(encode(tokenizer, tail, start=False)) for tail in task.group.tails)
+            max(map(_counter(task.group.prefix, tokenizer, chat), task.group.tails))
             for task in tasks
         ),
         default=0,
@@ -83,12 +89,24 @@ def rounds_of(tasks: Sequence[TaskPrompts], requests: int) -> list[list[TaskProm
 
 
 def _fitted(
-    inputs: Sequence[str], tail: Callable[..., str], room: int, tokenizer: Any
+    inputs: Sequence[str], tail: Callable[..., str], settings: Superni, tokens: Tokens
 ) -> list[str]:
     def fits(text: str) -> bool:
-        return len(encode(tokenizer, tail(input=text), start=False)) <= room
+        return tokens(tail(input=text)) <= settings.max_source_tokens
 
     return [longest_beginning(text, fits) for text in inputs]
+
+
+def _counter(prefix: str, tokenizer: Any, chat: Chat | None) -> Tokens:
+    """What counts the tokens of a prompt by its tail, the two parts encoded apart."""
+    head = chat.turn(prefix, "")[0] if chat else prefix
+    shared = len(encode(tokenizer, head, start=True)) if head else 0
+
+    def tokens(tail: str) -> int:
+        own = chat.turn(prefix, tail)[1] if chat else tail
+        return shared + len(encode_after(tokenizer, head, own))
+
+    return tokens
 
 
 def longest_beginning(text: str, fits: Callable[[str], bool]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.faults import Key, faults_told, key_of
 from refine_af.workflow.moved_keys import check_moved
-
-Key = tuple[str, ...]
+from refine_af.workflow.typed_values import as_yaml, respelled
 
 # The mappings that an experiment states as a whole: models it chose itself, and what speaks of
 # them; and weights, which belong to one scorer's components.
@@ -23,10 +23,14 @@ WHOLE: set[Key] = {("models",), ("servers",), ("ratings", "files"), ("reward", "
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a config.yaml states, with what it extends, and where each key stands: file and line."""
+    """What a config.yaml states, with what it extends, and where each key stands: file and line.
+
+    `spelled` holds, by key, the text of what was read as YAML on the command line.
+    """
 
     values: dict[str, Any]
     places: dict[Key, str]
+    spelled: dict[Key, str] = field(default_factory=dict)
 
     def above(self, other: Configuration, whole: set[Key]) -> Configuration:
         """This configuration over another one, which gives what this one does not say.
@@ -34,13 +38,18 @@ class Configuration:
         Mappings merge, but for those in `whole`; everything else replaces.
         """
         values = _merged(other.values, self.values, whole)
-        here = {key for key in self.places if key in whole}
+        # What is no mapping here leaves nothing of the other's keys below it.
+        here = {
+            key
+            for key in self.places
+            if key in whole or not isinstance(_at(self.values, key), Mapping)
+        }
         kept = {
             key: place
             for key, place in other.places.items()
             if not any(key[: len(replaced)] == replaced for replaced in here)
         }
-        return Configuration(values, {**kept, **self.places})
+        return Configuration(values, {**kept, **self.places}, self.spelled)
 
     def place(self, key: Key) -> str:
         """The file and line of a key, or of the nearest section around it; "" where unknown."""
@@ -48,12 +57,29 @@ class Configuration:
             (self.places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.places), ""
         )
 
+    def place_of(self, message: str) -> str:
+        """The same of the key that a message begins with."""
+        begun = [key for key in self.places if message.startswith(".".join(key))]
+        return self.places[max(begun, key=len)] if begun else ""
 
-def read_configuration(path: Path, given: Mapping[str, Any] | None = None) -> Configuration:
+    def as_spelled(self, keys: Iterable[Key]) -> Configuration:
+        """The same with the text of those of `keys` that were read as YAML on the command line."""
+        values, spelled = self.values, dict(self.spelled)
+        for key in spelled.keys() & set(keys):
+            values = respelled(values, key, spelled.pop(key))
+        return Configuration(values, self.places, spelled)
+
+
+def read_configuration(
+    path: Path,
+    given: Mapping[str, Any] | None = None,
+    typed: Mapping[str, Any] | None = None,
+) -> Configuration:
     """The configuration that a file and all that it extends describe.
 
-    `given` is what the command line says, over all files. `extends` names a file relative to the
-    one that it stands in. InputError names file, line and value.
+    `given` is what the command line says, over all files, and `typed` what of it --config does.
+    `extends` names a file relative to the one that it stands in. InputError names file, line and
+    value.
     """
     try:
         found = _extended(path, ())
@@ -61,7 +87,8 @@ def read_configuration(path: Path, given: Mapping[str, Any] | None = None) -> Co
         raise InputError(f"{path}: nested too deeply to be read") from None
     if not given:
         return found
-    return Configuration(dict(given), dict(_told(given, ()))).above(found, set())
+    values, spelled = as_yaml(given, typed)
+    return Configuration(values, dict(_told(given, ())), spelled).above(found, set())
 
 
 def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
@@ -76,22 +103,17 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(config.values)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors():
-            parts = tuple(str(part) for part in fault["loc"] if part != "[key]")
-            hidden = fault["type"] == "missing" or _may_be_a_key(fault["loc"])
-            got = "" if hidden else f"; got {shown(fault['input'])}"
-            wrong = fault["msg"].removeprefix("Value error, ")
-            place = config.place(parts)
-            at = f" ({place})" if place else ""
-            faults.append(f"  {'.'.join(parts) or 'top level'}: {wrong}{got}{at}")
-        raise InputError("config.yaml is wrong:\n" + "\n".join(faults)) from None
+        faults = error.errors()
+    text_is_meant = config.as_spelled(map(key_of, faults))
+    if len(text_is_meant.spelled) < len(config.spelled):
+        return read_experiment(text_is_meant)
+    raise InputError(f"config.yaml is wrong:\n{faults_told(faults, config.place)}")
 
 
 def resolved(experiment: Experiment) -> str:
     """The whole experiment as one YAML text, which depends on no other file."""
     values = experiment.model_dump(mode="json")
-    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.safe_dump(values, sort_keys=False, width=100)
     return f"# What this run was asked for: config.yaml with all that it extends.\n{text}"
 
 
@@ -101,15 +123,21 @@ class _OneOfEachKey(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         lines: dict[object, int] = {}
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if key in lines:
+            if wrong := self._wrong_with(key_node, lines):
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key!r} stands on line {lines[key]} too",
-                    problem_mark=key_node.start_mark,
+                    problem=wrong, problem_mark=key_node.start_mark
                 )
-            lines[key] = line
+            lines[key_node.value] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep)
+
+    def _wrong_with(self, key_node: yaml.Node, lines: Mapping[object, int]) -> str | None:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            return "`<<` merges nothing here: write the keys, or `extends`"
+        key = self.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            kind = type(key).__name__
+            return f"the key {shown(key)} is read as {kind}, no text: put it in quotes"
+        return f"the key {key!r} stands on line {lines[key]} too" if key in lines else None
 
 
 def _extended(path: Path, above: tuple[Path, ...]) -> Configuration:
@@ -121,10 +149,15 @@ def _extended(path: Path, above: tuple[Path, ...]) -> Configuration:
     del found.places["extends",]
     if not isinstance(named, str) or not named:
         raise InputError(f"{where}: extends: not the path of a file: {shown(named)}")
-    base = path.parent / Path(named).expanduser()
-    if base.is_dir():
-        base /= "config.yaml"
-    if not base.is_file():
+    try:
+        base = path.parent / Path(named).expanduser()
+        if base.is_dir():
+            base /= "config.yaml"
+        there = base.is_file()
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a closed folder
+        wrong = getattr(error, "strerror", None) or error
+        raise InputError(f"{where}: extends: {shown(named)}: {wrong}") from None
+    if not there:
         raise InputError(f"{where}: extends: {shown(named)}: there is no file {base}")
     line = (*above, path.resolve())
     if base.resolve() in line:
@@ -150,16 +183,20 @@ def _read(path: Path) -> Configuration:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}, line {line}: {error.problem or 'not YAML'}") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not YAML: {error}") from None
     except OSError as error:
         raise InputError(f"{path.absolute()}: cannot be read: {error.strerror}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no keys")
-    for key in values:
-        if not isinstance(key, str):
-            raise InputError(f"{path}: the key {shown(key)} is no text")
     return Configuration(values, dict(_lines(path, node, ())))
+
+
+def _at(values: Any, key: Key) -> Any:
+    """What stands at a key; None where nothing does."""
+    for name in key:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
 
 
 def _lines(path: Path, node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, str]]:
@@ -190,12 +227,3 @@ def _merged(
             _merged(found[name], value, whole, key) if both and key not in whole else value
         )
     return found
-
-
-def _may_be_a_key(place: tuple[int | str, ...]) -> bool:
-    """Whether what stands there may be a server's key, put where its variable's name belongs.
-
-    No message shows it.
-    """
-    told = {"model", "concurrency", "timeout_s", "attempts"}  # a refused address may hold one
-    return place[:1] == ("servers",) and place[-1] not in told

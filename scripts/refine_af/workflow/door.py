@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
-from refine_af.models.checkpoints import check_checkpoint
+from refine_af.models.checkpoints import check_backbone, check_chat, check_judge
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE, COPIES
-from refine_af.records.human_tasks import checked_seeds, read_seeds, read_user_instructions
+from refine_af.records.human_tasks import (
+    checked_seeds,
+    read_seed_instances,
+    read_seeds,
+    read_user_instructions,
+)
 from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
 from refine_af.workflow.paths import checkpoint_folder, local_paths, prompt_paths
+
+SAID = "config.yaml, "  # before the key of every fault
+ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def check_experiment(experiment: Experiment) -> None:
@@ -32,14 +43,41 @@ def check_experiment(experiment: Experiment) -> None:
 
 
 def check_files(
-    experiment: Experiment, located: Callable[[str], str], is_made: Callable[[str], bool]
+    experiment: Experiment,
+    located: Callable[[str], str],
+    is_made: Callable[[str], bool],
+    place_of: Callable[[str], str],
 ) -> None:
-    """InputError, with the key, where `check_experiment` finds a fault, or a file is not right.
+    """InputError, with the key and its file and line, where `check_experiment` finds a fault, or a
+    file is not right.
 
     `located` tells where a path of config.yaml stands, and `is_made` whether a rule makes it: while
-    such a file is not there, its check is left to the job that reads it.
+    such a file is not there, its check is left to the job that reads it. `place_of` tells in which
+    file and line the key stands that a message begins with.
     """
-    check_experiment(experiment)
+    try:
+        check_experiment(experiment)
+        _check_paths(experiment, located, is_made)
+        _check_contents(experiment, located)
+    except InputError as error:
+        place = place_of(str(error).removeprefix(SAID))
+        raise InputError(f"{error} ({place})" if place else str(error)) from None
+
+
+def remove_made_folder(named: str | Path | None) -> None:
+    """Remove the folder of --directory again, where Snakemake has made it for a typo just now."""
+    if named is None:
+        return
+    folder = Path.cwd()
+    began = psutil.Process().create_time()
+    if not any(folder.iterdir()) and folder.stat().st_mtime >= began:
+        os.chdir(folder.parent)
+        folder.rmdir()
+
+
+def _check_paths(
+    experiment: Experiment, located: Callable[[str], str], is_made: Callable[[str], bool]
+) -> None:
     _check_results(Path("results"))
     for key, path in local_paths(experiment):
         if set("{}") & set(path):
@@ -48,9 +86,8 @@ def check_files(
         if not place.exists() and not is_made(path):
             raise InputError(
                 f"config.yaml, {key}: {path}: there is nothing at {place.resolve()}, "
-                "and no rule makes it"
+                f"and no rule makes it{_way_out(experiment, key, path)}"
             )
-    _check_contents(experiment, located)
 
 
 def _check_results(folder: Path) -> None:
@@ -58,18 +95,46 @@ def _check_results(folder: Path) -> None:
         raise InputError(f"{folder.resolve()}: not a folder that can be written to")
 
 
+def _way_out(experiment: Experiment, key: str, path: str) -> str:
+    """What is likely meant by a path where there is nothing."""
+    if path.startswith("results/checkpoints/") and experiment.fetch is None:
+        return (
+            ": fetch is null here, so that nothing comes from the hub. State fetch, as the "
+            "project's config.yaml does, or name a local folder"
+        )
+    if key.startswith(("models.", "reward.")) and ON_THE_HUB.fullmatch(path):
+        return f". A model of the hub is named with its commit: add @commit, as {path}@0123abc…"
+    return ""
+
+
 def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> None:
     for key, path in prompt_paths(experiment.prompts):
         _check(key, located(path), READERS.get(key, _prompt({"definition", "input"})))
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
-        _check(f"models.{name}.checkpoint", folder, check_checkpoint)
+        _check(f"models.{name}.checkpoint", folder, check_backbone)
+        if model.chat:
+            _check(f"models.{name}.chat", folder, check_chat)
     _check_scorer(experiment.reward.scorer)
     for key, judge in judges_of(experiment.reward).items():
-        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_checkpoint)
+        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_judge)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
+    if experiment.sft.include_seeds:
+        _check("data.seeds", located(experiment.data.seeds), read_seed_instances)
     instructions = located(experiment.data.user_instructions)
     _check("data.user_instructions", instructions, read_user_instructions)
+    if experiment.fetch and experiment.fetch.mirror:
+        _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
+
+
+def _check_mirror(folder: Path) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: a mirror is a folder, and this is a file")
+    if not any(folder.iterdir()):
+        raise InputError(
+            f"{folder}: an empty folder. It is to hold the files that are not to be downloaded; "
+            "null downloads them"
+        )
 
 
 def _check_baselines(experiment: Experiment) -> None:
@@ -93,7 +158,8 @@ def _check_ratings(experiment: Experiment) -> None:
 
 def _check_scorer(dotted: str) -> None:
     """Whether there is such a module; its own code runs in the jobs alone."""
-    if not (module_file(dotted, homes()) or find_spec(dotted.partition(".")[0])):
+    package = dotted.partition(".")[0]
+    if not (module_file(dotted, homes()) or (package != "refine_af" and find_spec(package))):
         raise InputError(
             f"config.yaml, reward.scorer: {dotted}: there is no such module in the "
             "experiment's folder, the project's root or the environment"

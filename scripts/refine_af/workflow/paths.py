@@ -19,9 +19,19 @@ def checkpoint_folder(checkpoint: str) -> str:
 
 def hub_name(folder: str, experiment: Experiment) -> str:
     """The organisation/name@revision whose files belong in a folder of results/checkpoints/."""
+    return next(name for name in _checkpoints(experiment) if checkpoint_folder(name) == folder)
+
+
+def hub_folders(experiment: Experiment) -> list[str]:
+    """The names of the folders of results/checkpoints/ that hub checkpoints land in."""
+    folders = [checkpoint_folder(name) for name in _checkpoints(experiment) if HUB.fullmatch(name)]
+    return [folder.rpartition("/")[2] for folder in dict.fromkeys(folders)]
+
+
+def _checkpoints(experiment: Experiment) -> list[str]:
+    """Every checkpoint that config.yaml names, as it names it."""
     named = [model.checkpoint for model in experiment.models.values()]
-    named += judges_of(experiment.reward).values()
-    return next(name for name in named if checkpoint_folder(name) == folder)
+    return [*named, *judges_of(experiment.reward).values()]
 
 
 def prompt_paths(prompts: Prompts) -> list[tuple[str, str]]:

@@ -13,15 +13,17 @@ from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
 from refine_af.rewards.equation_1 import judges_of
-from refine_af.rewards.own_code import own_code
+from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
-from refine_af.workflow.paths import checkpoint_folder, hub_name
+from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name
 
 # A param that Snakemake compares with that of the finished job: a difference reruns it.
 Tracked = Callable[[Any], str]
 # One that it does not compare, since it also depends on the threads that a job is given.
 Untracked = Callable[[Any, int], Any]
+# The files of fetch_file, by the keys of config.yaml's section fetch.
+PUBLISHED = ("seed_tasks", "user_oriented_instructions")
 
 
 class Plan:
@@ -42,7 +44,7 @@ class Plan:
         self.rated = list(experiment.ratings.files)
         self.served = experiment.instructions.engine == "server"
         # Of a scorer of the user's own: an edit reruns what it scored.
-        self.scorer = own_code(experiment.reward.scorer, [Path(), root])
+        self.scorer = own_code(experiment.reward.scorer, homes(root))
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
 
@@ -84,6 +86,34 @@ class Plan:
         """The size whose cells people rate: the largest where none is named."""
         return self.experiment.ratings.page.size or max(self.sizes)
 
+    def axes(self, rule: str) -> dict[str, list[str]]:
+        """The values that a rule's wildcards have in this experiment."""
+        whole = self.experiment
+        made_here = whole.demo.backbones if whole.demo else ()
+        return {
+            "model": self.rated if rule == "ratings_summary" else self.models,
+            "method": list(map(str, self.methods)),
+            "size": list(map(str, self.sizes)),
+            "segment": list(map(str, self.segments)),
+            "cell": [BASE, *self.tuned] if rule == "users_predictions" else self.cells,
+            "checkpoint": hub_folders(whole),
+            "name": list(PUBLISHED if rule == "fetch_file" else made_here),
+        }
+
+    @property
+    def surplus(self) -> str:
+        """What is to be said where segments hold more instructions than any size asks for."""
+        whole = self.experiment.instructions.segment_size
+        made, most = len(self.segments) * whole, max(self.sizes)
+        if made == most:
+            return ""
+        sizes = ", ".join(map(str, self.sizes))
+        return (
+            f"sizes {sizes} of segment_size {whole}: {made} instructions are made, {made - most} "
+            "more than the largest size. A smaller instructions.segment_size makes fewer; its "
+            "first segment is what PPO reads."
+        )
+
     # Where files stand.
 
     def located(self, path: str) -> str:
@@ -102,6 +132,10 @@ class Plan:
         """The backbone of stage 1, unless another process serves it."""
         return [] if self.served else self.backbone(wildcards)
 
+    def chat(self, wildcards: Any) -> str:
+        """Whether a model's prompts go through its chat template, as a job is told."""
+        return "true" if self.experiment.models[wildcards.model].chat else "false"
+
     def judge(self, key: str) -> str | list[str]:
         """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
         named = judges_of(self.experiment.reward).get(key)
@@ -119,6 +153,12 @@ class Plan:
     def fetched_checkpoint(self, wildcards: Any) -> str:
         """The organisation/name@revision of a folder in results/checkpoints/."""
         return hub_name(f"results/checkpoints/{wildcards.checkpoint}", self.experiment)
+
+    def fetched_role(self, wildcards: Any, threads: int) -> str:
+        """What it is fetched for: as a judge its weights may be pickles. It decides no byte."""
+        named = self.fetched_checkpoint(wildcards)
+        models = [model.checkpoint for model in self.experiment.models.values()]
+        return "backbone" if named in models else "judge"
 
     # What jobs are handed, and what of it counts. Each is given by a function: in a plain string
     # Snakemake would take {braces} for wildcards.

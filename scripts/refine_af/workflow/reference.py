@@ -51,6 +51,16 @@ def schema() -> Node:
     }
 
 
+def names_below(key: Sequence[str]) -> list[str]:
+    """The keys that the section `key` knows, the top level's where that is empty."""
+    whole: Node = Experiment.model_json_schema()
+    node = whole
+    for name in key:
+        section = _section(node, whole) or node
+        node = section.get("properties", {}).get(name) or _named(section) or {}
+    return list((_section(node, whole) or node).get("properties", {}))
+
+
 def page(shipped: Mapping[str, Any]) -> str:
     """The keys in Markdown, a table a section, with their values in the config.yaml `shipped`."""
     whole = schema()

@@ -1,28 +1,30 @@
 """What the page says of the embedded demo alone: no section, but what the demo adds to sections.
 
-Its corpus is generated, and so an exact solver can tell of an answer what no reward knows: whether
-it is true. A run without such a truth is not the demo's, and gets nothing from here.
+A run whose answers nobody knows the truth of is not the demo's, and gets nothing from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from refine_af.errors import InputError, shown
-from refine_af.files.documents import read_document
-from refine_af.metrics.intervals import Mark
-from refine_af.report.differences import Change, share_change
-from refine_af.report.files import existing
+from refine_af.report.demo import COUNTS, MARKS, Truths
+from refine_af.report.differences import Change, Compared, against_base, share_change
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, join, paragraph, table, tag
-from refine_af.report.summaries import cell_means, parsed_counts
-from refine_af.report.wording import CHANGE_COLUMNS, change_row, confident, interval, number, share
+from refine_af.report.summaries import cell_means, cell_name, parsed_counts
+from refine_af.report.wording import (
+    CHANGE_COLUMNS,
+    change_row,
+    confident,
+    interval,
+    methods_sentence,
+    number,
+    share,
+    span,
+)
 from refine_af.settings.report import Report
 
-COUNTS, MARKS = ("prompts", "parsed", "junk", "checked", "true"), ("junk", "true")
 PARSED = 0.95  # the least share of answers that parse on the demo's tiny models
 
 INTRODUCTION = (
@@ -35,34 +37,10 @@ OF_INPUTS = (
     "alike without having been copied."
 )
 OF_TASKS = "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
-NOISE = (
-    "At this scale a difference between self-instruct and refine-af is noise: another seed may "
-    "turn it round. It speaks neither for nor against the method."
+ONE_SEED = (
+    "That holds for this seed and models this small: another seed of training may give another "
+    "order, and no result here tells which method is better for models of a useful size."
 )
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known of a model's answers to `prompts` without the reward, as counts.
-
-    Of those that `parsed` some are `junk`; of those that a solver can check, `checked`, some are
-    `true`. `answers` says of each, in the order of prompts, whether it is junk and whether true;
-    None where it did not parse, or cannot be checked.
-    """
-
-    prompts: int
-    parsed: int
-    junk: int
-    checked: int
-    true: int
-    answers: tuple[tuple[Mark, Mark], ...]
-
-
-class Truths(NamedTuple):
-    """The truth of the answers to the same prompts before and after PPO."""
-
-    before: Truth
-    after: Truth
 
 
 class Remarks(NamedTuple):
@@ -79,18 +57,6 @@ class Claim(NamedTuple):
     holds: bool
     words: str
     numbers: str
-
-
-def read_truth(path: Path) -> Truths:
-    """How many answers before and after PPO are junk, and how many are true.
-
-    InputError names file, place and value where one is not as it must be.
-    """
-    document = read_document(existing(path))
-    before, after = (_truth(path, when, document) for when in ("before", "after"))
-    if before.prompts != after.prompts:
-        raise InputError(f"{path}: not the same number of prompts before and after")
-    return Truths(before, after)
 
 
 def remarks(truths: Truths | None, settings: Report) -> Remarks:
@@ -115,10 +81,20 @@ def claims(
     return join(*parts)
 
 
-def limits(runs: Sequence[ModelRun], truths: Mapping[str, Truths]) -> list[str]:
+def limits(
+    runs: Sequence[ModelRun],
+    truths: Mapping[str, Truths],
+    compared: Mapping[str, Sequence[Compared]],
+    settings: Report,
+) -> list[str]:
     """What the demo cannot show, told by what takes no tuning; nothing for any other run."""
     if not truths:
         return []
+    tested = [
+        f"{run.name}: {methods_sentence(compared[run.name], settings)} {ONE_SEED}"
+        for run in runs
+        if compared[run.name]
+    ]
     copied = [
         "Without any model, the first demonstration's output scores "
         f"{number(means['copy-demonstration', '']['rouge_l'], 2)} and the input itself "
@@ -135,28 +111,7 @@ def limits(runs: Sequence[ModelRun], truths: Mapping[str, Truths]) -> list[str]:
         for run in runs
         if "base-few-shot" in set(run.scores["method"])
     ]
-    return [NOISE, *copied, *untuned]
-
-
-def _truth(path: Path, when: str, document: Mapping[str, Any]) -> Truth:
-    counts = document.get(when)
-    if not isinstance(counts, dict):
-        raise InputError(f"{path}: no object under {when!r}: {shown(document)}")
-    for name in COUNTS:
-        if type(counts.get(name)) is not int or counts[name] < 0:
-            raise InputError(f"{path}, {when}.{name}: no count: {shown(counts.get(name))}")
-    answers = counts.get("answers")
-    if not isinstance(answers, list) or len(answers) != counts["prompts"]:
-        raise InputError(f"{path}, {when}.answers: not one answer a prompt: {shown(answers)}")
-    marks = [_marks(f"{path}, {when}.answers[{n}]", answer) for n, answer in enumerate(answers)]
-    return Truth(**{name: counts[name] for name in COUNTS}, answers=tuple(marks))
-
-
-def _marks(where: str, answer: object) -> tuple[Mark, Mark]:
-    junk, true = (answer.get(name, 0) if isinstance(answer, dict) else 0 for name in MARKS)
-    if not all(mark is None or type(mark) is bool for mark in (junk, true)):
-        raise InputError(f"{where}: no marks: {shown(answer)}")
-    return junk, true
+    return [*tested, *copied, *untuned]
 
 
 def _change(truths: Truths, mark: str, settings: Report) -> Change | None:
@@ -229,10 +184,11 @@ def _claims(
             f"{share(before.junk, before.parsed)} before, {share(after.junk, after.parsed)} after, "
             f"interval of the difference {interval(junk)}",
         )
-    yield _tuning_claim(run)
+    yield _tuning_claim(run, settings)
 
 
-def _tuning_claim(run: ModelRun) -> Claim:
+def _tuning_claim(run: ModelRun, settings: Report) -> Claim:
+    """Shown where each tuned model's interval, for other tasks, lies above zero."""
     means = {cell: figures["rouge_l"] for cell, figures in cell_means(run.scores).items()}
     base, tuned = means["base", ""], [means[cell] for cell in means if cell[1]]
     others = [
@@ -240,9 +196,13 @@ def _tuning_claim(run: ModelRun) -> Claim:
         for (method, size), mean in means.items()
         if not size and method != "base"
     ]
+    apart = against_base(run, settings)
+    least = min(apart, key=lambda cell: apart[cell][1])
+    difference, low, high = apart[least]
     return Claim(
-        min(tuned) > base,
+        low > 0,
         "every tuned model scores above the base on held-out task families",
         f"ROUGE-L {number(min(tuned), 2)} to {number(max(tuned), 2)} against {number(base, 2)} for "
-        f"base{''.join(others)}",
+        f"base{''.join(others)}; the interval that reaches lowest is of "
+        f"{cell_name(least)}: {number(difference, 2, signed=True)}, {span(low, high)}",
     )

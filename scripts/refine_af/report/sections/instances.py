@@ -23,11 +23,12 @@ from refine_af.report.wording import (
     words,
 )
 from refine_af.settings.report import Report
+from refine_af.words import words_of
 
 
 @dataclass(frozen=True)
 class _DatasetFigures:
-    """Table V: numbers of instances and mean words, split at white space; nan without any text."""
+    """Table V: numbers of instances and mean words, as `words_of` counts; nan without any text."""
 
     instances: int
     empty_inputs: int
@@ -43,7 +44,8 @@ def instances_section(run: ModelRun, rewards: Mapping[str, Change], settings: Re
         "Stage 3: instances",
         paragraph(*(_yield_sentence(run, method) for method in run.instances)),
         table(
-            "Instances by method; words are parted by white space",
+            "Instances by method; words are parted by white space, and in a script without any "
+            "each letter is one",
             ["", *run.instances],
             _instance_rows(run),
         ),
@@ -142,7 +144,7 @@ def _dataset_figures(instances: Sequence[Instance]) -> _DatasetFigures:
 
 
 def _mean_words(texts: Sequence[str]) -> float:
-    return sum(len(text.split()) for text in texts) / len(texts) if texts else float("nan")
+    return sum(len(words_of(text)) for text in texts) / len(texts) if texts else float("nan")
 
 
 def _side_by_side(run: ModelRun, wanted: int) -> list[Html]:

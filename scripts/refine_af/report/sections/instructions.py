@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 
 from refine_af.records.instructions import RejectedInstruction
-from refine_af.report.figures import Drawing
+from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import POOL_COUNTS, ModelRun
 from refine_af.report.pages import (
     Html,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from refine_af.metrics.novelty import rouge_tokens
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.report.finished_run import ModelRun
@@ -17,6 +16,7 @@ from refine_af.report.summaries import spread
 from refine_af.report.wording import counted, number, share
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.report import Report
+from refine_af.words import unicode_tokens
 
 QUANTILES = {"median": 0.5, "9 in 10 at most": 0.9, "99 in 100 at most": 0.99, "highest": 1.0}
 
@@ -110,7 +110,7 @@ def _shown_rows(numbers: pd.DataFrame, bounds: OverlapBounds) -> list[list[str]]
 
 def _compared(text: str, bounds: OverlapBounds) -> bool:
     """Whether a text has the words that it takes for its ROUGE-L to say something."""
-    return len(rouge_tokens(text)) >= bounds.min_words
+    return len(unicode_tokens(text)) >= bounds.min_words
 
 
 def _near(rouge_l: float, bounds: OverlapBounds) -> bool:

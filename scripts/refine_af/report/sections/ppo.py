@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
-from refine_af.randomness import derived_seed
 from refine_af.records.fixed_prompts import Answer
+from refine_af.report.course import course_of_training
 from refine_af.report.differences import Change
-from refine_af.report.figures import Drawing
+from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import (
     Html,
@@ -24,27 +23,25 @@ from refine_af.report.pages import (
     tag,
 )
 from refine_af.report.summaries import parsed_counts, spread
-from refine_af.report.trends import Trend, trend
 from refine_af.report.wording import (
     CHANGE_COLUMNS,
     change_row,
     confident,
     counted,
-    digits_of,
-    interval,
     number,
     reward_sentence,
     share,
+    weights_sentence,
     words,
 )
 from refine_af.settings.report import Report
-
-PAPER = ("Llama-2-7B 0.553", "Llama-2-13B 0.649", "Mistral-7B 0.558")  # its figure 2
+from refine_af.settings.reward import Weights
 
 
 def ppo_section(
     run: ModelRun,
     changes: Mapping[str, Change | None],
+    weights: Weights,
     settings: Report,
     drawing: Drawing,
     checked: Html,
@@ -54,16 +51,17 @@ def ppo_section(
     `checked` is what is known of the answers without the reward; empty where nothing is.
     """
     caption = (
-        f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span}."
+        f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span} "
+        "beside that of the replies that could be parsed; below, the share of these."
     )
     return section(
         f"{run.name}-ppo",
         f"Stage 2: {run.algorithm} from automated feedback",
         _ablation(run.algorithm),
         _alarms(run),
-        _before_and_after(run, changes, settings),
+        _before_and_after(run, changes, weights, settings),
         checked,
-        _course_of_training(run, changes["reward"], settings),
+        course_of_training(run, changes["reward"], settings),
         figure(drawing.inline(), f"Scatter plot with a line. {caption}", caption),
         details(
             "Examples: answers to the same prompt before and after, evenly spaced",
@@ -101,12 +99,13 @@ def _alarms(run: ModelRun) -> Html:
 
 
 def _before_and_after(
-    run: ModelRun, changes: Mapping[str, Change | None], settings: Report
+    run: ModelRun, changes: Mapping[str, Change | None], weights: Weights, settings: Report
 ) -> Html:
     answers, (before, after) = len(run.answers), parsed_counts(run)
     return join(
         paragraph(
             reward_sentence(changes, settings),
+            weights_sentence(changes, weights, settings),
             f"Of {counted(answers, 'answer')}, {before:,} ({share(before, answers)}) could be "
             f"parsed before training and {after:,} ({share(after, answers)}) after.",
         ),
@@ -117,58 +116,6 @@ def _before_and_after(
             CHANGE_COLUMNS,
             [change_row(words(name), row) for name, row in changes.items()],
         ),
-    )
-
-
-def _course_of_training(run: ModelRun, reward: Change | None, settings: Report) -> Html:
-    found = trend(
-        run.steps["reward_mean"].to_list(),
-        span=settings.span,
-        confidence=settings.confidence,
-        draws=settings.resamples,
-        seed=derived_seed(settings.seed, run.name, "trend"),
-    )
-    if found is None:
-        return paragraph("Too few steps, or rewards all the same: there is no trend to compute.")
-    return join(
-        paragraph(
-            f"Over {counted(len(run.steps), 'step')} the mean reward has a Spearman correlation "
-            f"of {number(found.raw, 2)} with the step (one-sided permutation p = {found.p:.2g}, "
-            "which assumes that steps are exchangeable).",
-            f"Smoothed as in figure 2 of the paper, the correlation is {number(found.smoothed, 2)}"
-            "; but smoothing alone raises it: of the same rewards in random order, one in twenty "
-            f"exceeds {number(found.by_chance, 2)}. The paper prints {', '.join(PAPER)}, and does "
-            "not say whether of the raw or of the smoothed rewards.",
-        ),
-        _figure_2(found, reward, settings),
-    )
-
-
-def _figure_2(found: Trend, reward: Change | None, settings: Report) -> Html:
-    """The trend, and what chance does to it: the numbers behind the paper's figure 2."""
-    around = f"{number(found.low, 2)} to {number(found.high, 2)}"
-    rows = [
-        (
-            "Spearman of step and mean reward",
-            number(found.raw, 2),
-            "too few steps" if math.isnan(found.low) else around,
-            f"p = {found.p:.2g}",
-        ),
-        (
-            f"the same, smoothed with span {settings.span}",
-            number(found.smoothed, 2),
-            "–",
-            f"5% exceed {number(found.by_chance, 2)}",
-        ),
-    ]
-    if reward:
-        signed = number(reward.difference, digits_of(reward), signed=True)
-        rows.append(("reward on fixed prompts, after less before", signed, interval(reward), "–"))
-    return table(
-        f"Figure 2 in numbers; the {confident(settings.confidence)} interval of the correlation is "
-        "for runs with the same trend and scatter as this one",
-        ["", "this run", "interval", "in random order"],
-        rows,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from refine_af.report.differences import Change
-from refine_af.report.figures import Drawing
+from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
 from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
@@ -63,6 +63,7 @@ def _replies(ratings: Ratings, settings: Summary, drawing: Drawing) -> Html:
         paragraph(
             f"{counted(ratings.raters('ratings'), 'rater')} gave {counted(every, 'rating')} to "
             "replies to the user-oriented instructions, without being told whose they are.",
+            _missing(ratings, "ratings"),
             _sentence(ratings, "mean rating", "the mean rating", settings),
         ),
         figure(
@@ -93,6 +94,7 @@ def _instances(ratings: Ratings, settings: Summary) -> Html:
         paragraph(
             f"{counted(ratings.raters('reviews'), 'rater')} gave {counted(every, 'review')} of "
             "drawn instances of the data sets, and answered three questions on each.",
+            _missing(ratings, "reviews"),
             TABLE_4,
         ),
         table(
@@ -108,6 +110,15 @@ def _instances(ratings: Ratings, settings: Summary) -> Html:
         ),
         _means(ratings, "reviews", settings),
     )
+
+
+def _missing(ratings: Ratings, part: str) -> str:
+    """What is said of files that are not complete; nothing where all are."""
+    missing = ratings.missing(part)
+    if not missing:
+        return ""
+    told = ", ".join(f"{rater} ({count:,} left out)" for rater, count in missing.items())
+    return f"Not complete, and counted as far as they go, are the files of: {told}."
 
 
 def _part(ratings: Ratings, measure: str, whole: str, method: str) -> str:
@@ -162,7 +173,9 @@ def _agreement(ratings: Ratings) -> Html:
     questions += QUESTIONS if ratings.methods("reviews") else []
     found = {question: ratings.agreement(question) for question in questions}
     if not any(found.values()):
-        return paragraph("There was one rater: how far raters agree is not known.")
+        several = any(ratings.raters(part) > 1 for part in MEANS)
+        why = "No item was done by all raters" if several else "There was one rater"
+        return paragraph(f"{why}: how far raters agree is not known.")
     return table(
         "How far raters agree: the share of pairs of answers to the same item that are the same, "
         "and κ, which is 0 where they agree as often as by chance, and 1 where always",

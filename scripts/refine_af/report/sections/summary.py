@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from refine_af.report.differences import Change
+from refine_af.report.differences import Change, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, paragraph, section, table
-from refine_af.report.summaries import cell_means, largest_cells, parsed_counts
-from refine_af.report.wording import counted, number, reward_sentence, scores_sentence, share
+from refine_af.report.summaries import cell_means, cell_name, parsed_counts
+from refine_af.report.wording import (
+    counted,
+    methods_sentence,
+    number,
+    p_value,
+    reward_sentence,
+    scores_sentence,
+    share,
+)
 from refine_af.settings.report import Report
 
 
 def summary_section(
-    runs: Sequence[ModelRun], found: Mapping[str, Mapping[str, Change | None]], settings: Report
+    runs: Sequence[ModelRun],
+    found: Mapping[str, Mapping[str, Change | None]],
+    compared: Mapping[str, Sequence[Compared]],
+    settings: Report,
 ) -> Html:
-    """In a sentence or two a model, and in one table, what the sections below tell in full."""
-    columns = [_column(run, found[run.name]) for run in runs]
+    """In a few sentences a model, and in one table, what the sections below tell in full."""
+    columns = [_column(run, found[run.name], compared[run.name]) for run in runs]
     names = dict.fromkeys(name for column in columns for name in column)
     return section(
         "summary",
@@ -26,6 +37,7 @@ def summary_section(
                 f"{run.name}: the pool holds {counted(len(run.pool), 'instruction')}.",
                 reward_sentence(found[run.name], settings),
                 scores_sentence(run),
+                methods_sentence(compared[run.name], settings),
             )
             for run in runs
         ),
@@ -37,7 +49,9 @@ def summary_section(
     )
 
 
-def _column(run: ModelRun, found: Mapping[str, Change | None]) -> dict[str, str]:
+def _column(
+    run: ModelRun, found: Mapping[str, Change | None], compared: Sequence[Compared]
+) -> dict[str, str]:
     answers, (before, after) = len(run.answers), parsed_counts(run)
     accepted, parsed = (int(run.rounds[name].sum()) for name in ("accepted", "parsed"))
     column = {
@@ -51,9 +65,12 @@ def _column(run: ModelRun, found: Mapping[str, Change | None]) -> dict[str, str]
         column[f"reward on fixed prompts, before {run.algorithm}"] = number(reward.before)
         column[f"reward on fixed prompts, after {run.algorithm}"] = number(reward.after)
     column["alarms of reward hacking"] = f"{len(run.alarms):,}" if run.alarms else "none"
-    means = cell_means(run.scores)
-    for method, size in largest_cells(run.scores):
-        tuned = f", {int(size):,} instructions" if size else ""
-        column[f"ROUGE-L of {method}{tuned}"] = number(means[method, size]["rouge_l"], 2)
+    for cell, figures in cell_means(run.scores).items():
+        tuned = " instructions" if cell[1] else ""
+        column[f"ROUGE-L of {cell_name(cell)}{tuned}"] = number(figures["rouge_l"], 2)
+    for row in compared:
+        apart = number(row.rouge_l.difference, 2, signed=True)
+        name = f"refine-af less self-instruct, {int(row.size):,} instructions"
+        column[name] = f"{apart}, {p_value(row.p)}"
     column["ratings by people"] = f"{run.ratings.answers:,}" if run.ratings else "none yet"
     return column

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from refine_af.metrics.significance import Wins
 from refine_af.report.differences import METHODS, Compared
-from refine_af.report.figures import Drawing
+from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.pages import Html, figure, join, paragraph, section, table
+from refine_af.report.pages import Html, figure, join, paragraph, section, table, tag
 from refine_af.report.summaries import (
     Cell,
     category_means,
@@ -23,11 +23,15 @@ from refine_af.report.wording import (
     change_sentence,
     confident,
     counted,
+    digits_of,
+    interval,
     number,
+    p_value,
     probability,
     scores_sentence,
     share,
     span,
+    standing,
     words,
 )
 from refine_af.settings.report import Report
@@ -152,17 +156,14 @@ def _difference_by_size(compared: Sequence[Compared], settings: Report) -> Html:
     """How far the methods are apart over all instances, and how sure that is."""
     if not compared:
         return Html("")
-    last = compared[-1]
-    what = f"From self-instruct to refine-af, with {int(last.size):,} instructions, ROUGE-L"
-    change = last.rouge_l
-    if not math.isnan(last.low):
-        change = replace(change, low=last.low, high=last.high)
     return join(
+        tag("ul", *(tag("li", _size_sentence(row, settings)) for row in compared)),
         paragraph(
-            change_sentence(change, what=what, confidence=settings.confidence),
-            f"The paired permutation test gives p = {probability(last.p)}: the share of random "
-            "exchanges of the two methods, whole tasks at a time, that set them at least as far "
-            "apart.",
+            f"A difference counts as shown where its {confident(settings.confidence)} interval for "
+            "other tasks excludes zero and p, of the paired permutation test, is at most "
+            f"{1 - settings.confidence:.2g}, at each number of instructions by itself. p is the "
+            "share of random exchanges of the two methods, whole tasks at a time, that set them at "
+            "least as far apart.",
             "Two intervals: for other tasks of the kind, and the narrower one, a bootstrap over "
             "instances, for other instances of these tasks alone.",
         ),
@@ -173,6 +174,23 @@ def _difference_by_size(compared: Sequence[Compared], settings: Report) -> Html:
             ["instructions", *METHODS, "difference", "for other tasks", "for these tasks", "p"],
             [_difference_row(row) for row in compared],
         ),
+    )
+
+
+def _size_sentence(row: Compared, settings: Report) -> str:
+    """What the tests at a size permit to say: where p and the interval do not agree, nothing."""
+    change = row.rouge_l
+    if not math.isnan(row.low):
+        change = replace(change, low=row.low, high=row.high)
+    what = f"From self-instruct to refine-af, with {int(row.size):,} instructions, ROUGE-L"
+    if change.low <= 0 <= change.high or standing(row, settings):
+        said = change_sentence(change, what=what, confidence=settings.confidence)
+        return f"{said} The permutation test gives {p_value(row.p)}."
+    signed = number(change.difference, digits_of(change), signed=True)
+    around = f"{confident(settings.confidence)} interval {interval(change)}"
+    return (
+        f"No difference was shown. {what} changed by {signed} ({around}), but the permutation test "
+        f"gives {p_value(row.p)}."
     )
 
 
