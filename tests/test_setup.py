@@ -140,7 +140,8 @@ def test_make_setup_tells_the_environment_of_the_live_view(tmp_path: Path) -> No
 
 
 def test_the_demos_last_words_are_lines_without_gaps() -> None:
-    command = ["make", "--dry-run", "--old-file=.venv/installed", "demo"]
+    # Itself run by make, make would also tell which folder it enters.
+    command = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/installed", "demo"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     said = subprocess.run(
         ["bash", "-c", told[told.index("printf ") :]], capture_output=True, text=True, check=True
