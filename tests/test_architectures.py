@@ -23,7 +23,9 @@ from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.models.encoding import check_known, encode
 from refine_af.models.known_architectures import RECURRENT
 from refine_af.models.lora import with_lora
+from refine_af.models.quantization import share_in_four_bits
 from refine_af.models.readiness import check_fine_tuning, check_generation, check_ppo
+from refine_af.models.stored_weights import stored_weights
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
 from refine_af.sft.attention import keeps_rows_apart
@@ -154,6 +156,19 @@ def test_experts_that_stay_as_they_are_are_said(
     assert capsys.readouterr().out == "", "PEFT reaches these experts"
     load_backbone(made("llama"), quantization="nf4")
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("llama", "gemma3 with text_config", "gpt_neox", "gpt2", "opt", "mixtral", "deepseek_v3"),
+        "gpt_oss, mixed windows",
+    ],
+)
+def test_headers_tell_what_is_held_in_4_bits(made: Make, kind: str) -> None:
+    """But for what of a router is linear."""
+    share = share_in_four_bits(load_backbone(made(kind), quantization="nf4"))
+    assert stored_weights(made(kind)).share == pytest.approx(share, abs=0.03)
 
 
 @pytest.mark.parametrize("kind", ["mpt", "bloom", "gpt_neo", "gemma3n_text"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from refine_af.models.checkpoints import check_checkpoint, check_weights
 from refine_af.models.lora import load_lora
 from refine_af.models.quantization import say_what_stays
 from refine_af.models.upstream import forget_renaming, keep_weights_unpacked
+from refine_af.models.weight_files import OTHER_SENSES
 
 # What the libraries raise at a file that is not what it should be.
 LOAD_FAULTS = (
@@ -26,13 +26,12 @@ LOAD_FAULTS = (
     UnpicklingError,  # a .bin that holds a program is not run
     StrictDataclassError,  # what a config.json says does not go together
 )
-# Where a model that reads more than text keeps what reads text, and what reads the rest.
+# Where a model that reads more than text keeps what reads text.
 TEXT_WEIGHTS = {
     r"^language_model\.model\.": "model.",
     r"^model\.language_model\.": "model.",
     r"^language_model\.lm_head": "lm_head",
 }
-OTHER_SENSES = re.compile(r"(^|\.)(vision|visual|audio|multi_?modal|embed_vision|embed_audio)\w*\.")
 
 
 def device() -> torch.device:

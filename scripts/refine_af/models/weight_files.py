@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -12,6 +13,8 @@ VOCABULARY = frozenset({"tokenizer.json", "tokenizer.model", "spiece.model", "vo
 # In order of preference: a .bin is a pickle, read only where a judge has nothing else.
 SAFETENSORS = ("model", "safetensors")
 PICKLES = ("pytorch_model", "bin")
+# Where a model that reads more than text keeps what reads the rest, which is not loaded.
+OTHER_SENSES = re.compile(r"(^|\.)(vision|visual|audio|multi_?modal|embed_vision|embed_audio)\w*\.")
 
 Read = Callable[[str], bytes]
 

@@ -62,6 +62,10 @@ class SftMachine(Machine):
 
 
 class Compute(Section):
+    gpu_mem_mb: Count | None = Field(
+        description="Memory of a GPU, in MB; a backbone whose weights alone are more is refused "
+        "before any job. null: not checked (ours)."
+    )
     demo: Machine = Field(description="Of a job that trains a model of the embedded demo (ours).")
     instructions: Machine = Field(description="Of a job of stage 1 (ours).")
     ppo: PpoMachine = Field(description="Of the job of stage 2 (ours).")

@@ -26,6 +26,7 @@ from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
+from refine_af.workflow.gpu_memory import check_memory
 from refine_af.workflow.paths import checkpoint_folder, local_paths, prompt_paths
 
 SAID = "config.yaml, "  # before the key of every fault
@@ -59,6 +60,7 @@ def check_files(
         check_experiment(experiment)
         _check_paths(experiment, located, is_made)
         _check_contents(experiment, located)
+        check_memory(experiment, located)
     except InputError as error:
         place = place_of(str(error).removeprefix(SAID))
         raise InputError(f"{error} ({place})" if place else str(error)) from None
