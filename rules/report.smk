@@ -26,8 +26,18 @@ rule report:
         scores=expand(rules.superni.output.scores, model=plan.models),
         truths=truths,
         ratings=expand(rules.ratings_summary.output.summary, model=plan.rated),
-        table_2=plan.located("resources/paper/table_2.csv"),
-        table_3=plan.located("resources/paper/table_3.csv"),
+        paper=expand(
+            plan.located("resources/paper/{printed}.csv"),
+            printed=[
+                "table_2",
+                "table_3",
+                "table_4",
+                "table_5",
+                "figure_2",
+                "figure_5",
+                "figure_8",
+            ],
+        ),
     output:
         report=report("results/report.html", category="Report"),
         figures=report(
@@ -59,6 +69,5 @@ rule report:
         " --pools {input.pools:q} --ppo {input.ppo:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"
         " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q}"
-        " --table-2 {input.table_2:q} --table-3 {input.table_3:q}"
-        " --report {output.report:q} --figures {output.figures:q}"
+        " --paper {input.paper:q} --report {output.report:q} --figures {output.figures:q}"
         " > {log:q} 2>&1"

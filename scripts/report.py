@@ -46,8 +46,7 @@ def main(
     scores: list[Path],
     truths: list[Path],
     ratings: list[Path],
-    table_2: Path,
-    table_3: Path,
+    paper: list[Path],
     report: Path,
     figures: Path,
 ) -> None:
@@ -55,7 +54,7 @@ def main(
 
     Lists follow the order of `models`: `pools` has each one's segments, `instances` and `overlaps`
     those of each method; `ppo`, `tables` and `scores` (of instances) one entry each, `truths` one
-    or none; `ratings` one for each of `rated`. `table_2` and `table_3` are the paper's.
+    or none; `ratings` one for each of `rated`. `paper` are the files of what the paper prints.
     """
     runs = _runs(
         algorithm.upper(),
@@ -65,8 +64,8 @@ def main(
         files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
     )
-    told, paper = Settings(settings, weights, bounds, rating_settings), read_paper(table_2, table_3)
-    _write(runs, paper, told, _truths(truths, models), report=report, figures=figures)
+    told = Settings(settings, weights, bounds, rating_settings)
+    _write(runs, read_paper(paper), told, _truths(truths, models), report=report, figures=figures)
     print(f"{report}: the report; {figures}: its figures")
 
 

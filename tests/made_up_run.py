@@ -80,7 +80,7 @@ def make_run(
         *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
         *("--scores", *(str(folder / f"scores_{model}.csv") for model in models)),
         *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
-        *("--table-2", str(PAPER / "table_2.csv"), "--table-3", str(PAPER / "table_3.csv")),
+        *("--paper", *map(str, sorted(PAPER.glob("*.csv")))),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
 

@@ -17,11 +17,12 @@ from report import main
 
 SIZES = ("5000", "10000", "15000")
 METHODS = ("self-instruct", "refine-af")
+FILES = sorted(PAPER.glob("*.csv"))
 
 
 @pytest.fixture(scope="module")
 def paper() -> Paper:
-    return read_paper(PAPER / "table_2.csv", PAPER / "table_3.csv")
+    return read_paper(FILES)
 
 
 def test_every_cell_is_there(paper: Paper) -> None:
@@ -29,6 +30,21 @@ def test_every_cell_is_there(paper: Paper) -> None:
     assert len(paper.scores) == 3 * 3 * 2 and len(paper.tasks_better) == 3 * 3
     assert len(paper.categories) == 3 * 12 * 2
     assert sum(CATEGORY_INSTANCES.values()) == 11_810 and len(CATEGORY_INSTANCES) == 12
+    assert len(paper.reviews) == 3 * 3
+    assert paper.reviews["mistral-7b", "input"] == 76 and paper.reviews["llama-2-7b", "task"] == 90
+    for each in (paper.statistics, paper.spearman, paper.unique_pairs):
+        assert list(each) == paper.models
+    assert paper.statistics["llama-2-13b"] == {
+        "instructions": 15_000,
+        "instances": 17_524,
+        "empty_inputs": 7_504,
+        "instruction_words": 15.63,
+        "input_words": 10.5,
+        "output_words": 18.43,
+    }
+    assert [*paper.spearman.values()] == [0.553, 0.649, 0.558]
+    assert [*paper.unique_pairs.values()] == [828, 790, 467]
+    assert paper.nearest_reference == 0.62
 
 
 def test_13b_of_table_3_weighted_by_instances_is_table_2(paper: Paper) -> None:
@@ -98,7 +114,7 @@ def words(page: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run of one of the paper's backbones, at sizes of the paper."""
     folder = tmp_path_factory.mktemp("llama")
-    flags = make_run(folder, ["llama-2-7b", "own"], truth=False)
+    flags = make_run(folder, ["llama-2-7b", "own"], truth=False, rated=True)
     for model in ("llama-2-7b", "own"):
         for name in (f"superni_{model}.csv", f"scores_{model}.csv"):
             text = (folder / name).read_text()
@@ -131,6 +147,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "llama-2-7b, refine-af 6.0414 6.1636 −0.1222 llama-2-13b, self-instruct 6.4446 6.4446 "
         "+0.0000",
         "One of the two tables is shifted.",
+        # of refine-af: 6 instructions, 4 instances, 1 without input, 5, 3 and 4 words
+        "llama-2-7b in the form of table V self-instruct refine-af the paper refine-af less the "
+        "paper instructions 6 6 15,000 −14,994 instances 4 4 14,998 −14,994 instances with empty "
+        "input 1 1 8,564 −8,563 mean words of an instruction 5.00 5.00 17.77 −12.77 mean words of "
+        "an input that is not empty 3.00 3.00 10.34 −7.34 mean words of an output 4.00 4.00 22.97 "
+        "−18.97 own in the form of table V self-instruct refine-af instructions 6 6 instances 4 4",
+        "mean words of an output 22.97 18.43 24.56",
+        "for llama-2-7b, llama-2-13b and mistral-7b: 90, 94 and 95% of the instructions describe a "
+        "valid task; 81, 83 and 76% of the inputs are appropriate; 58, 65 and 64% of the outputs",
+        "refine-af in table IV the instruction describes a valid task 2 (100.0%) 2 (100.0%) 90%",
+        "the output is correct and acceptable 0 (0.0%) 1 (50.0%) 58%",
+        "the output is correct and acceptable 0 (0.0%) 1 (50.0%) Means, and",
     ],
 )
 def test_the_report_sets_the_paper_beside_the_run(folder: Path, said_so: str) -> None:
@@ -149,14 +177,44 @@ def test_the_tables_numbers_are_files(folder: Path) -> None:
     lines = (folder / "figures" / "table_3.csv").read_text().splitlines()
     assert "llama-2-7b,word_analogy,2,refine-af,15000,19.0,1.2812" in lines
     assert "own,word_analogy,2,refine-af,15000,19.0," in lines
+    lines = (folder / "figures" / "table_4.csv").read_text().splitlines()
+    assert "llama-2-7b,refine-af,output,2,1,50.0,58.0" in lines and len(lines) == 1 + 2 * 2 * 3
+    assert "llama-2-7b,self-instruct,output,2,0,0.0," in lines
+    assert "own,refine-af,output,2,1,50.0," in lines
+    lines = (folder / "figures" / "table_5.csv").read_text().splitlines()
+    assert lines[1:3] == [
+        "llama-2-7b,self-instruct,6,4,1,5.0,3.0,4.0,,,,,,",
+        "llama-2-7b,refine-af,6,4,1,5.0,3.0,4.0,15000.0,14998.0,8564.0,17.77,10.34,22.97",
+    ]
 
 
-def test_a_broken_table_is_named(tmp_path: Path) -> None:
-    table_2, table_3 = tmp_path / "table_2.csv", tmp_path / "table_3.csv"
-    write_csv(table_2, "model,size,method,rouge_l,tasks_better", [("m", "1", "refine-af", 1, "x")])
-    write_csv(table_3, "model,category,method,rouge_l", [("m", "word_analogy", "refine-af", 1)])
-    with pytest.raises(InputError, match=r"table_2.csv, line 2: 'tasks_better' .*'x'"):
-        read_paper(table_2, table_3)
-    write_csv(table_2, "model,size,method,rouge_l,tasks_better", [("m", "1", "refine-af", 1, "")])
-    with pytest.raises(InputError, match=r"table_3.csv: no row of m, textual_entailment, refine"):
-        read_paper(table_2, table_3)
+BROKEN = {
+    "table_2.csv": (
+        "model,size,method,rouge_l,tasks_better",
+        [("m", "1", "refine-af", 1, "x")],
+        r"table_2.csv, line 2: 'tasks_better' .*'x'",
+    ),
+    "table_3.csv": (
+        "model,category,method,rouge_l",
+        [("llama-2-7b", "word_analogy", "refine-af", 1)],
+        r"table_3.csv: no row of llama-2-7b, textual_entailment, self-instruct",
+    ),
+    "table_4.csv": (
+        "model,question,yes",
+        [("llama-2-7b", "task", 90)],
+        r"table_4.csv: no row of llama-2-7b, input",
+    ),
+    "figure_5.csv": ("mean_rouge_l", [(0.6,), (0.7,)], r"figure_5.csv: 2 rows, not one"),
+    "figure_8.csv": ("model,unique_pairs", [("m", "1.5")], r"line 2: 'unique_pairs' .*'1.5'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_table_is_named(name: str, tmp_path: Path) -> None:
+    head, rows, message = BROKEN[name]
+    write_csv(tmp_path / name, head, rows)
+    others = [path for path in FILES if path.name != name]
+    with pytest.raises(InputError, match=message):
+        read_paper([*others, tmp_path / name])
+    with pytest.raises(InputError, match=f"--paper: no {name} among "):
+        read_paper(others)

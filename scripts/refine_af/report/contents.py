@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
 from refine_af.report.drawing import Drawing
@@ -104,7 +105,10 @@ def numbers_of_tables(
     numbers = {
         "table_2": table_2_numbers(runs, by_size, paper),
         "table_3": table_3_numbers(runs, paper),
+        "table_5": table_5_numbers(runs, paper),
     }
+    if any(run.ratings and run.ratings.methods("reviews") for run in runs):
+        numbers["table_4"] = table_4_numbers(runs, paper)
     for run in runs:
         numbers[f"rewards_{run.name}"] = reward_numbers(found[run.name].rewards)
         numbers[f"overlap_{run.name}"] = overlap_numbers(run, bounds)
@@ -137,6 +141,7 @@ def report(
                 found[run.name],
                 figures,
                 settings,
+                paper,
                 demo.remarks(truths.get(run.name), settings.report),
             )
             for run, figures in zip(runs, drawn, strict=True)
@@ -154,6 +159,7 @@ def _model(
     found: Findings,
     figures: Drawings,
     settings: Settings,
+    paper: Paper,
     remarks: demo.Remarks,
 ) -> Html:
     links = [(f"{run.name}-{identity}", name) for identity, name in SECTIONS.items()]
@@ -168,5 +174,5 @@ def _model(
         instances_section(run, found.rewards, settings.report),
         overlap_section(run, settings.overlap, settings.report, remarks.overlap),
         superni_section(run, found.compared, settings.report, figures.scores, remarks.superni),
-        ratings_section(run, settings.ratings, figures.ratings),
+        ratings_section(run, settings.ratings, figures.ratings, paper),
     )

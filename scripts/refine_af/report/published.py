@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError
-from refine_af.report.files import read_table, real, real_or_none
+from refine_af.report.files import count, read_table, real, real_or_none
+from refine_af.report.rated import QUESTIONS
 from refine_af.settings.reward import Weights
 
 # Instances of each category in Super-NI's test set (natural-instructions@55a36563).
@@ -41,16 +42,35 @@ EQUATION_1 = Weights.model_validate(
     }
 )
 TABLE_3_SIZE = "15000"  # the number of instructions that table III is of
+# Table V's columns: how many there are of what, and mean words.
+STATISTICS: dict[str, Callable[[str], float]] = {
+    "instructions": count,
+    "instances": count,
+    "empty_inputs": count,
+    "instruction_words": real,
+    "input_words": real,
+    "output_words": real,
+}
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Table II's ROUGE-L by (model, size, method) and its percentages of tasks on which refine-af
-    is better by (model, size); table III's ROUGE-L by (model, category, method)."""
+    """What the paper prints of its backbones, by model and whatever else is named here.
+
+    Table II's ROUGE-L by size and method, and by size its percentages of tasks on which refine-af
+    is better; table III's ROUGE-L by category and method; table IV's percentages of yes by
+    question; table V by its columns, `STATISTICS`; Spearman's correlation of figure 2, the unique
+    pairs of figure 8, and of all backbones together the mean ROUGE-L of figure 5.
+    """
 
     scores: dict[tuple[str, str, str], float]
     tasks_better: dict[tuple[str, str], float]
     categories: dict[tuple[str, str, str], float]
+    reviews: dict[tuple[str, str], float]
+    statistics: dict[str, dict[str, float]]
+    spearman: dict[str, float]
+    unique_pairs: dict[str, int]
+    nearest_reference: float
 
     @property
     def models(self) -> list[str]:
@@ -65,8 +85,13 @@ class Paper:
         ) / sum(CATEGORY_INSTANCES.values())
 
 
-def read_paper(table_2: Path, table_3: Path) -> Paper:
-    """The paper's tables. InputError where they are broken, or lack a category of a backbone."""
+def read_paper(files: Iterable[Path]) -> Paper:
+    """What the files of `resources/paper` hold, each known by its name.
+
+    InputError where one is missing or broken, or lacks a category or a question of a backbone.
+    """
+    paths = {path.name: path for path in files}
+    table_2, table_3 = (_named(paths, f"table_{number}.csv") for number in (2, 3))
     found = _by_key(
         read_table(table_3, {"model": str, "category": str, "method": str, "rouge_l": real})
     )
@@ -82,15 +107,60 @@ def read_paper(table_2: Path, table_3: Path) -> Paper:
         for category in CATEGORY_INSTANCES:
             if (model, category, method) not in found:
                 raise InputError(f"{table_3}: no row of {model}, {category}, {method}")
+    reviews = _by_pair(_named(paths, "table_4.csv"), "question", "yes")
+    statistics = _by_model(_named(paths, "table_5.csv"), STATISTICS)
+    for model in statistics:
+        for question in QUESTIONS:
+            if (model, question) not in reviews:
+                raise InputError(f"{paths['table_4.csv']}: no row of {model}, {question}")
     better = _by_key(printed[["model", "size", "method", "tasks_better"]].dropna())
     return Paper(
         scores=scores,
         tasks_better={(model, size): value for (model, size, _), value in better.items()},
         categories=found,
+        reviews=reviews,
+        statistics=statistics,
+        spearman=_one_by_model(_named(paths, "figure_2.csv"), "spearman", real),
+        unique_pairs=_one_by_model(_named(paths, "figure_8.csv"), "unique_pairs", count),
+        nearest_reference=_one(_named(paths, "figure_5.csv"), "mean_rouge_l"),
     )
+
+
+def _named(paths: Mapping[str, Path], name: str) -> Path:
+    if name not in paths:
+        raise InputError(f"--paper: no {name} among {', '.join(map(str, paths.values()))}")
+    return paths[name]
 
 
 def _by_key(table: pd.DataFrame) -> dict[tuple[str, str, str], float]:
     """The last column by the three before it."""
     columns = (table[name].to_list() for name in table)
     return {(model, row, method): value for model, row, method, value in zip(*columns, strict=True)}
+
+
+def _by_pair(path: Path, row: str, column: str) -> dict[tuple[str, str], float]:
+    """A column by model and `row`."""
+    table = read_table(path, {"model": str, row: str, column: real})
+    keys = zip(table["model"], table[row], strict=True)
+    return dict(zip(keys, table[column].to_list(), strict=True))
+
+
+def _by_model(path: Path, columns: Mapping[str, Callable[[str], Any]]) -> dict[str, dict[str, Any]]:
+    """A row's columns, by model."""
+    rows = read_table(path, {"model": str, **columns}).to_dict("records")
+    return {
+        str(row.pop("model")): {str(name): value for name, value in row.items()} for row in rows
+    }
+
+
+def _one_by_model(path: Path, column: str, kind: Callable[[str], Any]) -> dict[str, Any]:
+    """One column, by model."""
+    return {model: row[column] for model, row in _by_model(path, {column: kind}).items()}
+
+
+def _one(path: Path, column: str) -> float:
+    """The value of a table of one."""
+    values = read_table(path, {column: real})[column].to_list()
+    if len(values) != 1:
+        raise InputError(f"{path}: {len(values)} rows, not one")
+    return float(values[0])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 
 import pandas as pd
 
-from refine_af.records.instances import Instance
 from refine_af.report.differences import Change
 from refine_af.report.finished_run import INSTANCE_COUNTS, ModelRun
+from refine_af.report.lengths import statistics
 from refine_af.report.pages import Html, card, details, join, paragraph, section, table
 from refine_af.report.summaries import reasons, spread
 from refine_af.report.wording import (
@@ -23,18 +23,6 @@ from refine_af.report.wording import (
     words,
 )
 from refine_af.settings.report import Report
-from refine_af.words import words_of
-
-
-@dataclass(frozen=True)
-class _DatasetFigures:
-    """Table V: numbers of instances and mean words, as `words_of` counts; nan without any text."""
-
-    instances: int
-    empty_inputs: int
-    instruction_words: float
-    input_words: float
-    output_words: float
 
 
 def instances_section(run: ModelRun, rewards: Mapping[str, Change], settings: Report) -> Html:
@@ -104,7 +92,7 @@ def _rewards(rewards: Mapping[str, Change], settings: Report) -> Html:
 
 def _instance_rows(run: ModelRun) -> list[list[str]]:
     counts, methods = run.counts, list(run.instances)
-    figures = [_dataset_figures(run.instances[method]) for method in methods]
+    found = [statistics(run, method) for method in methods]
     rejected = {method: reasons(counts[method], INSTANCE_COUNTS) for method in methods}
     named = dict.fromkeys(reason for method in methods for reason in rejected[method])
     names = {"instructions": "instructions", "parsed": "replies parsed", "kept": "instances kept"}
@@ -120,31 +108,16 @@ def _instance_rows(run: ModelRun) -> list[list[str]]:
             ]
             for name in named
         ),
-        ["without input", *(share(each.empty_inputs, each.instances) for each in figures)],
-        ["mean words: instruction", *(number(each.instruction_words, 1) for each in figures)],
-        [
-            "mean words: input, where there is one",
-            *(number(each.input_words, 1) for each in figures),
-        ],
-        ["mean words: output", *(number(each.output_words, 1) for each in figures)],
+        ["without input", *(share(each["empty_inputs"], each["instances"]) for each in found)],
+        *(
+            [name, *(number(each[key], 1) for each in found)]
+            for key, name in {
+                "instruction_words": "mean words: instruction",
+                "input_words": "mean words: input, where there is one",
+                "output_words": "mean words: output",
+            }.items()
+        ),
     ]
-
-
-def _dataset_figures(instances: Sequence[Instance]) -> _DatasetFigures:
-    """Table V; an instruction with several instances counts once among the instructions."""
-    instructions = {row.instruction_id: row.instruction for row in instances}
-    inputs = [row.input for row in instances if row.input.strip()]
-    return _DatasetFigures(
-        instances=len(instances),
-        empty_inputs=len(instances) - len(inputs),
-        instruction_words=_mean_words(list(instructions.values())),
-        input_words=_mean_words(inputs),
-        output_words=_mean_words([row.output for row in instances]),
-    )
-
-
-def _mean_words(texts: Sequence[str]) -> float:
-    return sum(len(words_of(text)) for text in texts) / len(texts) if texts else float("nan")
 
 
 def _side_by_side(run: ModelRun, wanted: int) -> list[Html]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from refine_af.report.data_tables import table_5
 from refine_af.report.differences import METHODS, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, details, join, paragraph, section, table, tag
@@ -37,7 +38,7 @@ CONTRADICTIONS = (
 def paper_section(
     runs: Sequence[ModelRun], compared: Mapping[str, Sequence[Compared]], paper: Paper
 ) -> Html:
-    """Table II of the run and of the paper, table III beside each other, and what is wrong."""
+    """Tables II, III and V of the run beside the paper's, and what is wrong with these."""
     known = [run for run in runs if run.name in paper.models]
     return section(
         "paper",
@@ -53,6 +54,7 @@ def paper_section(
         table("Table II as the paper prints it", TABLE_2, _paper_rows(paper)),
         *(_table_3_beside(run, paper) for run in known),
         details("Table III as the paper prints it, with 15,000 instructions", _table_3(paper)),
+        table_5(runs, paper),
         _contradictions(paper),
     )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+from refine_af.report.data_tables import PAPERS, table_4_sentence
 from refine_af.report.differences import Change
 from refine_af.report.drawing import Drawing
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
+from refine_af.report.published import Paper
 from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
 from refine_af.report.wording import change_sentence, confident, counted, number, share
 from refine_af.settings.ratings import Summary
@@ -29,20 +31,19 @@ NAMES = {
     "share A or B": "rated A or B",
     **{f"share {question} yes": IN_WORDS[question] for question in QUESTIONS},
 }
-TABLE_4 = (  # of Llama-2-7B, Llama-2-13B and Mistral-7B
-    "Table IV of the paper prints, for Llama-2-7B, Llama-2-13B and Mistral-7B: 90, 94 and 95% of "
-    "the instructions describe a valid task; 81, 83 and 76% of the inputs are appropriate; 58, 65 "
-    "and 64% of the outputs are acceptable."
-)
 
 
-def ratings_section(run: ModelRun, settings: Summary, drawing: Drawing | None) -> Html:
+def ratings_section(
+    run: ModelRun, settings: Summary, drawing: Drawing | None, paper: Paper
+) -> Html:
     """What people said of the replies and instances; where none did, how they can."""
     parts = [_none_yet(run.name)]
     if run.ratings:
         parts = [
             _replies(run.ratings, settings, drawing) if drawing else Html(""),
-            _instances(run.ratings, settings) if run.ratings.methods("reviews") else Html(""),
+            _instances(run, run.ratings, settings, paper)
+            if run.ratings.methods("reviews")
+            else Html(""),
             _agreement(run.ratings),
         ]
     return section(f"{run.name}-ratings", "Ratings by people", *parts, level=3)
@@ -87,23 +88,26 @@ def _replies(ratings: Ratings, settings: Summary, drawing: Drawing) -> Html:
     )
 
 
-def _instances(ratings: Ratings, settings: Summary) -> Html:
+def _instances(run: ModelRun, ratings: Ratings, settings: Summary, paper: Paper) -> Html:
     methods = ratings.methods("reviews")
+    printed = {each: paper.reviews.get((run.name, each)) for each in QUESTIONS}
+    known = all(value is not None for value in printed.values())
     every = sum(ratings.count("reviews", method) for method in methods)
     return join(
         paragraph(
             f"{counted(ratings.raters('reviews'), 'rater')} gave {counted(every, 'review')} of "
             "drawn instances of the data sets, and answered three questions on each.",
             _missing(ratings, "reviews"),
-            TABLE_4,
+            table_4_sentence(paper),
         ),
         table(
             "Instances of which people said yes, of all raters together",
-            ["", *methods],
+            ["", *methods, *([f"{PAPERS} in table IV"] if known else ())],
             [
                 (
                     IN_WORDS[question],
                     *(_part(ratings, f"{question} yes", "reviews", method) for method in methods),
+                    *([f"{printed[question]:g}%"] if known else ()),
                 )
                 for question in QUESTIONS
             ],
