@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -39,6 +39,7 @@ from refine_af.engines import generation
 from refine_af.engines.replies import Group, Reply
 from refine_af.instructions.bootstrapping import bootstrap_round
 from refine_af.instructions.pool import Pool
+from refine_af.instructions.rounds import RoundLog
 from refine_af.models.backbones import load_backbone, load_tokenizer, precision
 from refine_af.prompts.task_lists import decoding
 from refine_af.prompts.templates import Prompt, read_prompt
@@ -60,6 +61,7 @@ class Answering:
 
     def replies(self, _: int, groups: Sequence[Group], seeds: Sequence[int]) -> list[Reply]:
         (group,) = groups  # whose prefix is the engine's own
+        replies: list[Reply]
         self.seconds, replies = timed(lambda: self._engine(group.tails, seeds))
         return replies
 
@@ -71,7 +73,9 @@ def one_round(
     pool, answering = Pool(settings, seeds, []), Answering(engine)
     phases: dict[str, float] = {}
     with phases_of_ours(phases):
-        seconds, (made, _) = timed(lambda: bootstrap_round(settings, pool, 0, prompt, answering))
+        # A round asks its log for replies, and for nothing else.
+        log = cast(RoundLog, answering)
+        seconds, (made, _) = timed(lambda: bootstrap_round(settings, pool, 0, prompt, log))
     phases["filter and parsing"] = seconds - answering.seconds
     return Measured(name, seconds, made.tokens, made.accepted, made.parsed, phases)
 

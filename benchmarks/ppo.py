@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines.generation import Completion
 from refine_af.files.rows import read_records
-from refine_af.jobs import stopwatch
+from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.models.encoding import encode
 from refine_af.ppo import rollouts
@@ -97,7 +98,7 @@ def our_steps(scene: Scene, folder: Path, name: str) -> tuple[Found, list[Step],
     policy.save(folder)
     trainer = PpoTrainer(policy, scene.environment, settings)
     found, steps = Found(name), []
-    with patch.object(stopwatch.time, "monotonic", clock):
+    with patch.object(time, "monotonic", clock):
         for step in trainer.train(scene.instructions):
             steps.append(step)
             found.generation.append(step.seconds["generation"])
@@ -190,9 +191,9 @@ def judged(scene: Scene, step: int, responses: list[list[int]]) -> tuple[list[fl
     tokenizer, sampling = scene.environment.tokenizer, scene.settings.sampling
     completions = [completed(tokenizer, sampling.stop, ids) for ids in responses]
     instructions = step_instructions(scene.instructions, step, scene.settings)
-    watch = stopwatch.Stopwatch()
+    watch = Stopwatch()
     with (
-        patch.object(stopwatch.time, "monotonic", clock),
+        patch.object(time, "monotonic", clock),
         patch.object(rollouts, "generate", lambda *_, **__: completions),
     ):
         made = scene.environment.rollouts(

@@ -12,10 +12,12 @@ import random
 import statistics
 import sys
 import tempfile
+import time
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import yaml
@@ -27,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
-from refine_af.sft import trainer
 from refine_af.sft.batches import rows_an_update
 from refine_af.sft.processes import Processes
 from refine_af.sft.rows import IGNORED, TrainingRow
@@ -56,20 +57,20 @@ def trained(
     compute = SftMachine.model_validate(section("compute")["sft"]).model_copy(
         update=changes | {"checkpoint_every": 10**6}
     )
-    real, trainer.time.monotonic = trainer.time.monotonic, clock
-    try:
-        with tempfile.TemporaryDirectory() as place, redirect_stdout(StringIO()):
-            found = tuned(
-                folder,
-                load_tokenizer(folder),
-                rows,
-                settings,
-                compute,
-                Path(place),
-                Processes(1, 0),
-            )[1]
-    finally:
-        trainer.time.monotonic = real
+    with (
+        tempfile.TemporaryDirectory() as place,
+        redirect_stdout(StringIO()),
+        patch.object(time, "monotonic", clock),
+    ):
+        found = tuned(
+            folder,
+            load_tokenizer(folder),
+            rows,
+            settings,
+            compute,
+            Path(place),
+            Processes(1, 0),
+        )[1]
     return [row["tokens_per_s"] for row in found.timing][1:]
 
 

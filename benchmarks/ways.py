@@ -16,6 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines import batch, generation
+from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Reply
 from refine_af.models.backbones import device, precision
 from refine_af.models.encoding import encode
@@ -63,8 +64,8 @@ class Measured:
     name: str
     seconds: float
     tokens: int
-    accepted: int | None = None
-    items: int | None = None
+    accepted: int = 0
+    items: int = 0
     phases: dict[str, float] = field(default_factory=dict)
 
 
@@ -171,7 +172,7 @@ def phases_of_ours(phases: dict[str, float]) -> Iterator[None]:
             (generation, "prefilled", "prefix"),
             (batch.Batch, "_forward", "model"),
             (batch, "next_tokens", "drawing"),
-            (batch.Stops, "ended", "reading"),
+            (Stops, "ended", "reading"),
             (generation, "encode", "tokenising"),
         ]:
             stack.enter_context(

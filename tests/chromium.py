@@ -129,9 +129,9 @@ class Page:
         """Strike keys as a keyboard does, one after the other."""
         for key in keys:
             code = NAMED.get(key, ord(key[0].upper()))
-            text = {"text": TEXTS.get(key, key)} if len(key) == 1 or key in TEXTS else {}
-            common = {"key": key, "windowsVirtualKeyCode": code}
-            self.call("Input.dispatchKeyEvent", type="keyDown", **common, **text)
+            common: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code}
+            written = {"text": TEXTS.get(key, key)} if len(key) == 1 or key in TEXTS else {}
+            self.call("Input.dispatchKeyEvent", type="keyDown", **common | written)
             self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def type(self, text: str) -> None:

@@ -122,12 +122,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Tell which tests took long and are not marked: how fast a machine is fails none."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport) and "slow" not in report.keywords:
-                seconds[report.nodeid] += report.duration
-    late = [(name, took) for name, took in seconds.most_common() if took > FAST_S]
+                seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
+    ranked = sorted(seconds.items(), key=lambda each: -each[1])
+    late = [(name, took) for name, took in ranked if took > FAST_S]
     if late:
         terminalreporter.section(f"not marked slow, and took over {FAST_S:.0f} s")
         for name, took in late:

@@ -37,7 +37,7 @@ class Done:
 def run_fetch(*arguments: object) -> Done:
     """Run a command of scripts/fetch.py here, where a traceback is an exception."""
     terminate = signal.getsignal(signal.SIGTERM)
-    status: object = 0
+    status: str | int | None = 0
     with redirect_stderr(StringIO()) as said, redirect_stdout(StringIO()):
         try:
             run(*COMMANDS, arguments=[str(argument) for argument in arguments])
@@ -47,7 +47,7 @@ def run_fetch(*arguments: object) -> Done:
             signal.signal(signal.SIGTERM, terminate)
     if isinstance(status, str):
         return Done(1, status + "\n" + said.getvalue())
-    return Done(int(status or 0), said.getvalue())
+    return Done(status or 0, said.getvalue())
 
 
 def refused(done: Any, *said: str) -> None:

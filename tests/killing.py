@@ -15,6 +15,7 @@ from forking import run_forked
 from tiny import ROOT
 
 How = Literal["before", "within", "after"]
+HOWS: tuple[How, ...] = get_args(How)
 LAUNCHER = Path(__file__).with_name("kill_at_write.py")
 
 
@@ -61,7 +62,7 @@ def draws(operations: Sequence[str], name: str) -> list[tuple[int, How]]:
     points: list[tuple[int, How]] = [
         (at, how)
         for at, operation in enumerate(operations, 1)
-        for how in get_args(How)
+        for how in HOWS
         if how != "within" or operation.startswith("write ")
     ]
     landing = landed_from(operations)

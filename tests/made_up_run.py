@@ -42,11 +42,11 @@ def make_run(
         if truth:
             half = {"prompts": 8, "parsed": 7, "checked": 4, "true": 1, "junk": 2}
             whole = {"prompts": 8, "parsed": 8, "checked": 5, "true": 3, "junk": 1}
-            half["answers"], whole["answers"] = (
-                marks("-jj.....", "--10-00-"),
-                marks("j.......", "011-1-0-"),
-            )
-            write_json(folder / f"truth_{model}.json", {"before": half, "after": whole})
+            counts = {
+                "before": half | {"answers": marks("-jj.....", "--10-00-")},
+                "after": whole | {"answers": marks("j.......", "011-1-0-")},
+            }
+            write_json(folder / f"truth_{model}.json", counts)
     segments = [folder / f"pool_{model}_{k}" for model in models for k in (0, 1)]
     instances = [
         folder / f"instances_{model}_{method}_{k}"

@@ -190,19 +190,19 @@ def test_three_steps_are_the_same_bytes_also_after_a_kill(
     algorithm: str, quantization: str, tiny_llama: Path
 ) -> None:
     changes = {"algorithm": algorithm, "quantization": quantization, "batch_size": 2}
-    ends, middle = [], None
+    ends: list[tuple[dict[str, torch.Tensor], dict[str, float]]] = []
+    middle: dict[str, torch.Tensor] = {}
     for run in range(3):
         torch.manual_seed(run)  # no step may hang on what was drawn before
         policy = moved_policy(tiny_llama, quantization)
         learner = learner_of(policy, tiny_llama, **changes)
         if run == 2:
             put_back(policy, learner.optimizer, middle)
-        figures = {}
         for step in range(2 if run == 2 else 1, 4):
-            figures[step] = learn(learner, step)
+            figures = learn(learner, step)
             if step == 1:
                 middle = copied(policy, learner.optimizer)
-        ends.append((copied(policy, learner.optimizer), figures[3]))
+        ends.append((copied(policy, learner.optimizer), figures))
     (wanted, figures), *others = ends
     for tensors, again in others:
         assert again == figures
@@ -251,7 +251,7 @@ def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
         learner = learner_of(policy, tiny_llama, algorithm=algorithm)
         learn(learner, step=1)
         if exhausted:
-            passes = []
+            passes: list[None] = []
             step_of = learner._trainer.training_step
 
             def fail(*given: Any, step_of: Any = step_of, passes: list[None] = passes) -> Any:
@@ -290,8 +290,9 @@ def test_without_a_kl_coefficient_there_is_no_penalty(algorithm: str, tiny_llama
         kl = SETTINGS["kl"] | {"coefficient": coefficient}
         learner = learner_of(policy, tiny_llama, algorithm=algorithm, kl=kl)
         before = copied(policy, learner.optimizer)
-        given = {"kl_coefficient": coefficient, "stopwatch": Stopwatch()}
-        learner.learn(answers(), [0.5] * 8, step=1, **given)
+        learner.learn(
+            answers(), [0.5] * 8, step=1, kl_coefficient=coefficient, stopwatch=Stopwatch()
+        )
         after = copied(policy, learner.optimizer)
         assert moves != all(torch.equal(before[name], after[name]) for name in before)
 

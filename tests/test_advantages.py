@@ -87,7 +87,8 @@ def test_policy_loss_by_hand(ratio: float, advantage: float, loss: float, clippe
     [(1.0, 0.0, 2.0, 1.62), (0.1, 0.0, 2.0, 1.805), (-1.0, 0.0, 2.0, 4.5), (3.0, 0.0, 0.0, 4.5)],
 )
 def test_value_loss_by_hand(value: float, old: float, target: float, loss: float) -> None:
-    found = value_losses(*(torch.tensor([entry]) for entry in (value, old, target)), clip=0.2)
+    values, old_values, targets = (torch.tensor([entry]) for entry in (value, old, target))
+    found = value_losses(values, old_values, targets, clip=0.2)
     assert float(found) == pytest.approx(loss)
 
 

@@ -127,7 +127,7 @@ def test_a_state_that_config_json_alone_does_not_tell_is_found(
 def test_an_adapter_on_a_router_is_refused(made: Make, kind: str) -> None:
     with pytest.raises(InputError, match=r"sft\.lora\.targets 'all-linear': \w+ cannot be adapted"):
         check_fine_tuning(made(kind), LORA)
-    named = Lora(r=2, alpha=4, dropout=0.0, targets=["q_proj", "v_proj"])
+    named = Lora(r=2, alpha=4, dropout=0.0, targets=("q_proj", "v_proj"))
     check_fine_tuning(made(kind), named)
     check_fine_tuning(made(kind), None)
 

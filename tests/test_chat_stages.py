@@ -15,7 +15,7 @@ import instructions
 import ppo
 import superni_replies
 import users
-from policies import COMPUTE, REWARD, WATCH, ppo_settings
+from policies import COMPUTE, PAPER_WEIGHTS, REWARD, WATCH, ppo_settings
 from refine_af.engines import generation
 from refine_af.engines.generation import in_chat
 from refine_af.engines.replies import Group
@@ -126,9 +126,10 @@ def test_ppo_learns_from_the_tokens_that_it_drew_from(tiny_llama: Path) -> None:
     tokenizer = load_tokenizer(tiny_llama)
     for text in ("Do\n{instruction}\n", "{instruction}"):
         prompt = prompt_of(text, {"instruction"}, "prompt")
-        given = (tokenizer, prompt, ppo_settings().sampling, list, {})
         for chat in (None, chat_of(tokenizer)):
-            environment = Environment(*given, chat)  # type: ignore[arg-type]
+            environment = Environment(
+                tokenizer, prompt, ppo_settings().sampling, lambda _: [], PAPER_WEIGHTS, chat
+            )
             group = Group(prompt.prefix, [environment.tail(POOL[0])])
             group = in_chat(group, chat) if chat else group
             head = encode(tokenizer, group.prefix, start=True) if group.prefix else []

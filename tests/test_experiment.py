@@ -196,8 +196,8 @@ def test_a_chat_is_off_where_nothing_is_said_and_no_server_is_asked_in_one(
     wildcards = [SimpleNamespace(model=name) for name in ("one", "two")]
     assert [plan.chat(each) for each in wildcards] == ["false", "true"]
     server = {"url": "http://h/v1", "model": "m", "key_variable": None, "concurrency": 1}
-    server |= {"timeout_s": 1.0, "attempts": 1}
-    paper["servers"] = {"one": server, "two": server}
+    limits = {"timeout_s": 1.0, "attempts": 1}
+    paper["servers"] = {"one": server | limits, "two": server | limits}
     paper["instructions"]["engine"] = "server"
     with pytest.raises(
         InputError, match=r"models\.two\.chat: true, where instructions\.engine: ser"

@@ -213,7 +213,8 @@ def test_a_checkpoints_name_cannot_break_the_card(origin: Provenance) -> None:
 @given(texts=st.lists(ANY_TEXT, min_size=3, max_size=3))
 def test_any_text_is_valid_afterwards_and_else_untouched(texts: list[str]) -> None:
     names = ("instruction", "input", "output")
-    row = Instance("i", "i", "m", *texts, "", 0.0, {"a": 0.0})
+    instruction, given, output = texts
+    row = Instance("i", "i", "m", instruction, given, output, "", 0.0, {"a": 0.0})
     found = whole_characters([row])
     (entry,) = alpaca(found.instances)
     for name, text in zip(names, texts, strict=True):

@@ -15,7 +15,7 @@ SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eo
 STEPS = "step,reward_mean,parse_rate,reward_parsed\n"
 ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens\n"
 BASE = "base,,task1,c,1,1,1,1,1\n"
-COUNTS = {"prompts": 2, "parsed": 2, "checked": 2, "true": 1, "junk": 2}
+COUNTS: dict[str, object] = {"prompts": 2, "parsed": 2, "checked": 2, "true": 1, "junk": 2}
 COUNTS |= {"answers": [{"junk": True, "true": False}, {"junk": True, "true": True}]}
 
 

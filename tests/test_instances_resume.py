@@ -16,6 +16,7 @@ from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
 from refine_af.errors import InputError
 from refine_af.instances import replies as instance_replies
+from refine_af.instances.rounds import requests_of
 from test_instances import asked_of, contents, flags, reading, replying, write_adapter, write_pool
 from tiny import sentence
 
@@ -212,7 +213,6 @@ def test_an_orphan_of_other_settings_lands_nothing_more(
     """A job of other settings does all rounds while the orphan is within its second."""
     orphan = halves(world, pool, tmp_path, seed=7)[0]
     latest = halves(world, pool, tmp_path)[0]
-    requests_of = instance_replies.requests_of
     asked: list[int] = []
 
     def meddle(*given: Any) -> Any:

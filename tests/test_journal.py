@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from killing import draws, killed, landed_from, writes
+from killing import HOWS, How, draws, killed, landed_from, writes
 from refine_af.errors import InputError
 from refine_af.files.journal import Journal
 from refine_af.files.rows import json_line
@@ -331,7 +331,7 @@ def test_killed_anywhere_a_stage_ends_with_the_same_bytes(stage: Path, tmp_path:
     wanted = contents(root)
     rng = random.Random("two kills")
     for at, operation in enumerate(operations, 1):
-        for how in ("before", "within", "after"):
+        for how in HOWS:
             if how == "within" and not operation.startswith("write "):
                 continue
             root = new_folder(tmp_path / "killed")
@@ -343,7 +343,7 @@ def test_killed_anywhere_a_stage_ends_with_the_same_bytes(stage: Path, tmp_path:
             # What was kept is not computed again: each append is of two rows.
             assert resumed.count(f"write {KEPT}") == math.ceil((6 - rows) / 2), (operation, how)
 
-            again, manner = rng.randint(1, len(resumed)), rng.choice(("before", "within", "after"))
+            again, manner = rng.randint(1, len(resumed)), rng.choice(HOWS)
             shutil.rmtree(before / "out", ignore_errors=True)
             killed(stage, root=before, at=again, how=manner)
             finish(stage, before)
@@ -389,14 +389,15 @@ def test_bytes_reach_a_file_not_at_all_by_half_or_wholly(save: str, tmp_path: Pa
     )
     root = new_folder(tmp_path / "root")
     assert writes(script, root=root) == ["write file", "rename file renamed"]
-    for at, how, wanted in (
+    ends: tuple[tuple[int, How, dict[str, bytes]], ...] = (
         (1, "before", {"file": b""}),
         (1, "within", {"file": b"abcd"}),
         (1, "after", {"file": b"abcdefgh"}),
         (2, "before", {"file": b"abcdefgh"}),
         (2, "within", {"file": b"abcdefgh"}),
         (2, "after", {"renamed": b"abcdefgh"}),
-    ):
+    )
+    for at, how, wanted in ends:
         root = new_folder(root)
         killed(script, root=root, at=at, how=how)
         assert contents(root) == wanted, (at, how)

@@ -92,7 +92,7 @@ def test_gradient_is_of_the_losses_mean_over_tokens(policy: Policy, loss_mean: s
     means = losses.view(2, 2).sum(1) / tokens.view(2, 2).sum(1)
     whole = losses.sum() / tokens.sum()
     assert (means.mean() - whole).abs() > 1e-3 * whole.abs(), "the two are to be told apart"
-    (means.mean() if loss_mean == "minibatch" else whole).backward()
+    torch.autograd.backward(means.mean() if loss_mean == "minibatch" else whole)
     expected = gradients(policy)
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
@@ -224,7 +224,7 @@ def scarce(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried\nadvice")
 
     def halfway(loss: torch.Tensor) -> None:
-        backward(loss)  # type: ignore[no-untyped-call]
+        backward(loss)
         exhaust()
 
     monkeypatch.setattr(policy, "forward", counted)
@@ -253,7 +253,7 @@ def test_a_step_beyond_memory_is_done_with_half_the_micro_batch(
     found = []
     for exhausted in (True, False):
         learner = learner_of(moved_policy(tiny_llama), **SIZES)
-        given = {"kl_coefficient": 0.2, "stopwatch": Stopwatch()}
+        given: dict[str, Any] = {"kl_coefficient": 0.2, "stopwatch": Stopwatch()}
         learner.learn(rows, scores, step=1, **given)
         assert learner.micro_batch == 4
         with monkeypatch.context() as patched:

@@ -226,10 +226,12 @@ rule report:
 def test_snakemake_finds_it_and_is_understood(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--logger", "live", "--"]
-    options = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
 
     def run(target: str) -> tuple[int, list[str]]:
-        done = subprocess.run([*command, target], capture_output=True, text=True, **options)
+        done = subprocess.run(
+            [*command, target], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
         return done.returncode, done.stderr.splitlines()
 
     status, lines = run("all")

@@ -96,7 +96,7 @@ def test_where_there_is_no_choice_nothing_is_changed_or_held(
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "scripts" / "on_gpus.py", "1", "no-such-program"]
+    command = [sys.executable, str(ROOT / "scripts" / "on_gpus.py"), "1", "no-such-program"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (
         1,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
+from conftest import Script
 from made_up_run import instance, write_rows
 from overlap import main
 from refine_af.files.rows import read_records
 from refine_af.jobs.command_line import run
-from refine_af.metrics import novelty
 from refine_af.overlap import comparison
 from refine_af.overlap.comparison import Evaluated, of_users, overlaps, shared_ngrams
 from refine_af.records.human_tasks import read_user_instructions
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.settings.overlap import OverlapBounds
-from refine_af.words import rouge_tokens
+from refine_af.words import TOKENIZERS, rouge_tokens
 
 BOUNDS = OverlapBounds(ngram=13, rouge_l="0.7", min_words=4)
 THIRTEEN = "a definition of thirteen words that nobody would write twice by chance, I think"
@@ -177,7 +176,7 @@ def test_on_real_data_words_of_every_script_decide_as_those_of_rouge_score(
     rows += [made(row.instruction, row.input, f"{row.id}-0") for row in users]
     found = list(overlaps(rows, evaluated, BOUNDS))
     monkeypatch.setattr(comparison, "unicode_tokens", rouge_tokens)
-    monkeypatch.setitem(novelty.TOKENIZERS, "unicode", rouge_tokens)
+    monkeypatch.setitem(TOKENIZERS, "unicode", rouge_tokens)
     before = list(overlaps(rows, evaluated, BOUNDS))
     assert [row.overlaps for row in found] == [row.overlaps for row in before]
     assert 0 < sum(row.overlaps for row in found[896:1792]) < 800, "both decisions occur"
@@ -214,7 +213,7 @@ def make_files(folder: Path, texts: list[str]) -> list[str]:
 
 
 def test_the_stage_writes_a_line_an_instance(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], run_script: Callable
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], run_script: Script
 ) -> None:
     flags = make_files(tmp_path, ["the river Nile is long", "Paris", "x\ud800" * 20_000, ""])
     run(main, arguments=flags)

@@ -100,7 +100,7 @@ def test_gradient_runs_through_the_shared_prefix(
     (found.log_probs.sum() + 0.3 * found.values.sum()).backward()
     shared = gradients(policy)
     whole = full_rows(policy, PREFIX, ROWS, 0.7)
-    sum(log_probs.sum() + 0.3 * values.sum() for log_probs, values in whole).backward()
+    torch.autograd.backward([log_probs.sum() + 0.3 * values.sum() for log_probs, values in whole])
     plain = gradients(policy)
     assert (shared - plain).abs().max() <= 1e-5 * plain.abs().max()
 

@@ -349,7 +349,7 @@ def test_an_instruction_without_room_costs_nothing(
 def test_the_instruction_is_asked_as_stage_3_asks_it() -> None:
     prompt = prompt_of(PROMPT, {"instruction"}, "prompt")
     row = Instruction("i000000", "\n Do it. ", 1, 0, [], "", 0.0, "", 0.0, 9, 9)
-    environment = Environment(None, prompt, ppo_settings().sampling, list, PAPER_WEIGHTS)
+    environment = Environment(None, prompt, ppo_settings().sampling, lambda _: [], PAPER_WEIGHTS)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     tails, _ = requests_of([row], read_experiment(config).instances, prompt)
     assert [environment.tail(row)] == tails == [" Do it.\n"]
@@ -357,7 +357,7 @@ def test_the_instruction_is_asked_as_stage_3_asks_it() -> None:
 
 def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **changes: Any) -> str:
     """What the stage says as it ends."""
-    given = {
+    given: dict[str, Any] = {
         "settings": ppo_settings(),
         "reward": Reward.model_validate(REWARD),
         "watch": PpoWatch.model_validate(WATCH),

@@ -138,7 +138,7 @@ def test_kill_at_any_write(
 ) -> None:
     _, made = whole["nf4"]
     landing = next(at for at, name in enumerate(made, 1) if name.endswith("/step_000004"))
-    points = [("nf4", (landing, "before"))]
+    points: list[tuple[str, tuple[int, How]]] = [("nf4", (landing, "before"))]
     points += [("none", point) for point in draws(whole["none"][1], "stage 2")]
     with ThreadPoolExecutor(2) as pool:  # a start takes seconds, most of them in imports
         chains = [

@@ -187,7 +187,7 @@ def test_keys_move_and_mark_and_a_held_key_answers_once(tab: Page) -> None:
     tab.press("ArrowLeft", "a", "o")
     assert text(tab, "place") == "Reply 1 of 12 · 1 done"
     for repeat in (False, True, True):
-        code = {"key": "b", "text": "b", "windowsVirtualKeyCode": 66}
+        code: dict[str, Any] = {"key": "b", "text": "b", "windowsVirtualKeyCode": 66}
         tab.call("Input.dispatchKeyEvent", type="keyDown", autoRepeat=repeat, **code)
     assert tab.evaluate("answers.size") == 2
     tab.press("t", "3", "n")

@@ -186,7 +186,7 @@ def test_settings_of_ratings_that_cannot_be_meant_are_refused(
 
 @pytest.mark.parametrize("kind", [Summary, Report])
 def test_a_confidence_has_a_finite_quantile(kind: type[Section]) -> None:
-    others = {"seed": 0, "resamples": 10}
+    others: dict[str, object] = {"seed": 0, "resamples": 10}
     if kind is Report:
         others |= {"count_wins_over": "tasks", "span": 1, "examples": 1}
     kind.model_validate(others | {"confidence": 0.999999})
@@ -319,8 +319,8 @@ def _reviewed(method: str, key: Key) -> bool:
 Edit = Callable[[dict[str, Any], Key], None]
 
 
-def _first(file: dict[str, Any]) -> dict[str, str]:
-    given: dict[str, str] = next(each for each in file["answers"].values() if "rating" in each)
+def _first(file: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = next(each for each in file["answers"].values() if "rating" in each)
     return given
 
 

@@ -8,12 +8,12 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from conftest import Script
 from made_up_run import (
     METHODS,
     answer,
@@ -64,7 +64,7 @@ class Structure(HTMLParser):
         given = dict(attrs)
         self.tags.append(tag)
         self.open += [] if tag in VOID else [tag]
-        self.ids += [given["id"]] if given.get("id") else []
+        self.ids += [name for key, name in attrs if key == "id" and name]
         self.links += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
         self.bare_headers += tag == "th" and "scope" not in given
 
@@ -270,7 +270,7 @@ def test_figures(page: str, folder: Path) -> None:
     assert "\n3,0.15," in steps and ",0.7," in steps and ",,0.433333\n" in steps
 
 
-def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Callable) -> None:
+def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Script) -> None:
     ended = run_script("report", *make_run(tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page

@@ -198,8 +198,9 @@ def test_other_settings_start_afresh(
     seeds.write_bytes(b"".join((world / "seeds.jsonl").read_bytes().splitlines(True)[:-1]))
     backbone = tmp_path / "llama"
     shutil.copytree(asked["backbone"], backbone)  # with other times of change
-    changes = [{"prompt": other_prompt}, {"settings": stricter}, {"seeds": seeds}]
-    for number, change in enumerate([*changes, {"backbone": backbone}], 2):
+    changes: list[dict[str, Any]] = [{"prompt": other_prompt}, {"settings": stricter}]
+    changes += [{"seeds": seeds}, {"backbone": backbone}]
+    for number, change in enumerate(changes, 2):
         changed = given | change | {"segment": tmp_path / f"segment_{number}"}
         changed["settings"] = with_(changed["settings"], segment_size=1)
         stage1.segment(**changed)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,13 +24,15 @@ from refine_af.rewards.scorer import (
 )
 from refine_af.settings.reward import Reward, Weights
 
-PAPER = Weights(
-    reward_model=0.0078,
-    naturalness=0.3212,
-    coherence=0.1520,
-    understandability=-0.4421,
-    constant=-0.0274,
-    unparseable=-0.6,
+PAPER = Weights.model_validate(
+    {
+        "reward_model": 0.0078,
+        "naturalness": 0.3212,
+        "coherence": 0.1520,
+        "understandability": -0.4421,
+        "constant": -0.0274,
+        "unparseable": -0.6,
+    }
 )
 SETTINGS = Reward(
     scorer=JUDGES, model="reward_model", evaluator="evaluator", weights=PAPER, max_length=128
@@ -173,7 +176,7 @@ def published_t5(vocabulary: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def neox_tokenizer() -> object:
+def neox_tokenizer() -> Any:
     """Byte-level BPE whose end of text also stands for the beginning and the unknown."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -198,7 +201,7 @@ def neox_tokenizer() -> object:
 
 
 @pytest.fixture(scope="module")
-def t5_tokenizer() -> object:
+def t5_tokenizer() -> Any:
     """T5's own class over single characters; like the real one its words include `</s>`."""
     from transformers import T5Tokenizer
 
@@ -210,7 +213,7 @@ def t5_tokenizer() -> object:
 
 @pytest.fixture(scope="module")
 def judges(
-    neox_tokenizer: object, t5_tokenizer: object, tmp_path_factory: pytest.TempPathFactory
+    neox_tokenizer: Any, t5_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """A reward model and an evaluator in the published files' layout."""
     model = tmp_path_factory.mktemp("reward_model")
@@ -265,9 +268,7 @@ def test_composite_is_equation_1() -> None:
     assert composite(None, PAPER) == -0.6
 
 
-def test_ordinary_text_is_tokenised_as_published(
-    neox_tokenizer: Callable, t5_tokenizer: Callable
-) -> None:
+def test_ordinary_text_is_tokenised_as_published(neox_tokenizer: Any, t5_tokenizer: Any) -> None:
     triplet = Triplet("Sort the list.", "3, 1, 2", "1, 2, 3")
     plain = neox_tokenizer(reward_model_text(triplet), add_special_tokens=False).input_ids
     assert reward_model_ids(neox_tokenizer, triplet, 512) == plain
@@ -276,9 +277,7 @@ def test_ordinary_text_is_tokenised_as_published(
         assert evaluator_ids(t5_tokenizer, triplet, 512)[name] == t5_tokenizer(question).input_ids
 
 
-def test_long_text_is_cut_before_its_closing_token(
-    neox_tokenizer: object, t5_tokenizer: Callable
-) -> None:
+def test_long_text_is_cut_before_its_closing_token(neox_tokenizer: Any, t5_tokenizer: Any) -> None:
     triplet = Triplet("Sort the list of numbers.", "", "numbers " * 100)
     whole = reward_model_ids(neox_tokenizer, triplet, 10_000)
     assert reward_model_ids(neox_tokenizer, triplet, 50) == [*whole[:49], 0]
@@ -302,7 +301,7 @@ def test_long_text_is_cut_before_its_closing_token(
     ],
 )
 def test_no_text_brings_a_special_token_or_breaks_a_score(
-    text: str, neox_tokenizer: object, t5_tokenizer: object, scorer: Scorer
+    text: str, neox_tokenizer: Any, t5_tokenizer: Any, scorer: Scorer
 ) -> None:
     for triplet in (Triplet("Do it.", "in", text), Triplet(text, text, "out")):
         ids = reward_model_ids(neox_tokenizer, triplet, 10**6)
@@ -319,7 +318,7 @@ def test_no_text_brings_a_special_token_or_breaks_a_score(
         assert all(0 < scores[name] < 1 for name in COMPONENTS[1:])
 
 
-def test_special_text_is_read_as_its_characters(neox_tokenizer: object) -> None:
+def test_special_text_is_read_as_its_characters(neox_tokenizer: Any) -> None:
     ids = reward_model_ids(neox_tokenizer, Triplet("a", "", "<|endoftext|>"), 512)
     assert neox_tokenizer.decode(ids[4:-1]) == "<|endoftext|>"
 
@@ -335,7 +334,7 @@ def test_scores_do_not_depend_on_the_batch(scorer: Scorer) -> None:
     assert scorer(triplets) == together, "the same bits again"
 
 
-def test_evaluator_score_is_unieval_formula(scorer: Scorer, t5_tokenizer: Callable) -> None:
+def test_evaluator_score_is_unieval_formula(scorer: Scorer, t5_tokenizer: Any) -> None:
     from transformers import T5Config, T5ForConditionalGeneration
 
     size = len(t5_tokenizer)
@@ -398,7 +397,7 @@ def test_saved_reward_model_loads_again(judges: tuple[Path, Path], tmp_path: Pat
         assert torch.equal(copy.state_dict()[name], tensor)
 
 
-def edited(edit: Callable[[dict], None]) -> Callable[[Path], None]:
+def edited(edit: Callable[[dict[Any, Any]], object]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         weights = published_weights()
         edit(weights)
@@ -407,10 +406,8 @@ def edited(edit: Callable[[dict], None]) -> Callable[[Path], None]:
     return damage
 
 
-def configured(**changes: object) -> Callable[[Path], None]:
-    return lambda folder: (
-        (folder / "config.json").write_text(json.dumps(PUBLISHED | changes)) and None
-    )
+def configured(**changes: object) -> Callable[[Path], object]:
+    return lambda folder: (folder / "config.json").write_text(json.dumps(PUBLISHED | changes))
 
 
 FAULTS = {
@@ -424,7 +421,7 @@ FAULTS = {
         r"out_proj.bias has the shape \(2,\), where config.json says \(1,\)",
     ),
     "not a checkpoint": (
-        lambda folder: (folder / "pytorch_model.bin").write_bytes(b"html") and None,
+        lambda folder: (folder / "pytorch_model.bin").write_bytes(b"html"),
         "pytorch_model.bin: no weights can be read",
     ),
     "a program": (
@@ -465,7 +462,7 @@ def test_a_broken_reward_model_is_named(fault: str, tmp_path: Path) -> None:
 
 
 def test_tokenizers_that_cannot_serve_are_refused(
-    judges: tuple[Path, Path], t5_tokenizer: object, neox_tokenizer: object, tmp_path: Path
+    judges: tuple[Path, Path], t5_tokenizer: Any, neox_tokenizer: Any, tmp_path: Path
 ) -> None:
     model, evaluator = tmp_path / "model", tmp_path / "evaluator"
     for folder, source, tokenizer in (

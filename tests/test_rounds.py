@@ -80,7 +80,7 @@ def test_an_engine_that_fails_loses_no_reply(tmp_path: Path, repeats: bool) -> N
     engine = Asked(repeats=repeats)
     again, heard = written(path, engine)
     assert again.replies == made.replies and again.new == again.tokens == 0
-    assert engine.calls == heard == []
+    assert engine.calls == [] and heard == []
     other, _ = written(path, engine, 1, PROMPTS[:1])
     assert other.replies == made.replies[:2]
     assert engine.calls == [[]]

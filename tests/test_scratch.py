@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -316,7 +318,7 @@ def test_a_lock_that_is_being_signed_is_read_again(
     lock = tmp_path / "lock"
     lock.write_text("")
     assert last_stamp(tmp_path) is None, "nobody signs"
-    monkeypatch.setattr(module.time, "sleep", lambda _: lock.write_text(f"12 node {OTHER}\n"))
+    monkeypatch.setattr(time, "sleep", lambda _: lock.write_text(f"12 node {OTHER}\n"))
     assert last_stamp(tmp_path) == OTHER
 
 
@@ -403,7 +405,18 @@ def test_values_of_every_kind_are_told_apart(tmp_path: Path) -> None:
     place = project(tmp_path / "project")
     empty = tmp_path / "nothing"
     empty.write_text("")
-    values = [None, "", 0, 1, "1", True, [], place / "empty", empty, place / "prompt.txt"]
+    values: list[Any] = [
+        None,
+        "",
+        0,
+        1,
+        "1",
+        True,
+        [],
+        place / "empty",
+        empty,
+        place / "prompt.txt",
+    ]
     values += [[place / "prompt.txt"], [place / "empty"], [place / "empty"] * 2, place / "model"]
     values += [hashlib.sha256(b"").hexdigest()]
     values += [[place / "prompt.txt", empty], [empty, place / "prompt.txt"], "null", "[]", "{}"]

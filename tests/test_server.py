@@ -624,7 +624,7 @@ def spelled(text: str) -> str:
 
 SAID = f"Bad key {KEY} here"
 # How a server may echo a key, and what is then shown of it.
-ECHOES = {
+ECHOES: dict[str, tuple[str | bytes, str]] = {
     "as it is": (SAID, "'Bad key [key] here'"),
     "JSON": (json.dumps({"error": SAID}), """'{"error": "Bad key [key] here"}'"""),
     "events": (f"data: {escaped(SAID)}\n\n", """'data: {"error": "Bad key [key] here"}'"""),
@@ -1025,7 +1025,8 @@ def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         json.dumps(generation | {"do_sample": True, "top_k": 0})
     )
     address = closed_address()
-    command = [Path(sys.executable).with_name("transformers"), "serve", checkpoint]
+    program = str(Path(sys.executable).with_name("transformers"))
+    command = [program, "serve", str(checkpoint)]
     command += ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--device", "cpu"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)

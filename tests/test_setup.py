@@ -54,7 +54,7 @@ LOCK = locked() | {"torch": ASKED["torch"]}
 
 def rules() -> dict[str, str]:
     """Every rule's text by its name."""
-    found = {}
+    found: dict[str, str] = {}
     for file in RULE_FILES:
         numbered = r' {4}rule:\n( +""".*"""\n) +name:\n +f"(\w+)_\{shard\}"\n'  # one a shard
         text = re.sub(rf"^for .*:\n\n{numbered}", r"rule \2:\n\1", file.read_text(), flags=re.M)

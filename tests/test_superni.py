@@ -50,7 +50,10 @@ def settings(**changes: object) -> Superni:
 
 def task(**changes: object) -> dict[str, Any]:
     rows = [{"id": f"t-{n}", "input": f"in {n}", "output": [f"{n}", "x"]} for n in range(3)]
-    known = {"Definition": ["Say it", "other"], "Categories": ["Title  Generation", "Other"]}
+    known: dict[str, Any] = {
+        "Definition": ["Say it", "other"],
+        "Categories": ["Title  Generation", "Other"],
+    }
     known["Positive Examples"] = [{"input": "q", "output": "shown"}, {"output": "second"}]
     return {**known, "Instances": rows} | changes
 
@@ -281,10 +284,11 @@ def test_a_definition_is_never_cut(tokenizer: Any) -> None:
 
 def test_the_longest_beginning_is_found_by_bisection() -> None:
     for limit in range(9):
-        assert (
-            longest_beginning("abcdefgh", lambda text, limit=limit: len(text) <= limit)
-            == ("abcdefgh"[:limit])
-        )
+
+        def fits(text: str, limit: int = limit) -> bool:
+            return len(text) <= limit
+
+        assert longest_beginning("abcdefgh", fits) == "abcdefgh"[:limit]
 
 
 def tasks_of(*counts: int) -> list[TaskPrompts]:

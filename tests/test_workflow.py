@@ -174,8 +174,10 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
 
 
 def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
-    models = ("instructions.py segment", "ppo.py", "instances.py segment", "sft.py")
-    models += ("superni_replies.py replies", "users.py predictions", "instances_replies.py")
+    models = (
+        *("instructions.py segment", "ppo.py", "instances.py segment", "sft.py"),
+        *("superni_replies.py replies", "users.py predictions", "instances_replies.py"),
+    )
     gpu = sorted((start, end) for name, start, end in finished.jobs if name.startswith(models))
     # 2 segments, 1 PPO, 4 segments' replies, the same scored, 4 SFT, 6 predictions (4 cells, 2
     # baselines), 5 of the user-oriented instructions (4 cells, 1 untuned)
@@ -258,7 +260,7 @@ def replace_in(name: str, old: str, new: str) -> Callable[[Run], None]:
     return edit
 
 
-def edit_config(change: Callable[[dict[str, Any]], None]) -> Callable[[Run], None]:
+def edit_config(change: Callable[[dict[str, Any]], object]) -> Callable[[Run], None]:
     def edit(run: Run) -> None:
         path = run.folder / "config.yaml"
         config = yaml.safe_load(path.read_text())
