@@ -42,7 +42,7 @@ def experiment(folder: Path, added: int) -> Path:
     paper = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     demo = yaml.safe_load((ROOT / "demo/config.yaml").read_text(encoding="utf-8"))
     seeds = {name: (paper.get(name) or {}) | (demo.get(name) or {}) for name in SEEDED}
-    config = {"extends": str(ROOT / "demo/config.yaml")}
+    config: dict[str, Any] = {"extends": str(ROOT / "demo/config.yaml")}
     config |= {name: {"seed": section["seed"] + added} for name, section in seeds.items()}
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return folder
@@ -55,8 +55,8 @@ def run_demo(folder: Path, kind: str) -> None:
         "OMP_NUM_THREADS": "1",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
     }
-    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--quiet"]
-    command += ["all", "--cores", "1", "--rerun-incomplete", "--", "results/report.html"]
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--quiet", "all", "--cores", "1", "--rerun-incomplete", "--", "results/report.html"]
     subprocess.run(command, check=True, env=environment)
 
 
@@ -73,8 +73,8 @@ def figures(results: Path) -> Figures:
     tuned = scores[scores["size"].notna()]
     apart = pd.read_csv(results / "figures/table_2.csv")
     return counted | {
-        "reward": rewards.loc["reward", spans].tolist(),
-        "eq_1": rewards.loc["reward by Eq. 1 of the paper", spans].tolist(),
+        "reward": list(rewards.loc["reward", spans]),
+        "eq_1": list(rewards.loc["reward by Eq. 1 of the paper", spans]),
         "base": float(scores.loc[scores["method"] == "base", "rouge_l"].iloc[0]),
         "tuned": tuned["rouge_l"].tolist(),
         "apart": apart["difference"].tolist(),
@@ -103,10 +103,10 @@ def ranges(runs: Mapping[str, Figures]) -> Iterator[str]:
         )
     for mark in ("junk", "true"):
         shares = [(run[mark][0] / run[mark][1], run[mark][2] / run[mark][3]) for run in every]
-        before, after = zip(*shares, strict=True)
+        firsts, lasts = zip(*shares, strict=True)
         yield (
-            f"{mark}: {min(before):.1%} to {max(before):.1%} before, {min(after):.1%} to "
-            f"{max(after):.1%} after; it rose in {sum(a > b for b, a in shares)} of {len(every)}"
+            f"{mark}: {min(firsts):.1%} to {max(firsts):.1%} before, {min(lasts):.1%} to "
+            f"{max(lasts):.1%} after; it rose in {sum(a > b for b, a in shares)} of {len(every)}"
         )
     tuned = [each for run in every for each in run["tuned"]]
     bases = [run["base"] for run in every]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -188,7 +189,7 @@ def test_the_tables_numbers_are_files(folder: Path) -> None:
     ]
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[str, Sequence[Sequence[object]], str]] = {
     "table_2.csv": (
         "model,size,method,rouge_l,tasks_better",
         [("m", "1", "refine-af", 1, "x")],

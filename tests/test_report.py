@@ -258,7 +258,9 @@ def test_only_the_contents_know_sections_and_the_demo(file: Path) -> None:
 def test_figures(page: str, folder: Path) -> None:
     stems = ("instructions_tiny", "ppo_tiny", "superni_tiny")
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
-    names |= {f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")}
+    names |= {
+        f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")
+    }
     assert {path.name for path in (folder / "figures").iterdir()} == names
     lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()
     assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
