@@ -108,7 +108,7 @@ def _tune(
     from refine_af.models.chat import chat_of
     from refine_af.models.device_faults import device_faults
     from refine_af.models.readiness import check_fine_tuning
-    from refine_af.sft.output import check_output, save_tuned
+    from refine_af.sft.output import check_output, save_tuned, write_cards
     from refine_af.sft.rows import ends
     from refine_af.sft.rows import figures as tokens
     from refine_af.sft.training import HISTORY, TIMING, tuned
@@ -121,15 +121,16 @@ def _tune(
         model, found = tuned(backbone, tokenizer, rows, settings, compute, place, processes)
     if not processes.first:
         return
+    counted = figures(kept, texts.dropped, seeds=settings.include_seeds)
     with whole_folder(adapter) as folder:
         save_tuned(model, backbone, rows[0].end, settings, folder)
         write_table(folder / "history.csv", HISTORY, found.history)
         # Seconds differ from run to run, so they have a file of their own.
         write_table(folder / "timing.csv", TIMING, found.timing)
-        summary = figures(kept, texts.dropped, seeds=settings.include_seeds) | tokens(rows)
-        summary |= {"updates": len(found.history)}
-        form = {"chat": chat, **ends(rows, tokenizer)}
-        write_json(folder / "summary.json", {"instructions": texts.size, **summary, **form})
+        told = {"updates": len(found.history), "chat": chat, **ends(rows, tokenizer)}
+        summary = {"instructions": texts.size, **counted, **tokens(rows), **told}
+        write_json(folder / "summary.json", summary)
+        write_cards(folder, backbone.name, summary, settings)
 
 
 def _rows(

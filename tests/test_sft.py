@@ -393,7 +393,8 @@ def test_the_command_line_twice_gives_the_same_bytes(
             assert done.returncode == 0, done.stderr
             assert "progress: 9/9 updates · loss " in done.stdout
     names = sorted(path.name for path in adapters[0].iterdir())
-    files = ["adapter_config.json", "adapter_model.safetensors", "history.csv", "summary.json"]
+    files = ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    files += ["history.csv", "summary.json"]
     assert names == [*files, "timing.csv"]
     for name in files:
         assert (adapters[0] / name).read_bytes() == (adapters[1] / name).read_bytes()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import sft as stage
@@ -111,6 +112,11 @@ def test_a_model_tuned_in_a_chat_is_handed_on_with_the_chats_end(
     summary = json.loads((made["adapter"] / "summary.json").read_text())
     told = {key: summary[key] for key in ("chat", "begin_token", "end_token")}
     assert told == {"chat": True, "begin_token": "<|prompter|>", "end_token": "<|endoftext|>"}
+    for folder, library in ((made["adapter"], "peft"), (merged, "transformers")):
+        card = ModelCard.load(folder / "README.md")
+        assert card.data.library_name == library
+        assert "Turns of the model's chat template." in card.text
+        assert "Every output ended with `<|endoftext|>`." in card.text
 
 
 @pytest.mark.slow
@@ -126,3 +132,5 @@ def test_a_tokenizer_without_a_begin_token_trains_and_is_handed_on_without(
     assert handed_on.encode("Sort")[0] != handed_on.bos_token_id
     summary = json.loads((made["adapter"] / "summary.json").read_text())
     assert (summary["begin_token"], summary["end_token"]) == (None, "</s>")
+    card = (made["adapter"] / "merged" / "README.md").read_text()
+    assert "No special token stood before a text" in card and "`bare`" in card

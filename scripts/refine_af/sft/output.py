@@ -17,6 +17,7 @@ from refine_af.models.backbones import LOAD_FAULTS, load_backbone, stored_dtype
 from refine_af.models.device_faults import disk_faults
 from refine_af.models.lora import save_lora
 from refine_af.settings.sft import Sft
+from refine_af.sft.card import card_of
 
 # The checkpoint's files beside its weights and config.json.
 TEXT_FILES = (
@@ -102,3 +103,12 @@ def save_merged(backbone: Path, end: int, adapter: Path) -> None:
         place=torch.device("cpu"),
     )
     save_model(model.merge_and_unload(safe_merge=True), backbone, end, adapter / MERGED)
+
+
+def write_cards(folder: Path, backbone: str, summary: Mapping[str, Any], settings: Sft) -> None:
+    """Write a card beside all that `save_tuned` has written and somebody may hand on."""
+    kind = "model" if settings.tuning == "full" else "adapter"
+    for place, held in ((folder, kind), (folder / MERGED, "model")):
+        if place.is_dir():
+            text = card_of(held, backbone, summary, settings)
+            (place / "README.md").write_text(text, encoding="utf-8")
