@@ -9,6 +9,7 @@ from refine_af.jobs.command_line import run
 from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
 from refine_af.report.contents import report as report_page
 from refine_af.report.demo import Truths, read_truth
+from refine_af.report.files import seen_from
 from refine_af.report.finished_run import (
     ModelRun,
     read_alarms,
@@ -20,6 +21,7 @@ from refine_af.report.finished_run import (
     read_scores,
     read_steps,
 )
+from refine_af.report.lineage import lineage
 from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
 from refine_af.settings.overlap import OverlapBounds
@@ -53,8 +55,8 @@ def main(
     """Write the page, and the folder of figures and of the tables' numbers.
 
     Lists follow the order of `models`: `pools` has each one's segments, `instances` and `overlaps`
-    those of each method; `ppo`, `tables` and `scores` (of instances) one entry each, `truths` one
-    or none; `ratings` one for each of `rated`. `paper` are the files of what the paper prints.
+    those of each method, `ratings` one entry for each of `rated`, `truths` one or none each, and
+    any other one each. `paper` are the files of what the paper prints.
     """
     runs = _runs(
         algorithm.upper(),
@@ -63,10 +65,10 @@ def main(
         segments={"pools": pools, "instances": instances, "overlaps": overlaps},
         files={"ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
+        page=report,
     )
-    told = Settings(settings, weights, bounds, rating_settings)
-    _write(runs, read_paper(paper), told, _truths(truths, models), report=report, figures=figures)
-    print(f"{report}: the report; {figures}: its figures")
+    told, known = Settings(settings, weights, bounds, rating_settings), _truths(truths, models)
+    _write(runs, read_paper(paper, report), told, known, report=report, figures=figures)
 
 
 def _write(
@@ -81,16 +83,20 @@ def _write(
     found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
     drawn = [drawings(run, settings.report) for run in runs]
     page = report_page(runs, found, drawn, paper, settings, truths)
-    numbers = numbers_of_tables(runs, found, paper, settings.overlap)
+    tables = numbers_of_tables(runs, found, paper, settings.overlap)
+    of_all = [each for of_model in drawn for each in of_model if each]
     with whole_folder(figures) as folder:
-        for drawing in (each for of_model in drawn for each in of_model if each):
+        for drawing in of_all:
             (folder / f"{drawing.name}.svg").write_bytes(drawing.svg)
             (folder / f"{drawing.name}.png").write_bytes(drawing.png)
-            numbers[drawing.name] = drawing.numbers
-        for name, table in numbers.items():
+            drawing.numbers.to_csv(folder / f"{drawing.name}.csv", index=False)
+        for name, table in tables.items():
             table.to_csv(folder / f"{name}.csv", index=False)
+        found_in = lineage(runs, of_all, tables, paper)
+        found_in.to_csv(folder / "lineage.csv", index=False)
     with whole_file(report) as aside:
         aside.write_text(page, encoding="utf-8")
+    print(f"{report}: the report; {figures}: its figures")
 
 
 def _runs(
@@ -101,8 +107,12 @@ def _runs(
     segments: Mapping[str, list[Path]],
     files: Mapping[str, list[Path]],
     ratings: Mapping[str, list[Path]],
+    page: Path,
 ) -> list[ModelRun]:
-    """The models' results: of each flag in `segments` a share, of each in `files` one."""
+    """The models' results: of each flag in `segments` a share, of each in `files` one.
+
+    The files that they are from are named as seen from the folder of the `page`.
+    """
     if not models or len(set(models)) < len(models):
         raise InputError(f"--models: no list of different names: {models}")
     shares = {name: _by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
@@ -115,6 +125,7 @@ def _runs(
             methods,
             segments={name: found[model] for name, found in shares.items()},
             files={name: found[model][0] for name, found in single.items() if model in found},
+            page=page,
         )
         for model in models
     ]
@@ -135,6 +146,7 @@ def _model_run(
     *,
     segments: Mapping[str, list[Path]],
     files: Mapping[str, Path],
+    page: Path,
 ) -> ModelRun:
     instructions, rejected, rounds = read_pool(segments["pools"])
     scores = read_scores(files["tables"], methods)
@@ -158,6 +170,8 @@ def _model_run(
         scores=scores,
         instance_scores=read_instance_scores(files["scores"], scores, methods),
         ratings=read_ratings(files["ratings"]) if "ratings" in files else None,
+        sources={name: seen_from(page, paths) for name, paths in segments.items()}
+        | {name: seen_from(page, [path]) for name, path in files.items()},
     )
 
 

@@ -23,7 +23,7 @@ FILES = sorted(PAPER.glob("*.csv"))
 
 @pytest.fixture(scope="module")
 def paper() -> Paper:
-    return read_paper(FILES)
+    return read_paper(FILES, PAPER / "report.html")
 
 
 def test_every_cell_is_there(paper: Paper) -> None:
@@ -216,6 +216,6 @@ def test_a_broken_table_is_named(name: str, tmp_path: Path) -> None:
     write_csv(tmp_path / name, head, rows)
     others = [path for path in FILES if path.name != name]
     with pytest.raises(InputError, match=message):
-        read_paper([*others, tmp_path / name])
+        read_paper([*others, tmp_path / name], tmp_path / "report.html")
     with pytest.raises(InputError, match=f"--paper: no {name} among "):
-        read_paper(others)
+        read_paper(others, tmp_path / "report.html")

@@ -28,6 +28,7 @@ from made_up_run import (
 from refine_af.jobs.command_line import run
 from refine_af.metrics.intervals import spearman_interval
 from refine_af.report.differences import Change
+from refine_af.report.drawing import listed_files
 from refine_af.report.pages import (
     Html,
     figure,
@@ -261,6 +262,7 @@ def test_figures(page: str, folder: Path) -> None:
     names |= {
         f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")
     }
+    names.add("lineage.csv")
     assert {path.name for path in (folder / "figures").iterdir()} == names
     lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()
     assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
@@ -270,6 +272,32 @@ def test_figures(page: str, folder: Path) -> None:
     # rates .5 and .6: (.6 + .5 / 2) / 1.5; rewards of parsed replies .5 and .4, then none
     assert "2,0.2,0.166667,0.6,0.566667,0.4,0.433333" in steps
     assert "\n3,0.15," in steps and ",0.7," in steps and ",,0.433333\n" in steps
+
+
+def test_every_figure_and_table_tells_the_files_that_it_is_from(page: str, folder: Path) -> None:
+    figures = folder / "figures"
+    lines = (figures / "lineage.csv").read_text().splitlines()
+    assert lines[0] == "figure,file"
+    sources: dict[str, list[str]] = {}
+    for figure_, source in (line.split(",") for line in lines[1:]):
+        assert (folder / source).exists()
+        sources.setdefault(figure_, []).append(source)
+    assert sources.keys() == {path.stem for path in figures.glob("*.csv")} - {"lineage"}
+    assert sources["instructions_tiny"] == ["pool_tiny_0", "pool_tiny_1"]
+    assert sources["table_3"][0] == "superni_tiny.csv"
+    assert sources["table_3"][1].endswith("resources/paper/table_3.csv")
+    for name in (path.stem for path in figures.glob("*.svg")):
+        assert f"Numbers: figures/{name}.csv, from {', '.join(sources[name])}." in words(page)
+
+
+def test_files_in_a_row_are_named_by_the_first_and_the_last() -> None:
+    segments = [f"segments/pool/{number}" for number in (0, 1, 2, 10, 11)]
+    assert listed_files([*segments, "scores.csv"]) == (
+        "segments/pool/0 to 2, segments/pool/10 to 11, scores.csv"
+    )
+    assert listed_files(["a/0", "b/1", "b/2.csv", "b/3", "pool_0", "pool_1"]) == (
+        "a/0, b/1, b/2.csv, b/3, pool_0, pool_1"
+    )
 
 
 def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Script) -> None:

@@ -83,10 +83,10 @@ def drawings(run: ModelRun, settings: Report) -> Drawings:
     """The figures of a model's sections; one of ratings only where people rated replies."""
     rated = run.ratings if run.ratings and run.ratings.methods("ratings") else None
     return Drawings(
-        pool=accepted_by_round(run.name, run.rounds),
-        ppo=reward_by_step(run.name, run.steps, settings.span, run.algorithm),
-        scores=score_by_size(run.name, run.scores),
-        ratings=ratings_by_method(run.name, rated) if rated else None,
+        pool=accepted_by_round(run),
+        ppo=reward_by_step(run, settings.span),
+        scores=score_by_size(run),
+        ratings=ratings_by_method(run, rated) if rated else None,
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from refine_af.report.pages import Html, figure
 
 INK, RULE, PAPER = "#24292f", "#d0d7de", "#ffffff"
 # Each has a contrast above 3.5 : 1 on white and on near-black; markers and dashes differ too.
@@ -42,12 +45,16 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure in both formats, and the numbers that it shows."""
+    """A figure in both formats, the numbers that it shows, and the files that these are from.
+
+    Files are named as seen from the page's folder.
+    """
 
     name: str
     svg: bytes
     png: bytes
     numbers: pd.DataFrame
+    sources: Sequence[str]
 
     def inline(self) -> str:
         """The SVG element for a page: its colours follow the page, its ids are its own."""
@@ -67,29 +74,69 @@ class Drawing:
 
 
 def drawn(
-    name: str, draw: Callable[..., None], numbers: pd.DataFrame, *, panels: tuple[int, ...] = (1,)
+    name: str,
+    draw: Callable[..., None],
+    numbers: pd.DataFrame,
+    sources: Sequence[str],
+    *,
+    panels: tuple[int, ...] = (1,),
 ) -> Drawing:
-    """The figure that `draw` makes of as many axes as there are panels, of these heights."""
+    """The figure that `draw` makes of as many axes as there are panels, of these heights.
+
+    `sources` are the files that `numbers` are from.
+    """
     files = {}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 1.8 + sum(panels) / panels[0]), layout="constrained")
-        axes = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=panels)
+        whole = Figure(figsize=(4.6, 1.8 + sum(panels) / panels[0]), layout="constrained")
+        axes = whole.subplots(len(panels), squeeze=False, sharex=True, height_ratios=panels)
         draw(*axes[:, 0])
         for kind, metadata in {
             "svg": {"Date": None, "Creator": None},
             "png": {"Software": None},
         }.items():
             file = io.BytesIO()
-            figure.savefig(file, format=kind, metadata=metadata, dpi=200)
+            whole.savefig(file, format=kind, metadata=metadata, dpi=200)
             files[kind] = file.getvalue()
-    return Drawing(name, files["svg"], files["png"], numbers)
+    return Drawing(name, files["svg"], files["png"], numbers, sources)
+
+
+def shown(drawing: Drawing, kind: str, caption: str) -> Html:
+    """A figure on the page: its caption, and which files its numbers are in and from.
+
+    Who cannot see it is told the `kind` of chart, and the caption.
+    """
+    lineage = f"Numbers: figures/{drawing.name}.csv, from {listed_files(drawing.sources)}."
+    return figure(drawing.inline(), f"{kind}. {caption}", caption, lineage)
+
+
+def listed_files(paths: Sequence[str]) -> str:
+    """Paths as a caption names them: of several numbered ones in a row the first and the last."""
+    runs: list[list[str]] = []
+    for path in paths:
+        if runs and _follows(runs[-1][-1], path):
+            runs[-1].append(path)
+        else:
+            runs.append([path])
+    return ", ".join(
+        f"{each[0]} to {PurePosixPath(each[-1]).name}" if len(each) > 1 else each[0]
+        for each in runs
+    )
+
+
+def _follows(before: str, after: str) -> bool:
+    """Whether two paths in one folder have a number as their names, the one after the other."""
+    one, other = PurePosixPath(before), PurePosixPath(after)
+    if (one.parent, one.suffix) != (other.parent, other.suffix):
+        return False
+    numbers = [each.stem for each in (one, other)]
+    return all(map(str.isdecimal, numbers)) and int(numbers[1]) == int(numbers[0]) + 1
 
 
 def legend(axes: Axes) -> None:
     """The legend above the axes, where no line can cross it."""
-    figure = axes.get_figure()
-    assert figure is not None
-    figure.legend(loc="outside upper left", ncols=2, fontsize=9, handlelength=2.4)
+    whole = axes.get_figure()
+    assert whole is not None
+    whole.legend(loc="outside upper left", ncols=2, fontsize=9, handlelength=2.4)
 
 
 def percent() -> FuncFormatter:

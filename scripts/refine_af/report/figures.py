@@ -19,6 +19,7 @@ from refine_af.report.drawing import (
     percent,
     whole_steps,
 )
+from refine_af.report.finished_run import ModelRun
 from refine_af.report.rated import GRADES, Ratings
 from refine_af.report.summaries import Cell, cell_means, cells, sizes
 from refine_af.report.trends import smoothed
@@ -39,8 +40,9 @@ SHADES = (("#14507d", "#fefefe"), (BLUE, "#fefefe"), ("#b9cfe2", "#101010"), ("#
 BASELINES = (":", "-.", (0, (1, 4)), (0, (6, 4)), (0, (9, 3, 1, 3, 1, 3)))
 
 
-def accepted_by_round(name: str, rounds: pd.DataFrame) -> Drawing:
+def accepted_by_round(run: ModelRun) -> Drawing:
     """Stage 1: the share of each round's items that the pool accepted."""
+    rounds = run.rounds
     numbers = pd.DataFrame({"round": range(1, len(rounds) + 1)})
     numbers["parsed"], numbers["accepted"] = rounds["parsed"], rounds["accepted"]
     numbers["accepted_share"] = (rounds["accepted"] / rounds["parsed"]).round(6)
@@ -53,14 +55,15 @@ def accepted_by_round(name: str, rounds: pd.DataFrame) -> Drawing:
         axes.set_ylabel("accepted")
         axes.xaxis.set_major_locator(whole_steps())
 
-    return drawn(f"instructions_{name}", draw, numbers)
+    return drawn(f"instructions_{run.name}", draw, numbers, run.sources["pools"])
 
 
-def reward_by_step(name: str, steps: pd.DataFrame, span: int, algorithm: str) -> Drawing:
+def reward_by_step(run: ModelRun, span: int) -> Drawing:
     """Figure 2: the mean reward of each step and its moving average, and what it is made of.
 
     That is the mean reward of the replies that can be parsed, and the share of these.
     """
+    steps = run.steps
     numbers = pd.DataFrame({"step": steps["step"], "reward": steps["reward_mean"]})
     numbers["moving_average"] = _average(steps["reward_mean"], span)
     numbers["parse_rate"] = steps["parse_rate"]
@@ -85,15 +88,16 @@ def reward_by_step(name: str, steps: pd.DataFrame, span: int, algorithm: str) ->
         lower.plot(x, numbers["parse_rate_moving_average"], color=BLUE, linewidth=2)
         lower.set_ylabel("parsed")
         lower.yaxis.set_major_formatter(percent())
-        lower.set_xlabel(f"{algorithm} step")
+        lower.set_xlabel(f"{run.algorithm} step")
         lower.xaxis.set_major_locator(whole_steps())
         legend(upper)
 
-    return drawn(f"ppo_{name}", draw, numbers, panels=(2, 1))
+    return drawn(f"ppo_{run.name}", draw, numbers, run.sources["ppo"], panels=(2, 1))
 
 
-def score_by_size(name: str, scores: pd.DataFrame) -> Drawing:
+def score_by_size(run: ModelRun) -> Drawing:
     """Figure 7: ROUGE-L against the number of instructions, with the baselines as lines."""
+    scores = run.scores
     means = {cell: figures["rouge_l"] for cell, figures in cell_means(scores).items()}
     wanted = cells(scores)
     numbers = pd.DataFrame(
@@ -111,10 +115,10 @@ def score_by_size(name: str, scores: pd.DataFrame) -> Drawing:
         axes.set_ylabel("ROUGE-L")
         legend(axes)
 
-    return drawn(f"superni_{name}", draw, numbers)
+    return drawn(f"superni_{run.name}", draw, numbers, run.sources["tables"])
 
 
-def ratings_by_method(name: str, ratings: Ratings) -> Drawing:
+def ratings_by_method(run: ModelRun, ratings: Ratings) -> Drawing:
     """Figure 6: how often each method's replies were rated A, B, C and D, as shares of a bar."""
     methods = ratings.methods("ratings")
     counts = {
@@ -143,7 +147,7 @@ def ratings_by_method(name: str, ratings: Ratings) -> Drawing:
         axes.xaxis.set_major_formatter(percent())
         axes.set_xlabel("share of the ratings")
 
-    return drawn(f"ratings_{name}", draw, numbers)
+    return drawn(f"ratings_{run.name}", draw, numbers, run.sources["ratings"])
 
 
 def _average(values: pd.Series[float], span: int) -> list[float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,11 @@ def read_tables(paths: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{paths[0]}: holds no row")
     return table
+
+
+def seen_from(page: Path, paths: Iterable[Path]) -> list[str]:
+    """Paths as they are named on a page: as seen from its folder."""
+    return [os.path.relpath(path, page.parent) for path in paths]
 
 
 def existing(path: Path) -> Path:

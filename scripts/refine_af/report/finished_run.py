@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -39,7 +39,8 @@ class ModelRun:
     `answers` pairs the answers to a prompt before and after PPO; `instances`, `overlaps` of each
     and `counts` are by method; `instance_scores` has a column of ROUGE-L a tuned cell;
     `ratings` is None until some came back; `algorithm` is what stage 2 trained with: PPO, RLOO or
-    GRPO.
+    GRPO. `sources` names, by the flag of the command line, the files that it was read from, as
+    seen from the page's folder.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ModelRun:
     scores: pd.DataFrame
     instance_scores: pd.DataFrame
     ratings: Ratings | None
+    sources: Mapping[str, Sequence[str]]
 
 
 def read_pool(

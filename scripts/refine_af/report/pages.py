@@ -78,11 +78,12 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
     return tag("div", inner, attributes=frame)
 
 
-def figure(svg: str, alternative: str, caption: str) -> Html:
-    """A drawing; `alternative` says in words what it shows."""
+def figure(svg: str, alternative: str, caption: str, lineage: str = "") -> Html:
+    """A drawing; `alternative` says in words what it shows, `lineage` which files it is from."""
     drawing = {"class": "drawing", "role": "img", "aria-label": alternative}
     image = tag("div", Html(svg), attributes=drawing)
-    return tag("figure", image, tag("figcaption", caption))
+    made_from = tag("span", lineage, attributes={"class": "lineage"}) if lineage else Html("")
+    return tag("figure", image, tag("figcaption", caption, made_from))
 
 
 def card(title: str, fields: Sequence[tuple[str, str | None]], nothing: str = "empty") -> Html:

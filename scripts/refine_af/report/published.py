@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from refine_af.errors import InputError
-from refine_af.report.files import count, read_table, real, real_or_none
+from refine_af.report.files import count, read_table, real, real_or_none, seen_from
 from refine_af.report.rated import QUESTIONS
 from refine_af.settings.reward import Weights
 
@@ -60,7 +60,8 @@ class Paper:
     Table II's ROUGE-L by size and method, and by size its percentages of tasks on which refine-af
     is better; table III's ROUGE-L by category and method; table IV's percentages of yes by
     question; table V by its columns, `STATISTICS`; Spearman's correlation of figure 2, the unique
-    pairs of figure 8, and of all backbones together the mean ROUGE-L of figure 5.
+    pairs of figure 8, and of all backbones together the mean ROUGE-L of figure 5. `sources` are
+    the files that hold it, by item, such as `table_2`, as seen from the page's folder.
     """
 
     scores: dict[tuple[str, str, str], float]
@@ -71,6 +72,7 @@ class Paper:
     spearman: dict[str, float]
     unique_pairs: dict[str, int]
     nearest_reference: float
+    sources: dict[str, str]
 
     @property
     def models(self) -> list[str]:
@@ -85,8 +87,10 @@ class Paper:
         ) / sum(CATEGORY_INSTANCES.values())
 
 
-def read_paper(files: Iterable[Path]) -> Paper:
+def read_paper(files: Sequence[Path], page: Path) -> Paper:
     """What the files of `resources/paper` hold, each known by its name.
+
+    `page` is where they will be named.
 
     InputError where one is missing or broken, or lacks a category or a question of a backbone.
     """
@@ -107,22 +111,18 @@ def read_paper(files: Iterable[Path]) -> Paper:
         for category in CATEGORY_INSTANCES:
             if (model, category, method) not in found:
                 raise InputError(f"{table_3}: no row of {model}, {category}, {method}")
-    reviews = _by_pair(_named(paths, "table_4.csv"), "question", "yes")
     statistics = _by_model(_named(paths, "table_5.csv"), STATISTICS)
-    for model in statistics:
-        for question in QUESTIONS:
-            if (model, question) not in reviews:
-                raise InputError(f"{paths['table_4.csv']}: no row of {model}, {question}")
     better = _by_key(printed[["model", "size", "method", "tasks_better"]].dropna())
     return Paper(
         scores=scores,
         tasks_better={(model, size): value for (model, size, _), value in better.items()},
         categories=found,
-        reviews=reviews,
+        reviews=_reviews(_named(paths, "table_4.csv"), statistics),
         statistics=statistics,
         spearman=_one_by_model(_named(paths, "figure_2.csv"), "spearman", real),
         unique_pairs=_one_by_model(_named(paths, "figure_8.csv"), "unique_pairs", count),
         nearest_reference=_one(_named(paths, "figure_5.csv"), "mean_rouge_l"),
+        sources={path.stem: name for path, name in zip(files, seen_from(page, files), strict=True)},
     )
 
 
@@ -138,11 +138,16 @@ def _by_key(table: pd.DataFrame) -> dict[tuple[str, str, str], float]:
     return {(model, row, method): value for model, row, method, value in zip(*columns, strict=True)}
 
 
-def _by_pair(path: Path, row: str, column: str) -> dict[tuple[str, str], float]:
-    """A column by model and `row`."""
-    table = read_table(path, {"model": str, row: str, column: real})
-    keys = zip(table["model"], table[row], strict=True)
-    return dict(zip(keys, table[column].to_list(), strict=True))
+def _reviews(path: Path, models: Iterable[str]) -> dict[tuple[str, str], float]:
+    """Table IV, which has every question of each of the models."""
+    table = read_table(path, {"model": str, "question": str, "yes": real})
+    keys = zip(table["model"], table["question"], strict=True)
+    found = dict(zip(keys, table["yes"].to_list(), strict=True))
+    for model in models:
+        for question in QUESTIONS:
+            if (model, question) not in found:
+                raise InputError(f"{path}: no row of {model}, {question}")
+    return found
 
 
 def _by_model(path: Path, columns: Mapping[str, Callable[[str], Any]]) -> dict[str, dict[str, Any]]:

@@ -62,6 +62,7 @@ td { white-space: nowrap; }
 figure { margin: 1rem 0 1.5rem; max-width: 32rem; }
 .drawing svg { display: block; width: 100%; height: auto; stroke-linejoin: round; }
 figcaption { color: var(--faint); font-size: .925rem; margin-top: .25rem; }
+.lineage { display: block; font-size: .85rem; overflow-wrap: anywhere; }
 details { margin: 1rem 0; border-top: 1px solid var(--rule); border-bottom: 1px solid var(--rule); }
 summary { cursor: pointer; padding: .5rem 0; font-weight: 600; }
 .card { margin: 0 0 1.25rem; padding-left: .9rem; border-left: 3px solid var(--rule); }

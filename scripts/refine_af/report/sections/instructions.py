@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 
 from refine_af.records.instructions import RejectedInstruction
-from refine_af.report.drawing import Drawing
+from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import POOL_COUNTS, ModelRun
 from refine_af.report.pages import (
     Html,
     card,
     details,
-    figure,
     join,
     paragraph,
     safe,
@@ -32,7 +31,7 @@ def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> H
         "Stage 1: instructions",
         _fate_of_items(run),
         _course_of_rounds(run),
-        figure(drawing.inline(), f"Line chart. {caption}", caption),
+        shown(drawing, "Line chart", caption),
         details(
             "Examples: accepted instructions, evenly spaced in the pool",
             *_accepted(run, settings.examples),

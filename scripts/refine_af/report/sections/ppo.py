@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from refine_af.records.fixed_prompts import Answer
 from refine_af.report.course import course_of_training
 from refine_af.report.differences import Change
-from refine_af.report.drawing import Drawing
+from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import (
     Html,
     card,
     details,
-    figure,
     join,
     paragraph,
     safe,
@@ -62,7 +61,7 @@ def ppo_section(
         _before_and_after(run, changes, weights, settings),
         checked,
         course_of_training(run, changes["reward"], settings),
-        figure(drawing.inline(), f"Scatter plot with a line. {caption}", caption),
+        shown(drawing, "Scatter plot with a line", caption),
         details(
             "Examples: answers to the same prompt before and after, evenly spaced",
             *_answers(run, settings.examples),

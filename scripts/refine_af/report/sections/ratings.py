@@ -6,9 +6,9 @@ import math
 
 from refine_af.report.data_tables import PAPERS, table_4_sentence
 from refine_af.report.differences import Change
-from refine_af.report.drawing import Drawing
+from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.pages import Html, below, figure, join, paragraph, section, table
+from refine_af.report.pages import Html, below, join, paragraph, section, table
 from refine_af.report.published import Paper
 from refine_af.report.rated import GRADES, MEANS, QUESTIONS, Ratings, Value
 from refine_af.report.wording import change_sentence, confident, counted, number, share
@@ -67,9 +67,9 @@ def _replies(ratings: Ratings, settings: Summary, drawing: Drawing) -> Html:
             _missing(ratings, "ratings"),
             _sentence(ratings, "mean rating", "the mean rating", settings),
         ),
-        figure(
-            drawing.inline(),
-            f"Stacked bars, a bar a method, from A to D; the numbers follow. {legend}.",
+        shown(
+            drawing,
+            "Stacked bars, a bar a method, from A to D; the numbers follow",
             f"How replies were rated: {legend}.",
         ),
         table(

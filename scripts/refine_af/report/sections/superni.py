@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from refine_af.metrics.significance import Wins
 from refine_af.report.differences import METHODS, Compared
-from refine_af.report.drawing import Drawing
+from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.pages import Html, figure, join, paragraph, section, table, tag
+from refine_af.report.pages import Html, join, paragraph, section, table, tag
 from refine_af.report.summaries import (
     Cell,
     category_means,
@@ -68,7 +68,7 @@ def superni_section(
         f"{run.name}-superni",
         "Super-NI, zero-shot",
         _cells(run, remark),
-        figure(drawing.inline(), f"Line chart. {caption}", caption),
+        shown(drawing, "Line chart", caption),
         _difference_by_size(compared, settings),
         _methods_compared(compared, settings),
         _categories(run),
