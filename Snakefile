@@ -17,6 +17,7 @@ include: "rules/sft.smk"
 include: "rules/superni.smk"
 include: "rules/users.smk"
 include: "rules/overlap.smk"
+include: "rules/browser.smk"
 include: "rules/ratings.smk"
 
 
@@ -42,6 +43,7 @@ rule all:
         expand(rules.ppo.output.ppo, model=plan.models),
         expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
         expand(rules.exports_method.output.card, model=plan.models, method=plan.methods),
+        expand(rules.browser_page.output.page, model=plan.models),
         expand(rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes),
         expand(rules.superni_predictions.output.predictions, model=plan.models, cell=plan.cells),
         expand(rules.superni.output.table, model=plan.models),

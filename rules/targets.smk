@@ -2,6 +2,7 @@
 localrules:
     data,
     exports,
+    browser,
     adapters,
     scores,
     ratings,
@@ -18,6 +19,12 @@ rule exports:
     """Target: the data sets for others."""
     input:
         expand(rules.exports_method.output, model=plan.models, method=plan.methods),
+
+
+rule browser:
+    """Target: the pages to browse the data on."""
+    input:
+        expand(rules.browser_page.output, model=plan.models),
 
 
 rule adapters:

@@ -8,8 +8,9 @@ from refine_af.files.landing import whole_file
 from refine_af.files.rows import read_records
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
+from refine_af.pages.standalone import embedded
+from refine_af.pages.standalone import page as standalone_page
 from refine_af.ratings import items
-from refine_af.ratings.page import page as rating_page
 from refine_af.ratings.returned import read_all
 from refine_af.records.evaluation import UserPrediction
 from refine_af.records.instances import Instance
@@ -50,7 +51,7 @@ def page(
     keys = {items.RATINGS: reply_items, items.REVIEW: review_items}
     data, page_key = items.page_data(model, parts, keys)
     texts = [path.read_text(encoding="utf-8") for path in (markup, style, script)]
-    written = rating_page(*texts, data=data)
+    written = standalone_page(*texts, data=embedded(data))
     with whole_file(page) as aside:
         aside.write_text(written, encoding="utf-8")
     write_json(key, items.key_document(page_key))

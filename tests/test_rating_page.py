@@ -13,60 +13,16 @@ import pytest
 
 import chromium
 import raters
-from chromium import Page
+from chromium import CONTRASTS, HOSTILE, Page, need_chromium
 from conftest import Script
 from raters import METHODS
 from refine_af.ratings.items import Key, read_key
 from refine_af.ratings.returned import read_returned
 
-HOSTILE = [
-    "</script><script>window.harm = 1</script>",
-    '<img src="http://127.0.0.1:9/x.png" onerror="window.harm = 1">',
-    "<!-- <script> <div><b>unclosed <textarea><style>* { display: none }",
-    '<svg onload="window.harm = 1"><iframe src="javascript:parent.harm = 1"></iframe>',
-    "{{data}} {{script}} ${window.harm = 1} ]]> &lt;b&gt; \\u003c",
-    "\u202egnp.exe \u2066\u05e9\u05dc\u05d5\u05dd <b>\u0645\u0631\u062d\u0628\u0627",
-    "a\0b\x01\x07\x1b[31m\x7f\x85 \ufffe",
-    "one\u2028two\u2029three\ufefffour\r\nfive\rsix\tseven",
-    "half \ud83d a character \udc00",
-    "x" * 100_000,
-    "words and\n" * 10_000,
-    "  \n\t ",
-]
-
-CONTRASTS = """(() => {
-  const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) =>
-    0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const ground = (element) => {
-    for (let each = element; each; each = each.parentElement) {
-      const colour = parts(getComputedStyle(each).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const low = [], seen = [];
-  for (const element of document.body.querySelectorAll("*")) {
-    const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!text || !element.checkVisibility() || /SCRIPT|STYLE/.test(element.tagName)) continue;
-    const [a, b] = [light(parts(getComputedStyle(element).color)), light(ground(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    seen.push(ratio);
-    if (ratio < 4.5) low.push([element.outerHTML.slice(0, 80), ratio]);
-  }
-  return [seen.length, low];
-})()"""
-
-
-def need_chromium() -> None:
-    if chromium.program() is None:
-        pytest.skip("no Chromium here: the rating page is not tried in a browser")
-
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    need_chromium()
+    need_chromium("the rating page")
     with chromium.chromium(tmp_path_factory.mktemp("browser")) as page:
         yield page
 
@@ -560,5 +516,5 @@ def test_without_chromium_the_page_is_skipped_visibly(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(pytest.skip.Exception, match="no Chromium here"):
-        need_chromium()
+    with pytest.raises(pytest.skip.Exception, match="no Chromium here: the page is not tried"):
+        need_chromium("the page")

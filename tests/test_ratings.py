@@ -22,10 +22,10 @@ import ratings
 from conftest import Script
 from raters import CELLS, METHODS
 from refine_af.errors import InputError
+from refine_af.pages.standalone import embedded
 from refine_af.randomness import derived_seed
 from refine_af.ratings.agreement import agreement
 from refine_af.ratings.items import QUESTIONS, Key, read_key, reviewed
-from refine_af.ratings.page import embedded
 from refine_af.ratings.returned import read_all, read_returned
 from refine_af.ratings.summary import summary as rows_of
 from refine_af.settings.fields import Section

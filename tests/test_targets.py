@@ -94,6 +94,7 @@ def test_an_unknown_target_is_one_message_before_any_job(world: Path, tmp_path: 
 NAMED = {
     "data": {"instances": 2, "instructions": 1},
     "exports": {"exports_method": 2},
+    "browser": {"browser_page": 1, "instances_segment": 4},
     "adapters": {"ppo": 1, "sft": 4},
     "scores": {"superni": 1, "superni_predictions": 6},
     "ratings": {"ratings_page": 1, "users": 1},
@@ -107,7 +108,7 @@ def test_targets_have_names_without_wildcards(world: Path, tmp_path: Path) -> No
     for name, jobs in NAMED.items():
         planned = plan("--directory", folder, name)
         assert {rule: planned[rule] for rule in jobs} == jobs, name
-        unwanted = {"report", "ratings_page", "exports_method"} - jobs.keys()
+        unwanted = {"report", "ratings_page", "browser_page", "exports_method"} - jobs.keys()
         assert not unwanted & planned.keys(), name
 
 

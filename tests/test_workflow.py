@@ -36,6 +36,7 @@ PAPER = {
     "instances_segment": 18,
     "instances": 6,
     "exports_method": 6,
+    "browser_page": 3,
     "overlap": 18,
     "sft": 18,
     "superni_instances": 1,
@@ -171,6 +172,7 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
     assert (results / "superni_tiny" / "base.jsonl").is_file()
     assert (results / "superni_tiny.csv").is_file()
     assert (results / "report.html").is_file()
+    assert (results / "browser_tiny.html").is_file()
 
 
 def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
@@ -220,10 +222,12 @@ ANSWERED = {"users_predictions": 4, "users": 1, "ratings_page": 1}
 EVALUATED = {"superni_replies_0": 4, "superni_predictions": 4} | ANSWERED | TABLES
 TUNED = {"sft": 4} | EVALUATED
 REFINED = {"instances_replies_0": 2, "instances_segment": 2, "instances": 1, "exports_method": 1}
+REFINED |= {"browser_page": 1}
 HALF = {"superni_replies_0": 2, "superni_predictions": 2, "users_predictions": 2}
 HALF |= {"users": 1, "ratings_page": 1}
 REFINED |= {"overlap": 2, "sft": 2} | HALF | TABLES
 SCORED = {"instances_segment": 4, "instances": 2, "exports_method": 2, "overlap": 4} | TUNED
+SCORED |= {"browser_page": 1}
 WRITTEN = {"instances_replies_0": 4} | SCORED
 POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
 
@@ -314,6 +318,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
     "an edited script, instances": (edit_code("scripts/instances.py"), SCORED),
     "an edited script, exports": (edit_code("scripts/exports.py"), {"exports_method": 2}),
+    "an edited script, browser": (edit_code("scripts/browser.py"), {"browser_page": 1}),
     "an edited script, sft": (edit_code("scripts/sft.py"), TUNED),
     "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
     "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
@@ -415,6 +420,10 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         edit_code("scripts/overlap.py"),
         {"overlap": 4, "report": 1},
     ),
+    "section browser": (
+        edit_config(lambda c: c["browser"].update(megabytes=7)),
+        {"browser_page": 1},
+    ),
     "section ratings": (
         edit_config(lambda c: c["ratings"]["page"].update(seed=7)),
         {"ratings_page": 1},
@@ -457,6 +466,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
             "instances_segment": 2,
             "instances": 2,
             "exports_method": 2,
+            "browser_page": 1,
             "overlap": 2,
             "sft": 2,
         }
@@ -465,7 +475,8 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
-        {"instructions": 1, "instances": 2, "exports_method": 2, "users": 1, "ratings_page": 1}
+        {"instructions": 1, "instances": 2, "exports_method": 2, "browser_page": 1, "users": 1}
+        | {"ratings_page": 1}
         | TABLES,
     ),
 }

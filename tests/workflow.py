@@ -14,7 +14,7 @@ from tiny import ROOT
 
 # As profiles/default, but for the live view: tests read Snakemake's own words.
 PLAIN = ("--workflow-profile", str(ROOT / "tests" / "plain"))
-NAMES = ("all", "data", "exports", "adapters", "scores", "ratings")
+NAMES = ("all", "data", "exports", "browser", "adapters", "scores", "ratings")
 
 
 def snakemake(

@@ -14,7 +14,8 @@ from snakemake_logger_plugin_live.job_logs import last_message, last_progress, p
 from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
 
 NOTHING_TO_DO = "Nothing to do: everything is made and up to date."
-TARGETS = {"all", "data", "exports", "adapters", "scores", "ratings"}  # they only name files
+# They only name files.
+TARGETS = {"all", "data", "exports", "browser", "adapters", "scores", "ratings"}
 
 # How Snakemake quotes the end of a job's command.
 _ENDING = re.compile(r"(returned non-zero exit status \d+|died with <Signals\.\w+: \d+>)\.?\s*$")

@@ -34,6 +34,7 @@ RULES = {
     "instances_segment": ("instances", "reading and scoring inputs and outputs"),
     "instances": ("instances", "joining the triplets"),
     "exports_method": ("instances", "writing the data sets for others"),
+    "browser_page": ("instances", "writing the page to browse the data on"),
     "overlap": ("instances", "looking for texts of the evaluation"),
     "sft": ("fine-tuning", "fine-tuning"),
     "superni_instances": ("evaluation", "choosing the test instances"),

@@ -40,7 +40,7 @@ FLAGS = {
     "origin": "What the data card says of where the data comes from, as JSON.",
     "overlap": "Files of what the instances share with the evaluation sets.",
     "overlaps": "Files of the overlaps, model by model and method by method.",
-    "page": "File to write: the page on which people rate.",
+    "page": "File to write: the page.",
     "paper": "Files of the numbers that the paper prints.",
     "parts": "The parts of a cell's predictions: their numbers, or their files.",
     "pools": "Folders of the pools' segments, model by model.",

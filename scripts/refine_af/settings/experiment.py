@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from refine_af.settings.browser import Browser
 from refine_af.settings.checkpoints import Model
 from refine_af.settings.compute import Compute
 from refine_af.settings.demo import Demo
@@ -70,6 +71,9 @@ class Experiment(Section):
     users: Users = Field(description="The replies to the user-oriented instructions (paper IX-E).")
     overlap: OverlapBounds = Field(
         description="What instances share with the evaluation sets (ours)."
+    )
+    browser: Browser = Field(
+        description="The page to browse a model's data on, results/browser_<model>.html (ours)."
     )
     ratings: Ratings = Field(
         description="Ratings by people, blind, on a page for each model (paper figure 6, table IV)."

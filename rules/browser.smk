@@ -1,0 +1,37 @@
+# The data to look at: a page for each model, in one file that loads nothing.
+localrules:
+    browser_page,
+
+
+rule browser_page:
+    """The page to browse a model's data on: instances, instructions, and what was refused."""
+    input:
+        seeds=plan.located(experiment.data.seeds),
+        pools=expand(
+            rules.instructions_segment.output.segment, segment=plan.segments, allow_missing=True
+        ),
+        instances=expand(
+            rules.instances_segment.output.segment,
+            method=plan.methods,
+            segment=plan.segments,
+            allow_missing=True,
+        ),
+        markup=plan.located("resources/browser/page.html"),
+        style=plan.located("resources/browser/page.css"),
+        script=plan.located("resources/browser/page.js"),
+    output:
+        page="results/browser_{model}.html",
+    log:
+        "results/logs/browser_{model}.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        script=plan.script("browser"),
+        code=plan.code("browser"),
+        settings=plan.section("browser"),
+        methods=plan.methods,
+    shell:
+        "python {params.script:q} --settings {params.settings:q} --model {wildcards.model}"
+        " --methods {params.methods} --seeds {input.seeds:q} --pools {input.pools:q}"
+        " --instances {input.instances:q} --markup {input.markup:q} --style {input.style:q}"
+        " --script {input.script:q} --page {output.page:q} > {log:q} 2>&1"

@@ -1,0 +1,1 @@
+"""Pages of one file: they load nothing, and run nothing but their own script."""
