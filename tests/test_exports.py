@@ -181,7 +181,9 @@ def test_the_cards_head_is_what_the_hub_reads(origin: Provenance) -> None:
     # The untouched backbone has no adapter and no PPO, but the same judges.
     text = card_of(origin, "self-instruct", ROWS, counts, data_file="x", mended=0)
     settings = json.loads(text.split("```json\n")[1].split("\n```")[0])
-    assert list(settings) == ["instructions", "instances", "reward"]
+    assert list(settings) == ["instances", "instructions", "reward"]
+    told = json.dumps(settings, indent=2, sort_keys=True)
+    assert f"```json\n{told}\n```" in text, "in whichever order the settings' fields stand"
     assert "seed of PPO" not in text and "No instance held half a character" in text
 
 

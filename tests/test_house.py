@@ -95,6 +95,16 @@ def test_a_script_imports_no_other_stage() -> None:
             assert stage not in set(STAGES) - {own}, f"{file} imports {name}"
 
 
+def test_the_digest_of_code_sees_all_code() -> None:
+    """jobs/sources.py follows the imports of modules, into no __init__.py and no other script."""
+    scripts = {file.stem for file in SCRIPTS.glob("*.py")}
+    for file in [*SCRIPTS.glob("*.py"), *MODULES.rglob("*.py")]:
+        assert scripts.isdisjoint(imports(file)), f"{file} imports a script"
+    for file in MODULES.rglob("__init__.py"):
+        (said,) = ast.parse(file.read_text(encoding="utf-8")).body
+        assert isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant), file
+
+
 def test_only_the_shell_knows_of_command_lines_and_snakemake() -> None:
     for file in MODULES.rglob("*.py"):
         tops = {name.split(".")[0] for name in imports(file)}

@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
+from refine_af.settings.experiment import Experiment
+from refine_af.workflow.configuration import Configuration
+from refine_af.workflow.faults import key_of
 from refine_af.workflow.reference import page, schema
 from tiny import ROOT
 
@@ -127,3 +133,86 @@ def test_the_generator_is_what_make_docs_runs() -> None:
     (recipe,) = re.findall(r"^docs:.*## .*\n\t(.*)$", makefile, re.M)
     assert recipe.endswith(" docs/make_configuration.py")
     assert Path(ROOT, "docs", "make_configuration.py").is_file()
+
+
+PAPER: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+STOP: dict[str, list[str]] = {"stop": []}
+SERVER: dict[str, object] = {"url": "http://h/v1", "model": "m", "key_variable": None}
+SERVER |= {"concurrency": 1, "timeout_s": 1.0, "attempts": 1}
+TINY = dict.fromkeys(("hidden_size", "intermediate_size", "layers", "heads"), 1)
+TINY |= {"key_value_heads": 1, "steps": 1, "batch_size": 1}
+# By the key of a section whose names are the user's, what may stand under one.
+NAMED: dict[str, object] = {
+    "models": {"checkpoint": "x"},
+    "servers": SERVER,
+    "superni.baselines": STOP,
+    "prompts.baselines": "x",
+    "ratings.files": ["x"],
+    "demo.backbones": TINY | {"architecture": "llama", "learning_rate": 1.0},
+    "reward.weights": 1.0,
+    "fetch.weights_sha256": "0" * 64,
+}
+# The keys whose values are names.
+NAMES = ["reward.scorer", "fetch.instance_prompt_constant"]
+TAKEN = ["base", "table", "empty", "refine-af", "junk", "true", "constant", "self-instruct"]
+NEAR = [
+    *("A", "a_b", "a-b", "a.b", ".a", "-a", "_a", "1a", "a b", "a/b", "a\u0301", "ä", "a\0", ""),
+    *("a" * 100, "a" * 101, "a/b", "A.b/C", "a.B", "a..b", "a.ä", "..", "a\u2028", "a\r", "١"),
+]
+
+
+def put(key: str, value: object) -> dict[str, Any]:
+    """What states a value at a key, and nothing else."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def refused(config: dict[str, Any], key: str) -> bool:
+    """Whether the reader of the paper's config.yaml with `config` finds a fault at a key."""
+    whole = Configuration(config, {}).above(Configuration(PAPER, {}), {tuple(key.split("."))})
+    try:
+        Experiment.model_validate(whole.values)
+    except ValidationError as error:
+        return any(
+            key_of(fault)[: key.count(".") + 1] == tuple(key.split(".")) for fault in error.errors()
+        )
+    return False
+
+
+def beside(key: str) -> dict[str, Any]:
+    """What a section needs whatever other names it holds."""
+    known: dict[str, dict[str, Any]] = {
+        "superni.baselines": {"base": STOP},
+        "reward.weights": {"constant": 0.0, "unparseable": 0.0},
+    }
+    return known.get(key, {})
+
+
+@pytest.mark.parametrize("key", [*NAMED, *NAMES])
+@given(name=st.sampled_from(NEAR + TAKEN) | st.text(max_size=4) | st.text("aA0._-/", max_size=5))
+def test_an_editor_takes_the_names_that_the_reader_takes(key: str, name: str) -> None:
+    # Python's `$`, which this checker of schemas uses, overlooks a last line end; ECMA's does not.
+    assume(not name.endswith("\n"))
+    if key == "reward.weights" and name in beside(key):
+        return
+    told = beside(key) | {name: NAMED[key]} if key in NAMED else name
+    config = put(key, told)
+    assert bool(faults(config)) == refused(config, key)
+
+
+def test_every_section_of_names_is_among_those() -> None:
+    whole = schema()
+
+    def sections(node: Any, key: str) -> list[str]:
+        if "patternProperties" in node or "propertyNames" in node:
+            return [key]
+        below = node.get("properties", {}).items()
+        found = [at for name, each in below for at in sections(each, f"{key}.{name}".lstrip("."))]
+        for part in [node, *node.get("anyOf", [])]:
+            if "$ref" in part:
+                found += sections(whole["$defs"][part["$ref"].rpartition("/")[2]], key)
+        return found
+
+    assert sorted(sections(whole, "")) == sorted(NAMED)

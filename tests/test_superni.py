@@ -25,9 +25,9 @@ from refine_af.files.rows import read_records, write_records
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.encoding import encode
 from refine_af.prompts.templates import prompt_of, read_prompt
-from refine_af.records.cells import COPIES, method_and_size
+from refine_af.records.cells import method_and_size
 from refine_af.records.evaluation import EvaluationInstance, Prediction
-from refine_af.settings.superni import Superni
+from refine_af.settings.superni import COPIES, Superni
 from refine_af.superni.tasks import in_order, part_of, task_instances, task_names
 from refine_af.superni.zero_shot import (
     TaskPrompts,

@@ -27,9 +27,8 @@ import superni_replies
 from refine_af.files.rows import read_records, write_records
 from refine_af.metrics.scores import PlainPrediction, summary
 from refine_af.prompts.templates import read_prompt
-from refine_af.records.cells import COPIES
 from refine_af.records.evaluation import EvaluationInstance, Prediction
-from refine_af.settings.superni import Superni
+from refine_af.settings.superni import COPIES, Superni
 from refine_af.superni.table import copies
 from refine_af.superni.zero_shot import task_prompts
 from tiny import ROOT

@@ -170,7 +170,7 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
     whole = origin.model_dump(mode="json")
     told = ["instructions", "instances", "reward", *(["ppo"] if method == "refine-af" else [])]
     stages = {section: whole[section] for section in told}
-    text = json.dumps(stages, indent=2, ensure_ascii=True)
+    text = json.dumps(stages, indent=2, ensure_ascii=True, sort_keys=True)
     fence = "`" * max(3, _longest_run(text) + 1)
     rows = [
         ["model", _code(origin.checkpoint)],

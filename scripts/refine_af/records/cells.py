@@ -9,7 +9,6 @@ from refine_af.errors import InputError, shown
 from refine_af.settings.fields import Method
 
 BASE = "base"  # the untuned model
-COPIES = ("copy-demonstration", "copy-input", "empty")  # baselines that need no model
 TUNED = re.compile(r"(?P<method>self-instruct|refine-af)_(?P<size>\d+)")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from refine_af.records.cells import COPIES
 from refine_af.report.differences import BY_THE_PAPER, Change, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.published import EQUATION_1
@@ -13,6 +12,7 @@ from refine_af.report.summaries import cell_means, sizes
 from refine_af.rewards.equation_1 import weighed
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Weights
+from refine_af.settings.superni import COPIES
 
 CHANGE_COLUMNS = ("", "before", "after", "difference", "interval", "change", "prompts")
 

@@ -6,15 +6,15 @@ import re
 
 from pydantic import Field, field_validator
 
-from refine_af.settings.fields import Section, Text
+from refine_af.settings.fields import FilePath, Section
 
-HUB = re.compile(r"(?P<repository>(?!\.)[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})")
+HUB = re.compile(r"(?P<repository>(?!\.)[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{7,40})", re.ASCII)
 
 LOCAL = ("/", ".", "~")
 
 
 class Model(Section):
-    checkpoint: Text = Field(
+    checkpoint: FilePath = Field(
         description="The backbone: a local folder, or organisation/name@commit on the hub "
         "(paper III-A)."
     )

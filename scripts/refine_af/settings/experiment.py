@@ -11,7 +11,7 @@ from refine_af.settings.checkpoints import Model
 from refine_af.settings.compute import Compute
 from refine_af.settings.demo import Demo
 from refine_af.settings.fetch import Fetch
-from refine_af.settings.fields import Count, Distinct, Method, Name, Section, Text
+from refine_af.settings.fields import Count, Distinct, FilePath, Method, Name, Section
 from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.overlap import OverlapBounds
@@ -30,13 +30,13 @@ MOST_SEGMENTS = 1000  # a segment's job names all before it: planning more takes
 
 
 class Data(Section):
-    seeds: Text = Field(
+    seeds: FilePath = Field(
         description="JSON lines with the human-written seed tasks (paper III-A: the 175 of SI)."
     )
-    user_instructions: Text = Field(
+    user_instructions: FilePath = Field(
         description="JSON lines with the user-oriented instructions (paper IX-E: the 252 of SI)."
     )
-    superni: Text = Field(description="Folder with Super-NI's test tasks (paper III-B: 119).")
+    superni: FilePath = Field(description="Folder with Super-NI's test tasks (paper III-B: 119).")
 
 
 class Experiment(Section):
@@ -93,7 +93,7 @@ class Experiment(Section):
     @model_validator(mode="after")
     def has_a_server_for_each_model(self) -> Experiment:
         if unknown := self.servers.keys() - self.models.keys():
-            raise ValueError(f"servers: {sorted(unknown)[0]!r} is none of the models")
+            raise ValueError(f"servers.{min(unknown)}: there is no such model")
         lacking = sorted(self.models.keys() - self.servers.keys())
         if self.instructions.engine == "server" and lacking:
             raise ValueError(
@@ -140,7 +140,5 @@ class Experiment(Section):
     @model_validator(mode="after")
     def prompts_baselines_that_there_are(self) -> Experiment:
         if unknown := self.prompts.baselines.keys() - self.superni.baselines.keys():
-            raise ValueError(
-                f"prompts.baselines: {sorted(unknown)[0]!r} is none of superni.baselines"
-            )
+            raise ValueError(f"prompts.baselines.{min(unknown)}: none of superni.baselines")
         return self

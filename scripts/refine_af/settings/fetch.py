@@ -6,7 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from refine_af.settings.fields import Count, Digest, Positive, Section, Text, Texts
+from refine_af.settings.fields import Count, Digest, FilePath, Positive, Section, Texts
+
+# organisation/name
+Repository = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 
 
 class RemoteFile(Section):
@@ -17,7 +20,7 @@ class RemoteFile(Section):
 
 
 class Fetch(Section):
-    mirror: Text | None = Field(
+    mirror: FilePath | None = Field(
         description="A folder that already holds the files, for machines without a network, or "
         "null; nothing is downloaded then (ours)."
     )
@@ -29,7 +32,7 @@ class Fetch(Section):
         description="A Python module with the prompt of stage 3; the constant is read, the module "
         "never run (paper IX-D; SI)."
     )
-    instance_prompt_constant: Annotated[str, StringConstraints(pattern=r"^\w+$")] = Field(
+    instance_prompt_constant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")] = Field(
         description="The name of the constant that holds the prompt (SI)."
     )
     instance_prompt_sha256: Digest = Field(
@@ -39,13 +42,13 @@ class Fetch(Section):
         description="Where a task of Super-NI stands, with {task} for its name "
         "(natural-instructions@55a36563)."
     )
-    superni_digests: Text = Field(
+    superni_digests: FilePath = Field(
         description="File with ids and digests of references of the 11,810 test instances (ours)."
     )
     superni_tasks: Annotated[Texts, Field(min_length=1)] | None = Field(
         description="Names of the test tasks to fetch; null fetches all 119 (paper III-B)."
     )
-    weights_sha256: dict[Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")], Digest] = Field(
+    weights_sha256: dict[Repository, Digest] = Field(
         description="By organisation/name, SHA-256 of weights published as one .bin, in hex digits "
         "(the hub's record at that commit)."
     )

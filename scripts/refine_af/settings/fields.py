@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -56,6 +58,18 @@ def _without_nul(value: str) -> str:
     return value
 
 
+def _may_be_a_path(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds a character that does not print, as no path here may")
+    if max(len(os.fsencode(name)) for name in value.split("/")) > 255 or len(value) > 1000:
+        raise ValueError("too long for a path")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~ and the name of no user here") from None
+    return value
+
+
 # No setting needs more than a million, and what float32 cannot hold would fail late, elsewhere.
 Real = Annotated[float, Field(allow_inf_nan=False, ge=-(10**6), le=10**6), BeforeValidator(_number)]
 NotNegative = Annotated[Real, Field(ge=0)]
@@ -73,8 +87,10 @@ Texts = Annotated[
     BeforeValidator(_listed),
 ]
 Distinct = AfterValidator(_distinct)
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+NAME = "[a-z0-9][a-z0-9.-]{0,99}"  # a part of the names of files
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
+FilePath = Annotated[Text, AfterValidator(_may_be_a_path)]
 Threshold = Annotated[
     str,
     StringConstraints(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$"),

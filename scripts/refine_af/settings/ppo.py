@@ -111,9 +111,14 @@ class Ppo(Section):
     @field_validator("sampling")
     @classmethod
     def draws_from_the_policy(cls, value: Sampling) -> Sampling:
-        if not value.temperature or value.top_p < 1 or value.presence_penalty:
+        off = {
+            "temperature": not value.temperature,
+            "top_p": value.top_p < 1,
+            "presence_penalty": bool(value.presence_penalty),
+        }
+        for name in filter(off.__getitem__, off):
             raise ValueError(
-                "PPO must draw from the distribution that it improves: "
-                "temperature above 0, top_p 1, presence_penalty 0"
+                f"{name} {getattr(value, name)}: PPO must draw from the distribution that it "
+                "improves: temperature above 0, top_p 1, presence_penalty 0"
             )
         return value

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from refine_af.settings.fields import Name, Section, Text
+from refine_af.settings.fields import FilePath, Name, Section
 
 
 class Prompts(Section):
-    instructions: Text = Field(
+    instructions: FilePath = Field(
         description="Prompt of stage 1, with a slot for the tasks that it shows (paper IX-C, "
         "table VI)."
     )
-    instances: Text = Field(
+    instances: FilePath = Field(
         description="Prompt of stage 3, with a slot for the instruction (paper IX-D; SI)."
     )
-    sft: Text = Field(
+    sft: FilePath = Field(
         description="JSON with the encodings that a training row is drawn from (SI: "
         "prepare_for_finetuning.py, encode_instance)."
     )
-    users: Text = Field(
+    users: FilePath = Field(
         description="JSON with the prompts of the user-oriented instructions (SI: "
         "human_eval/predictions)."
     )
-    superni: Text = Field(
+    superni: FilePath = Field(
         description="Prompt of every model on Super-NI, with slots for definition and input (T-k: "
         "ni_collator.py, definition only, zero-shot)."
     )
-    baselines: dict[Name, Text] = Field(
+    baselines: dict[Name, FilePath] = Field(
         description="By name, the prompts of those superni.baselines that are not given "
         "prompts.superni (ours)."
     )

@@ -13,10 +13,10 @@ from refine_af.settings.fields import (
     Count,
     Distinct,
     Draws,
+    FilePath,
     Name,
     Section,
     Seed,
-    Text,
 )
 
 
@@ -46,7 +46,7 @@ class Summary(Section):
 class Ratings(Section):
     page: Page = Field(description="What raters are shown (paper figure 6, table IV).")
     summary: Summary = Field(description="How ratings are summed up (ours).")
-    files: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]] = Field(
+    files: dict[Name, Annotated[tuple[FilePath, ...], Field(min_length=1, strict=False)]] = Field(
         description="By model, the files that raters exported and sent back (ours)."
     )
 

@@ -7,18 +7,21 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from refine_af.errors import shown
-from refine_af.settings.fields import Count, Real, Section, Text
+from refine_af.settings.fields import Count, FilePath, Real, Section
 
-COMPONENT = re.compile("[a-z][a-z0-9_]*")
-TAKEN = {"reward", "parse_rate", "junk", "true"}  # columns and rows beside the components'
-DottedPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+TAKEN = ("junk", "parse_rate", "reward", "true")  # columns and rows beside the components'
+COMPONENT = rf"^(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9_]*$"
+DottedPath = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
+]
 
 
 class Weights(Section):
     """The constant parts of a reward, and the weight of each component of the scorer."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"propertyNames": {"pattern": COMPONENT}}
+    )
     __pydantic_extra__: dict[str, Real]
 
     constant: Real = Field(description="What is added to every weighted sum (paper Eq. 1).")
@@ -37,10 +40,10 @@ class Weights(Section):
         if not self.__pydantic_extra__:
             raise ValueError("no component has a weight")
         for name in self.__pydantic_extra__:
-            if not COMPONENT.fullmatch(name) or name in TAKEN:
+            if not re.fullmatch(COMPONENT, name):
                 raise ValueError(
-                    f"{shown(name)} is no name for a component: a-z, 0-9 and _, "
-                    f"none of {', '.join(sorted(TAKEN))}"
+                    f"{name}: no name for a component, which has a-z, 0-9 and _, and is none of "
+                    f"{', '.join(TAKEN)}"
                 )
         return self
 
@@ -50,11 +53,11 @@ class Reward(Section):
         description="Dotted path of what scores a triplet, the judges of table I or one of your "
         "own (paper table I)."
     )
-    model: Text | None = Field(
+    model: FilePath | None = Field(
         description="Checkpoint of the reward model, or null (ours; paper table I names "
         "oasst-rm-pythia-1.4b)."
     )
-    evaluator: Text | None = Field(
+    evaluator: FilePath | None = Field(
         description="Checkpoint of the evaluator UniEval, or null (paper table I)."
     )
     max_length: Count = Field(

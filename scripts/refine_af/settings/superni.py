@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
-from refine_af.settings.fields import Count, Name, Section, Texts
+from refine_af.settings.fields import NAME, Count, Name, Section, Texts
+
+COPIES = ("copy-demonstration", "copy-input", "empty")  # baselines that need no model
+# What no baseline is called: a method, a row of every table, the table's own log.
+TAKEN = ("self-instruct", "refine-af", *COPIES, "table")
+
+
+def _is_free(value: str) -> str:
+    if value in TAKEN:
+        raise ValueError(f"a name that is taken, as are {', '.join(TAKEN)}")
+    return value
+
+
+BaselineName = Annotated[
+    Name,
+    AfterValidator(_is_free),
+    WithJsonSchema({"type": "string", "pattern": rf"^(?!({'|'.join(TAKEN)})$){NAME}$"}),
+]
 
 
 class Baseline(Section):
@@ -38,7 +55,7 @@ class Superni(Section):
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."
     )
-    baselines: Annotated[dict[Name, Baseline], Field(min_length=1)] = Field(
+    baselines: Annotated[dict[BaselineName, Baseline], Field(min_length=1)] = Field(
         description="Untuned models in the same table by name, among them base (paper III-B)."
     )
 
@@ -47,8 +64,4 @@ class Superni(Section):
     def has_base(cls, value: dict[str, Baseline]) -> dict[str, Baseline]:
         if "base" not in value:
             raise ValueError("the untuned model is evaluated as `base`, which is missing")
-        if taken := {"self-instruct", "refine-af"} & value.keys():
-            raise ValueError(f"{sorted(taken)[0]!r} is a method, and so no baseline's name")
-        if "table" in value:
-            raise ValueError("'table' is the name of the table's own log")
         return value

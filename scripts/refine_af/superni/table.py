@@ -7,8 +7,9 @@ from pathlib import Path
 
 from refine_af.errors import InputError
 from refine_af.metrics.scores import Score, mean, score
-from refine_af.records.cells import COPIES, method_and_size
+from refine_af.records.cells import method_and_size
 from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.settings.superni import COPIES
 from refine_af.words import words_of
 
 COLUMNS = (

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.settings.experiment import Experiment
-from refine_af.workflow.faults import Key, faults_told, key_of
+from refine_af.workflow.faults import begins, dotted, faults_told, key_of
 from refine_af.workflow.moved_keys import check_moved
 from refine_af.workflow.typed_values import as_yaml, respelled
+from refine_af.workflow.yaml_files import Key, read_yaml
 
 # The mappings that an experiment states as a whole: models it chose itself, and what speaks of
 # them; and weights, which belong to one scorer's components.
@@ -47,20 +48,17 @@ class Configuration:
         kept = {
             key: place
             for key, place in other.places.items()
-            if not any(key[: len(replaced)] == replaced for replaced in here)
+            if not any(key[:length] in here for length in range(len(key) + 1))
         }
         return Configuration(values, {**kept, **self.places}, self.spelled)
 
-    def place(self, key: Key) -> str:
-        """The file and line of a key, or of the nearest section around it; "" where unknown."""
-        return next(
-            (self.places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.places), ""
-        )
-
     def place_of(self, message: str) -> str:
-        """The same of the key that a message begins with."""
-        begun = [key for key in self.places if message.startswith(".".join(key))]
-        return self.places[max(begun, key=len)] if begun else ""
+        """The file and line of the key that a message begins with, or of the nearest around it.
+
+        The file alone where nothing states that key; "" where the values come from no file.
+        """
+        begun = {text: key for key in self.places if begins(message, text := dotted(key))}
+        return self.places[begun[max(begun, key=len)]] if begun else ""
 
     def as_spelled(self, keys: Iterable[Key]) -> Configuration:
         """The same with the text of those of `keys` that were read as YAML on the command line."""
@@ -81,10 +79,7 @@ def read_configuration(
     `extends` names a file relative to the one that it stands in. InputError names file, line and
     value.
     """
-    try:
-        found = _extended(path, ())
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply to be read") from None
+    found = _extended(path, ())
     if not given:
         return found
     values, spelled = as_yaml(given, typed)
@@ -99,7 +94,7 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
     """
     if not isinstance(config, Configuration):
         config = Configuration(dict(config), {})
-    check_moved(config.values, config.place)
+    check_moved(config.values, config.place_of)
     try:
         return Experiment.model_validate(config.values)
     except ValidationError as error:
@@ -107,7 +102,7 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
     text_is_meant = config.as_spelled(map(key_of, faults))
     if len(text_is_meant.spelled) < len(config.spelled):
         return read_experiment(text_is_meant)
-    raise InputError(f"config.yaml is wrong:\n{faults_told(faults, config.place)}")
+    raise InputError(f"config.yaml is wrong:\n{faults_told(faults, config.place_of)}")
 
 
 def resolved(experiment: Experiment) -> str:
@@ -117,32 +112,9 @@ def resolved(experiment: Experiment) -> str:
     return f"# What this run was asked for: config.yaml with all that it extends.\n{text}"
 
 
-class _OneOfEachKey(yaml.SafeLoader):
-    """Refuses a key that stands twice: PyYAML would keep the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        lines: dict[object, int] = {}
-        for key_node, _ in node.value:
-            if wrong := self._wrong_with(key_node, lines):
-                raise yaml.constructor.ConstructorError(
-                    problem=wrong, problem_mark=key_node.start_mark
-                )
-            lines[key_node.value] = key_node.start_mark.line + 1
-        return super().construct_mapping(node, deep)
-
-    def _wrong_with(self, key_node: yaml.Node, lines: Mapping[object, int]) -> str | None:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            return "`<<` merges nothing here: write the keys, or `extends`"
-        key = self.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            kind = type(key).__name__
-            return f"the key {shown(key)} is read as {kind}, no text: put it in quotes"
-        return f"the key {key!r} stands on line {lines[key]} too" if key in lines else None
-
-
 def _extended(path: Path, above: tuple[Path, ...]) -> Configuration:
     """A file's configuration over that of the file that it extends; `above` extend it."""
-    found = _read(path)
+    found = Configuration(*read_yaml(path))
     if "extends" not in found.values:
         return found
     where, named = found.places["extends",], found.values.pop("extends")
@@ -165,46 +137,11 @@ def _extended(path: Path, above: tuple[Path, ...]) -> Configuration:
     return found.above(_extended(base, line), WHOLE)
 
 
-def _read(path: Path) -> Configuration:
-    """One file's own configuration, `extends` among its keys."""
-    try:
-        loader = _OneOfEachKey(path.read_text(encoding="utf-8"))
-        try:
-            node = loader.get_single_node()
-            values = loader.construct_document(node) if node else None
-        finally:
-            loader.dispose()
-    except FileNotFoundError:
-        raise InputError(
-            f"{path.absolute()}: no such file; an experiment is a folder with a config.yaml"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}, line {line}: {error.problem or 'not YAML'}") from None
-    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path.absolute()}: cannot be read: {error.strerror}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: holds no keys")
-    return Configuration(values, dict(_lines(path, node, ())))
-
-
 def _at(values: Any, key: Key) -> Any:
     """What stands at a key; None where nothing does."""
     for name in key:
         values = values.get(name) if isinstance(values, Mapping) else None
     return values
-
-
-def _lines(path: Path, node: yaml.Node | None, above: Key) -> Iterator[tuple[Key, str]]:
-    if isinstance(node, yaml.MappingNode):
-        for key_node, value in node.value:
-            key = (*above, str(key_node.value))
-            yield key, f"{path}, line {key_node.start_mark.line + 1}"
-            yield from _lines(path, value, key)
 
 
 def _told(values: Mapping[str, Any], above: Key) -> Iterator[tuple[Key, str]]:

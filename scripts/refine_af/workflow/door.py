@@ -15,7 +15,7 @@ from refine_af.files.documents import read_document
 from refine_af.models.checkpoints import check_backbone, check_chat, check_judge
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
-from refine_af.records.cells import BASE, COPIES
+from refine_af.records.cells import BASE
 from refine_af.records.human_tasks import (
     checked_seeds,
     read_seed_instances,
@@ -37,7 +37,6 @@ def check_experiment(experiment: Experiment) -> None:
     """InputError, with the key, where the settings ask for what no stage can give."""
     try:
         check_judges(experiment.reward)
-        _check_baselines(experiment)
         _check_ratings(experiment)
     except InputError as error:
         raise InputError(f"config.yaml, {error}") from None
@@ -139,12 +138,6 @@ def _check_mirror(folder: Path) -> None:
         )
 
 
-def _check_baselines(experiment: Experiment) -> None:
-    for name in experiment.superni.baselines:
-        if name in COPIES:
-            raise InputError(f"superni.baselines: {name!r} is in every table, and needs no model")
-
-
 def _check_ratings(experiment: Experiment) -> None:
     """Whether people rate what the experiment makes."""
     page, sizes = experiment.ratings.page, list(experiment.sizes)
@@ -155,7 +148,7 @@ def _check_ratings(experiment: Experiment) -> None:
         raise InputError(f"ratings.page.size: {page.size} is none of the sizes {sizes}")
     for model in experiment.ratings.files:
         if model not in experiment.models:
-            raise InputError(f"ratings.files: {model!r} is none of the models")
+            raise InputError(f"ratings.files.{model}: there is no such model")
 
 
 def _check_scorer(dotted: str) -> None:

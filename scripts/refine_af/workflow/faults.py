@@ -9,8 +9,11 @@ from typing import Any
 
 from refine_af.errors import shown
 from refine_af.workflow.reference import names_below
+from refine_af.workflow.yaml_files import Key
 
-Key = tuple[str, ...]
+SECTION = {"model_type", "dict_type"}  # pydantic's names of these faults
+LONGEST = 80
+EMPTY = {"too_short", "string_too_short"}
 
 
 def key_of(fault: Mapping[str, Any]) -> Key:
@@ -18,12 +21,25 @@ def key_of(fault: Mapping[str, Any]) -> Key:
     return tuple(str(part) for part in fault["loc"] if part != "[key]")
 
 
-def faults_told(found: Iterable[Mapping[str, Any]], place: Callable[[Key], str]) -> str:
-    """The faults that pydantic found, a line each; `place` tells where a key stands.
+def dotted(key: Key) -> str:
+    """A key as messages name it; a part that is long, or does not print, in quotes and cut."""
+    return ".".join(
+        part if part.isprintable() and len(part) <= LONGEST else shown(part) for part in key
+    )
 
-    A key that is nearly one that is missing stands for both.
+
+def begins(message: str, text: str) -> bool:
+    """Whether a message begins with a key's text, and not with that of a longer name."""
+    return message.startswith(text) and not (text and re.match(r"[\w-]", message[len(text) :]))
+
+
+def faults_told(found: Iterable[Mapping[str, Any]], place_of: Callable[[str], str]) -> str:
+    """The faults that pydantic found, a line each.
+
+    `place_of` tells where the key stands that a text begins with. A key that is nearly one that is
+    missing stands for both, and a list's fault is not told again of the list.
     """
-    faults = [(key_of(fault), fault) for fault in found]
+    faults = [(key_of(fault), fault) for fault in found if not _follows(fault)]
     missing = {key for key, fault in faults if fault["type"] == "missing"}
     meant = {
         key: _meant(key, missing) for key, fault in faults if fault["type"] == "extra_forbidden"
@@ -37,14 +53,19 @@ def faults_told(found: Iterable[Mapping[str, Any]], place: Callable[[Key], str])
         section = fault["type"] == "value_error" and isinstance(fault["input"], Mapping)
         hidden = fault["type"] == "missing" or section or _may_be_a_secret(fault["loc"])
         got = "" if hidden else f"; got {shown(fault['input'])}"
-        # What compares several keys names one of them first.
-        named = re.match(r"[\w.-]*", wrong)
-        first = tuple(named[0].strip(".").split(".")) if section and named else ()
-        at = f" ({where})" if (where := place((*key, *first))) else ""
-        lines.append(f"  {'.'.join(key) or 'config'}: {wrong}{got}{at}")
+        # What compares several keys of a section names one of them first.
+        within = ".".join(filter(None, [dotted(key), wrong if section else ""]))
+        at = f" ({where})" if (where := place_of(within)) else ""
+        said = f"{dotted(key)}: {wrong}" if key else wrong
+        lines.append(f"  {said}{got}{at}")
     if any(len(key) == 1 for key in missing - spoken_for):
         lines.append("A config.yaml that says only what differs names the other by `extends:`.")
     return "\n".join(lines)
+
+
+def _follows(fault: Mapping[str, Any]) -> bool:
+    """Whether a list is only too short because its entries are wrong, which is told of them."""
+    return fault["type"] == "too_short" and bool(fault["input"])
 
 
 def _reason(fault: Mapping[str, Any], meant: str | None) -> str:
@@ -52,6 +73,10 @@ def _reason(fault: Mapping[str, Any], meant: str | None) -> str:
         return "is required, and nothing states it"
     if fault["type"] == "extra_forbidden":
         return "there is no such key" + (f"; did you mean {meant!r}?" if meant else "")
+    if fault["type"] in SECTION:
+        return "is to be a section, with keys of its own"
+    if fault["type"] in EMPTY:
+        return "is empty"
     return str(fault["msg"].removeprefix("Value error, "))
 
 

@@ -30,16 +30,16 @@ MOVED = {
 
 
 def check_moved(
-    config: Mapping[str, object], place: Callable[[tuple[str, ...]], str] = lambda key: ""
+    config: Mapping[str, object], place_of: Callable[[str], str] = lambda key: ""
 ) -> None:
     """InputError with a line for each old key in `config`, which says where it is now.
 
-    `place` tells the file and line of a key, "" where they are not known.
+    `place_of` tells the file and line of a key, "" where they are not known.
     """
     lines = []
     for pattern, target in MOVED.items():
         for old, new in _found(config, pattern, target):
-            at = place(tuple(old.split(".")))
+            at = place_of(old)
             lines.append(f"  {old}: moved; it is `{new}` now{at and f' ({at})'}")
     if lines:
         raise InputError("config.yaml is wrong:\n" + "\n".join(lines))

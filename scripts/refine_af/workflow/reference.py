@@ -86,6 +86,8 @@ def _plain(node: Any) -> Any:
     for tighter, looser in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if tighter in made:
             made.pop(looser, None)
+    if "patternProperties" in made:  # pydantic lets other names pass
+        made["additionalProperties"] = False
     if made.get("type") == "array" and "minLength" in made:
         made["minItems"] = made.pop("minLength")
     return made

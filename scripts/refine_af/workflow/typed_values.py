@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-Key = tuple[str, ...]
+from refine_af.workflow.yaml_files import Key, plain_value
 
 
 def as_yaml(given: Any, typed: Any, above: Key = ()) -> tuple[Any, dict[Key, str]]:
@@ -24,7 +22,7 @@ def as_yaml(given: Any, typed: Any, above: Key = ()) -> tuple[Any, dict[Key, str
         read = [as_yaml(entry, entry, (*above, str(at))) for at, entry in enumerate(given)]
         values = [value for value, _ in read]
     elif isinstance(typed, str) and typed == given:
-        scalar = _scalar(typed)
+        scalar = plain_value(typed)
         return scalar, {} if scalar == typed else {above: typed}
     else:
         return given, {}
@@ -40,12 +38,3 @@ def respelled(values: Any, key: Key, text: str) -> Any:
         at = int(first)
         return [*values[:at], respelled(values[at], tuple(rest), text), *values[at + 1 :]]
     return {**values, first: respelled(values[first], tuple(rest), text)}
-
-
-def _scalar(text: str) -> Any:
-    """What YAML takes a plain text for: a number, yes or no, null, or that text."""
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        return text
-    return value if value is None or isinstance(value, bool | int | float) else text
