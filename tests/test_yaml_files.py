@@ -32,6 +32,7 @@ REFUSED: dict[str, tuple[str | bytes, int, str]] = {
     "a number as a key": ("a: 1\n2: 3\n", 2, "the key 2 is read as int, no text"),
     "yes as a key": ("on: 3\n", 1, "the key True is read as bool, no text"),
     "a list as a key": ("? [a]\n: 1\n", 1, r"the key \['a'\] is read as list, no text"),
+    "brackets left open": ("a: [unclosed\nb: 3\n", 2, "expected ',' or ']'"),
     "a tab": ("a:\n\tb: 1\n", 2, "cannot start any token"),
     "a line end of YAML alone": ("a: 1\nb: x\u2028y\n", 2, r"holds U\+2028, .* write \\u2028"),
     "another": ("a: 1\n# x\u0085y\n", 2, r"holds U\+0085, .* write \\u0085"),
