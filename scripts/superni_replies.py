@@ -28,7 +28,7 @@ def instances(*, settings: Superni, tasks: Path, instances: Path) -> None:
     """Collect the test instances of a folder of task files, tasks in the order of tasks.txt."""
     listed = tasks / "tasks.txt"
     rows = []
-    for task in of_tasks.task_names(read_text(listed).splitlines(), listed):
+    for task in of_tasks.task_names(read_text(listed), listed):
         path = tasks / f"{task}.json"
         limit = settings.instances_per_task
         rows += of_tasks.task_instances(read_document(path), task=task, limit=limit, path=path)

@@ -131,6 +131,14 @@ def test_no_fault_is_swallowed_whole(file: Path) -> None:
             assert {"Exception", "BaseException"}.isdisjoint(ast.unparse(node.type).split())
 
 
+def test_no_text_is_split_where_no_line_of_a_file_ends() -> None:
+    """str.splitlines also splits at U+0085, U+2028 and others, which a model may write."""
+    for file in [*SCRIPTS.glob("*.py"), *MODULES.rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr != "splitlines", f"{file}, line {node.lineno}"
+
+
 def test_the_map_names_every_room() -> None:
     tree = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
     for file in [*SCRIPTS.glob("*.py"), *RULE_FILES]:

@@ -119,17 +119,17 @@ def test_a_broken_task_file_is_named_with_place_and_value(
 
 
 @pytest.mark.parametrize(
-    ("lines", "message"),
+    ("text", "message"),
     [
-        ([], "names no task"),
-        (["task1_a", ""], "line 2: no task name: ''"),
-        (["../etc"], "line 1: no task name: '../etc'"),
-        (["task1_a", "task1_a"], "line 2: task 'task1_a' stands on line 1 too"),
+        ("", "names no task"),
+        ("task1_a\n\n", "line 2: no task name: ''"),
+        ("../etc\n", "line 1: no task name: '../etc'"),
+        ("task1_a\r\ntask1_a", "line 2: task 'task1_a' stands on line 1 too"),
     ],
 )
-def test_a_broken_list_of_tasks_is_refused(lines: list[str], message: str) -> None:
+def test_a_broken_list_of_tasks_is_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        task_names(lines, Path("tasks.txt"))
+        task_names(text, Path("tasks.txt"))
 
 
 def make_tasks(folder: Path, documents: dict[str, str]) -> Path:

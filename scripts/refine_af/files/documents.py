@@ -60,8 +60,8 @@ def read_document(path: Path) -> dict[str, Any]:
         line_number = line_of_repeated_key(content.decode("utf-8"))
         raise InputError(f"{path}, line {line_number}: {error}") from None
     except json.JSONDecodeError as error:
-        line = error.doc.splitlines()[error.lineno - 1 : error.lineno]
-        raise InputError(f"{path}: not JSON ({error}): {shown(''.join(line))}") from None
+        line = error.doc.split("\n")[error.lineno - 1].rstrip("\r")
+        raise InputError(f"{path}: not JSON ({error}): {shown(line)}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON that can be read: {error}") from None
     if not isinstance(document, dict):

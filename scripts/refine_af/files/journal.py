@@ -90,7 +90,7 @@ def _cut_off_unfinished(path: Path) -> None:
     content = path.read_bytes()
     lost = content.find(b"\0")
     whole = content.rfind(b"\n", 0, len(content) if lost < 0 else lost) + 1
-    if any(map(_is_row, content[whole:].splitlines(keepends=True)[1:])):
+    if any(map(_is_row, content[whole:].split(NEWLINE)[1:-1])):
         raise InputError(
             f"{path}, line {content.count(NEWLINE, 0, whole) + 1}: holds a NUL byte, and whole "
             "lines follow. Where a power cut left it, delete the file from this line on"
@@ -103,6 +103,6 @@ def _cut_off_unfinished(path: Path) -> None:
 
 def _is_row(line: bytes) -> bool:
     try:
-        return line.endswith(NEWLINE) and isinstance(json.loads(line), dict)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False

@@ -14,9 +14,9 @@ from refine_af.records.evaluation import EvaluationInstance, Prediction
 TASK_NAME = re.compile(r"\w[\w.-]*")
 
 
-def task_names(lines: Sequence[str], path: Path) -> list[str]:
+def task_names(text: str, path: Path) -> list[str]:
     """The tasks that tasks.txt lists. InputError at a line that is no name, or comes twice."""
-    names = [line.strip() for line in lines]
+    names = [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
     for number, name in each_once(names, path, of=str, called="task"):
         if not TASK_NAME.fullmatch(name):
             raise InputError(f"{path}, line {number}: no task name: {shown(name)}")
