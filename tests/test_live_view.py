@@ -282,3 +282,12 @@ def test_the_papers_plan_is_a_few_short_lines() -> None:
 def test_pages_for_raters_are_no_answers_to_tasks() -> None:
     assert {stage_of(rule) for rule in ("ratings_page", "ratings_summary")} == {"ratings"}
     assert STAGES["ratings"] == "pages for raters, and what raters sent back"
+
+
+def test_a_plugin_that_is_found_brings_no_modules_of_its_checkout() -> None:
+    """Snakemake imports every plugin first, and another checkout's Snakefile has its own."""
+    code = "import snakemake_logger_plugin_live, sys; print('refine_af' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True
+    )
+    assert (found.stdout, found.stderr) == ("False\n", "")

@@ -9,7 +9,6 @@ from logging import WARNING, LogRecord
 from pathlib import Path
 from typing import Any
 
-from refine_af.jobs.progress import duration
 from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain
 from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
 
@@ -77,12 +76,12 @@ class Course:
 
     def overview(self) -> str:
         """How far the run is: `17 of 42 jobs done · 3 min 12 s`."""
-        return f"{self.done} of {self.total} jobs done · {duration(self.now - self.began)}"
+        return f"{self.done} of {self.total} jobs done · {_duration(self.now - self.began)}"
 
     def status(self) -> list[tuple[str, str]]:
         """Each running job in words, and its own latest progress or the time it has taken."""
         return [
-            (job.work, last_progress(job.logs) or duration(self.now - job.began))
+            (job.work, last_progress(job.logs) or _duration(self.now - job.began))
             for job in self.running.values()
         ]
 
@@ -97,7 +96,7 @@ class Course:
         if not self.total or self.dry or self._ended:
             return []
         self._ended = True
-        took = duration(self.now - self.began)
+        took = _duration(self.now - self.began)
         if self.done == self.total:
             return [f"All {_jobs(self.total)} done in {took}."]
         failures = f"{_jobs(len(self.failed))} failed, " if self.failed else ""
@@ -139,7 +138,7 @@ class Course:
         if job is None:
             return []
         self.done += 1
-        took = duration(self.now - job.began)
+        took = _duration(self.now - job.began)
         return [f"✓ {job.work} · {took}"]
 
     def _job_failed(self, fields: Mapping[str, Any]) -> list[str]:
@@ -202,3 +201,12 @@ def _by_stage(rules: Counter[str]) -> list[tuple[str, int]]:
 
 def _jobs(count: int) -> str:
     return f"{count} job" if count == 1 else f"{count} jobs"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds in words."""
+    # Imported at the first use: Snakemake imports every plugin that it finds, before the Snakefile,
+    # and this one may stand in another checkout than the Snakefile's own modules.
+    from refine_af.jobs.progress import duration
+
+    return duration(seconds)
