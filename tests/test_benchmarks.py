@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import chromium
 from tiny import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "novelty.py"
@@ -181,3 +182,19 @@ def test_ppo_learns_what_trls_classic_trainer_learns(release: Path, accumulation
 def test_the_ppo_benchmark_says_where_trl_cannot_be_had(tmp_path: Path) -> None:
     said = ppo_benchmark(tmp_path / "trl", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert "**Skipped: trl==0.11.4** could not be installed" in said
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_browsers_page_measures_it() -> None:
+    script = str(ROOT / "benchmarks" / "browser.py")
+    command = [sys.executable, script, "--instructions", "20", "--refused", "0.5"]
+    environment = {name: value for name, value in os.environ.items() if name != "REFINE_AF_MIRROR"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:4]]
+    assert [row[0] for row in rows] == ["as Self-Instruct's", "long"]
+    if chromium.program() is None:
+        assert "**Skipped: the browser.**" in done.stdout
+    else:
+        assert [len(row) for row in rows] == [9, 9]
+        assert all(float(row[8]) > 0 for row in rows), "megabytes of the heap"
