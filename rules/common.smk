@@ -14,8 +14,8 @@ from refine_af.workflow.plan import Plan
 from refine_af.workflow.targets import Targets
 
 try:
-    typed = workflow.config_settings.config  # by --config, whose nested values come as text
-    configuration = read_configuration(Path("config.yaml"), config, typed)
+    told = workflow.config_settings  # by --configfile, and by --config, nested values as text
+    configuration = read_configuration(Path("config.yaml"), told.configfiles, told.config)
     experiment = read_experiment(configuration)
     plan = Plan(experiment, Path(os.path.relpath(workflow.basedir)))
 except InputError as error:

@@ -81,10 +81,13 @@ def test_what_is_extended_may_extend_another(tmp_path: Path) -> None:
 
 def test_the_command_line_stands_above_all_files(tmp_path: Path) -> None:
     path = written(tmp_path, "config.yaml", BASE)
-    found = read_configuration(path, {"sft": {"epochs": 9}, "models": {"second": {}}})
-    assert found.values["sft"] == {"epochs": 9, "lora": {"r": 16, "alpha": 32}}
+    more = written(tmp_path, "more.yaml", "\nsft: {epochs: 8, packing: true}\n")
+    found = read_configuration(path, [more], {"sft": {"epochs": 9}, "models": {"second": {}}})
+    assert found.values["sft"] == {"epochs": 9, "packing": True, "lora": {"r": 16, "alpha": 32}}
     assert list(found.values["models"]) == ["large", "second"], "as Snakemake merges"
-    assert found.place_of("sft.epochs") == "--config or --configfile"
+    assert found.place_of("sft.epochs") == "--config"
+    assert found.place_of("sft.packing") == f"{more}, line 2"
+    assert found.place_of("gone") == str(path), "which is to state it"
 
 
 @pytest.mark.parametrize(
@@ -299,6 +302,12 @@ SEVERAL: dict[str, tuple[str, str, str, str]] = {
         "prompts.sft: holds a character that does not print",
         "base, line 2",
     ),
+    "a file for a folder of tasks": (
+        "data: {superni: README.md}\n",
+        "data: {seeds: results/y}\n",
+        "README.md: no folder of tasks",
+        "base, line 2",
+    ),
     "a path where nothing is": (
         "prompts: {sft: resources/gone}\n",
         "data: {superni: y}\n",
@@ -398,7 +407,7 @@ TYPED: list[tuple[dict[str, Any], tuple[str, ...], object]] = [
 def test_what_is_typed_is_read_as_yaml_would(
     given: dict[str, Any], key: tuple[str, ...], value: object
 ) -> None:
-    found = read_configuration(ROOT / "demo" / "config.yaml", given, given)
+    found = read_configuration(ROOT / "demo" / "config.yaml", typed=given)
     if key == ("reward", "model"):  # weights belong to a scorer's judges
         assert found.values["reward"]["model"] is None
         return
@@ -408,10 +417,20 @@ def test_what_is_typed_is_read_as_yaml_would(
     assert node == value
 
 
-def test_text_in_a_file_of_the_command_line_stays_text() -> None:
-    given = {"ppo": {"steps": "10"}}
-    found = read_configuration(ROOT / "config.yaml", given, {})
-    with pytest.raises(InputError, match=r"ppo\.steps: .*got '10' \(--config or --configfile\)"):
+def test_a_wrong_value_that_is_typed_is_told_as_it_was_read() -> None:
+    typed = {"ppo": {"steps": "0"}, "overlap": {"rouge_l": "0.8"}}
+    with pytest.raises(InputError) as caught:
+        read_experiment(read_configuration(ROOT / "config.yaml", typed=typed))
+    assert str(caught.value) == (
+        "config.yaml is wrong:\n  ppo.steps: Input should be greater than or equal to 1; got 0 "
+        "(--config)"
+    )
+
+
+def test_text_in_a_file_of_the_command_line_stays_text(tmp_path: Path) -> None:
+    more = written(tmp_path, "more.yaml", "ppo:\n  steps: '10'\n")
+    found = read_configuration(ROOT / "config.yaml", [more])
+    with pytest.raises(InputError, match=r"ppo\.steps: .*got '10' \(.*more\.yaml, line 2\)"):
         read_experiment(found)
 
 

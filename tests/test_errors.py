@@ -240,7 +240,7 @@ def test_a_broken_seed_is_refused_before_any_job(
 def test_an_empty_mirror_is_named_at_once(tmp_path: Path) -> None:
     done = snakemake("-n", "--config", f"fetch={{mirror: {tmp_path}}}")
     wanted = [f"config.yaml, fetch.mirror: {tmp_path}: an empty folder"]
-    assert_refused(done.stdout, done.returncode, [*wanted, "(--config or --configfile)"])
+    assert_refused(done.stdout, done.returncode, [*wanted, "(--config)"])
 
 
 def test_results_that_are_no_folder(world: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tiny import ROOT
 
 
 def plan_of(**changes: Any) -> Plan:
-    values = read_configuration(ROOT / "config.yaml", changes).values
+    values = read_configuration(ROOT / "config.yaml", typed=changes).values
     return Plan(read_experiment(values), ROOT)
 
 

@@ -32,6 +32,8 @@ REFUSED: dict[str, tuple[str | bytes, int, str]] = {
     "a number as a key": ("a: 1\n2: 3\n", 2, "the key 2 is read as int, no text"),
     "yes as a key": ("on: 3\n", 1, "the key True is read as bool, no text"),
     "a list as a key": ("? [a]\n: 1\n", 1, r"the key \['a'\] is read as list, no text"),
+    "half a character": ('a: 1\nb: "\\ud800"\n', 2, r"'\\ud800' holds half a character"),
+    "half a character as a key": ('a: 1\n"\\ud800": 3\n', 2, r"'\\ud800' holds half a char"),
     "brackets left open": ("a: [unclosed\nb: 3\n", 2, "expected ',' or ']'"),
     "a tab": ("a:\n\tb: 1\n", 2, "cannot start any token"),
     "a line end of YAML alone": ("a: 1\nb: x\u2028y\n", 2, r"holds U\+2028, .* write \\u2028"),

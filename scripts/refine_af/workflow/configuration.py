@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,21 +69,23 @@ class Configuration:
 
 
 def read_configuration(
-    path: Path,
-    given: Mapping[str, Any] | None = None,
-    typed: Mapping[str, Any] | None = None,
+    path: Path, files: Sequence[Path] = (), typed: Mapping[str, Any] | None = None
 ) -> Configuration:
     """The configuration that a file and all that it extends describe.
 
-    `given` is what the command line says, over all files, and `typed` what of it --config does.
-    `extends` names a file relative to the one that it stands in. InputError names file, line and
-    value.
+    `files` are those of --configfile, each over what came before, and `typed` is what --config
+    says, over all of them. `extends` names a file relative to the one that it stands in. InputError
+    names file, line and value.
     """
     found = _extended(path, ())
-    if not given:
+    for file in files:
+        values, places = read_yaml(file)
+        del places[()]
+        found = Configuration(values, places).above(found, set())
+    if not typed:
         return found
-    values, spelled = as_yaml(given, typed)
-    return Configuration(values, dict(_told(given, ())), spelled).above(found, set())
+    values, spelled = as_yaml(typed)
+    return Configuration(values, dict(_told(typed, ())), spelled).above(found, set())
 
 
 def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
@@ -99,10 +101,21 @@ def read_experiment(config: Configuration | Mapping[str, Any]) -> Experiment:
         return Experiment.model_validate(config.values)
     except ValidationError as error:
         faults = error.errors()
-    text_is_meant = config.as_spelled(map(key_of, faults))
+    # What --config says is text where text is right, and a number or the like elsewhere.
+    wrong = {key_of(fault) for fault in faults}
+    still = _wrong_keys(config.as_spelled(wrong))
+    text_is_meant = config.as_spelled(wrong - still)
     if len(text_is_meant.spelled) < len(config.spelled):
         return read_experiment(text_is_meant)
     raise InputError(f"config.yaml is wrong:\n{faults_told(faults, config.place_of)}")
+
+
+def _wrong_keys(config: Configuration) -> set[Key]:
+    try:
+        Experiment.model_validate(config.values)
+    except ValidationError as error:
+        return {key_of(fault) for fault in error.errors()}
+    return set()
 
 
 def resolved(experiment: Experiment) -> str:
@@ -145,10 +158,10 @@ def _at(values: Any, key: Key) -> Any:
 
 
 def _told(values: Mapping[str, Any], above: Key) -> Iterator[tuple[Key, str]]:
-    """The place of each key that the command line gives."""
+    """The place of each key that --config gives."""
     for name, value in values.items():
         key = (*above, str(name))
-        yield key, "--config or --configfile"
+        yield key, "--config"
         if isinstance(value, Mapping):
             yield from _told(value, key)
 

@@ -124,8 +124,14 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
         _check("data.seeds", located(experiment.data.seeds), read_seed_instances)
     instructions = located(experiment.data.user_instructions)
     _check("data.user_instructions", instructions, read_user_instructions)
+    _check("data.superni", located(experiment.data.superni), _check_tasks)
     if experiment.fetch and experiment.fetch.mirror:
         _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
+
+
+def _check_tasks(folder: Path) -> None:
+    if not (folder / "tasks.txt").is_file():
+        raise InputError(f"{folder}: no folder of tasks: there is no tasks.txt in it")
 
 
 def _check_mirror(folder: Path) -> None:

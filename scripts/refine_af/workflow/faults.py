@@ -22,9 +22,9 @@ def key_of(fault: Mapping[str, Any]) -> Key:
 
 
 def dotted(key: Key) -> str:
-    """A key as messages name it; a part that is long, or does not print, in quotes and cut."""
+    """A key as messages name it; a part that is odd or long is quoted and cut."""
     return ".".join(
-        part if part.isprintable() and len(part) <= LONGEST else shown(part) for part in key
+        part if part.isprintable() and 0 < len(part) <= LONGEST else shown(part) for part in key
     )
 
 
@@ -75,6 +75,8 @@ def _reason(fault: Mapping[str, Any], meant: str | None) -> str:
         return "there is no such key" + (f"; did you mean {meant!r}?" if meant else "")
     if fault["type"] in SECTION:
         return "is to be a section, with keys of its own"
+    if fault["type"] == "tuple_type":
+        return "is to be a list"
     if fault["type"] in EMPTY:
         return "is empty"
     return str(fault["msg"].removeprefix("Value error, "))

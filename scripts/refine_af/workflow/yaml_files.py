@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from refine_af.errors import InputError, shown
+from refine_af.files.documents import SURROGATE
 
 Key = tuple[str, ...]
 
@@ -119,6 +120,8 @@ def _wrong_with(node: yaml.Node) -> str | None:
     if node.tag not in KINDS:
         tag = node.tag.replace(TAG, "!!")
         return f"the tag {shown(tag)} is not read: write a plain value, a list or a section"
+    if isinstance(node, yaml.ScalarNode) and SURROGATE.search(node.value):
+        return f"{shown(node.value)} holds half a character"
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     if plain and node.tag != f"{TAG}str" and AMBIGUOUS.fullmatch(node.value):
         value = yaml.safe_load(node.value)
