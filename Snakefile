@@ -10,6 +10,7 @@ if experiment.fetch:
 
 
 include: "rules/instructions.smk"
+include: "rules/neighbours.smk"
 include: "rules/ppo.smk"
 include: "rules/instances.smk"
 include: "rules/exports.smk"
@@ -40,6 +41,7 @@ rule all:
     input:
         plan.located(experiment.data.user_instructions),
         expand(rules.instructions.output.instructions, model=plan.models),
+        expand(rules.neighbours.output.neighbours, model=plan.models),
         expand(rules.ppo.output.ppo, model=plan.models),
         expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
         expand(rules.exports_method.output.card, model=plan.models, method=plan.methods),

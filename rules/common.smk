@@ -123,6 +123,12 @@ def reviewed_segments(wildcards):
     )
 
 
+def references(wildcards):
+    """The reference set that instructions are compared with, unless config.yaml says null."""
+    named = experiment.neighbours.references
+    return [plan.located(named)] if named else []
+
+
 def truths(wildcards):
     """The demo's check of outputs against exact solvers; no other experiment has one."""
     return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []

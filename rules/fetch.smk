@@ -9,7 +9,7 @@ localrules:
 
 
 rule fetch_file:
-    """The seeds or the user-oriented instructions, from their pinned address."""
+    """Seeds, user-oriented instructions or GPT-3's instances, from their pinned address."""
     input:
         script=ancient(plan.script("fetch")),
     output:
@@ -17,7 +17,7 @@ rule fetch_file:
     log:
         "results/logs/fetch/{name}.log",
     wildcard_constraints:
-        name="seed_tasks|user_oriented_instructions",
+        name="seed_tasks|user_oriented_instructions|gpt3_instances",
     conda:
         "../envs/tables.yaml"
     params:

@@ -9,6 +9,7 @@ rule report:
         pools=expand(
             rules.instructions_segment.output.segment, model=plan.models, segment=plan.segments
         ),
+        neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
         ppo=expand(rules.ppo.output.ppo, model=plan.models),
         instances=expand(
             rules.instances_segment.output.segment,
@@ -66,7 +67,8 @@ rule report:
         " --bounds {params.bounds:q} --rating-settings {params.rating_settings:q}"
         " --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated}"
-        " --pools {input.pools:q} --ppo {input.ppo:q} --instances {input.instances:q}"
+        " --pools {input.pools:q} --neighbours {input.neighbours:q}"
+        " --ppo {input.ppo:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"
         " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q}"
         " --paper {input.paper:q} --report {output.report:q} --figures {output.figures:q}"

@@ -34,7 +34,7 @@ from refine_af.settings.fetch import Fetch
 
 
 def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:
-    """One file: seed_tasks or user_oriented_instructions."""
+    """One file: seed_tasks, user_oriented_instructions or gpt3_instances."""
     wanted = [named_file(name, settings)]
     [found] = gathered(wanted, settings, downloads)
     with whole_file(file) as aside:

@@ -16,6 +16,7 @@ from refine_af.report.finished_run import (
     read_answers,
     read_instance_scores,
     read_instances,
+    read_neighbours,
     read_overlaps,
     read_pool,
     read_scores,
@@ -41,6 +42,7 @@ def main(
     methods: list[str],
     rated: list[str],
     pools: list[Path],
+    neighbours: list[Path],
     ppo: list[Path],
     instances: list[Path],
     overlaps: list[Path],
@@ -63,7 +65,7 @@ def main(
         models,
         methods,
         segments={"pools": pools, "instances": instances, "overlaps": overlaps},
-        files={"ppo": ppo, "tables": tables, "scores": scores},
+        files={"neighbours": neighbours, "ppo": ppo, "tables": tables, "scores": scores},
         ratings=_by_owner("--ratings", ratings, rated, each=1),
         page=report,
     )
@@ -81,7 +83,7 @@ def _write(
     figures: Path,
 ) -> None:
     found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
-    drawn = [drawings(run, settings.report) for run in runs]
+    drawn = [drawings(run, settings.report, paper) for run in runs]
     page = report_page(runs, found, drawn, paper, settings, truths)
     tables = numbers_of_tables(runs, found, paper, settings.overlap)
     of_all = [each for of_model in drawn for each in of_model if each]
@@ -160,6 +162,7 @@ def _model_run(
         rejected=rejected,
         rounds=rounds,
         steps=read_steps(files["ppo"]),
+        neighbours=read_neighbours(files["neighbours"], instructions),
         answers=read_answers(files["ppo"]),
         instances={method: rows for method, (rows, _) in written.items()},
         counts={method: counts for method, (_, counts) in written.items()},

@@ -63,6 +63,11 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def git_blob(content: bytes) -> str:
+    """What `git hash-object` gives."""
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
+
+
 def settings(address: str, **changes: Any) -> str:
     module = changes.pop("module", b"")
     remote = {"url": address + SEEDS, "sha256": sha256(CONTENT)}
@@ -70,6 +75,7 @@ def settings(address: str, **changes: Any) -> str:
         "mirror": None,
         "seed_tasks": remote,
         "user_oriented_instructions": remote,
+        "gpt3_instances": {"url": address + SEEDS, "git_blob_sha1": git_blob(CONTENT)},
         "instance_prompt": {"url": address + MODULE, "sha256": sha256(module)},
         "instance_prompt_constant": "demonstrations",
         "instance_prompt_sha256": sha256(PROMPT.encode()),

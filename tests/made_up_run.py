@@ -34,6 +34,7 @@ def make_run(
         make_ratings(Path(path))
     for model in models:
         make_pool(folder, model)
+        make_neighbours(folder / f"neighbours_{model}.jsonl")
         make_ppo(folder / f"ppo_{model}")
         for method in METHODS:
             make_instances(folder, model, method)
@@ -74,6 +75,7 @@ def make_run(
         *("--models", *models, "--methods", *METHODS, "--algorithm", "ppo"),
         *("--rated", *(models if rated else ()), "--ratings", *came_back),
         *("--pools", *map(str, segments)),
+        *("--neighbours", *(str(folder / f"neighbours_{model}.jsonl") for model in models)),
         *("--ppo", *(str(folder / f"ppo_{model}") for model in models)),
         *("--instances", *map(str, instances)),
         *("--overlaps", *map(str, overlaps)),
@@ -104,6 +106,17 @@ def make_pool(folder: Path, model: str) -> None:
                 for texts, kept, similar, short in rounds
             ],
         )
+
+
+def make_neighbours(path: Path, references: Sequence[float] | None = None) -> None:
+    """The neighbours of those six: seeds at 0.25, and by `references` a nearest text each."""
+    reached = [None] * 6 if references is None else references
+    rows = [
+        {"id": f"i{place:06}", "nearest_seed": "seed_task_1", "seed_rouge_l": 0.25}
+        | {"nearest_reference": "Name a river." if value else None, "reference_rouge_l": value}
+        for place, value in enumerate(reached)
+    ]
+    write_rows(path, rows)
 
 
 def make_ppo(folder: Path, *, alarm: bool = False) -> None:

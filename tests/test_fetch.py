@@ -20,6 +20,7 @@ from fetching import (
     ROOT,
     SEEDS,
     file_command,
+    git_blob,
     prompt_command,
     refused,
     run_fetch,
@@ -71,6 +72,22 @@ def test_a_mirror_with_another_file_is_refused(server: FakeServer, tmp_path: Pat
     done = run_fetch(*file_command(tmp_path, section))
     refused(done, str(found), f"expected {sha256(CONTENT)}", f"found {sha256(b'other')}")
     assert not (tmp_path / "out").exists() and not server.requests
+
+
+def test_a_file_may_be_known_by_its_blob_in_git(server: FakeServer, tmp_path: Path) -> None:
+    command = file_command(tmp_path, settings(server.address))
+    command[command.index("seed_tasks")] = "gpt3_instances"
+    assert run_fetch(*command).returncode == 0
+    assert (tmp_path / "out" / "seeds.jsonl").read_bytes() == CONTENT
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "gpt3_instances.jsonl").write_bytes(b"hello\n")
+    command[command.index("--settings") + 1] = settings(server.address, mirror=str(mirror))
+    # `echo hello | git hash-object --stdin`
+    known = "ce013625030ba8dba906f756967f9e9ca394464a"
+    refused(
+        run_fetch(*command), f"wrong git blob sha1: expected {git_blob(CONTENT)}, found {known}"
+    )
 
 
 def test_a_mirror_that_is_missing_is_refused(server: FakeServer, tmp_path: Path) -> None:

@@ -30,6 +30,19 @@ def refusal(flags: list[str]) -> str:
     return str(ended.value.code)
 
 
+def neighbours(*references: float | None) -> str:
+    """The file of the six instructions' neighbours, the last three without a reference."""
+    rows = [
+        {"id": f"i{place:06}", "nearest_seed": "s", "seed_rouge_l": 0.2, "nearest_reference": None}
+        for place in range(6)
+    ]
+    reached = [*references, None, None, None]
+    return "".join(
+        json.dumps(row | {"reference_rouge_l": value}) + "\n"
+        for row, value in zip(rows, reached, strict=True)
+    )
+
+
 BROKEN = [
     ("pool_tiny_1/instructions.jsonl", "{", ["line 1", "not JSON", "'{'"]),
     ("pool_tiny_0/rejected.jsonl", '{"round": 1, "request": 0}\n', ["line 1", "reason"]),
@@ -80,6 +93,9 @@ BROKEN = [
     ("ratings_tiny.csv", RATED + "ratings,,refine-af,x,,\n", ["line 2", "'value'", "'x'"]),
     ("ratings_tiny.csv", RATED + "ratings,,refine-af,8,,\n", ["'rating A'", "'refine-af'"]),
     ("overlap_tiny_refine-af_1.jsonl", "", ["None where 'i000003-0' belongs"]),
+    ("neighbours_tiny.jsonl", "", ["None where 'i000000' belongs"]),
+    ("neighbours_tiny.jsonl", neighbours(None, None, 0.5), ["line 3", "is 0.5, and None on line"]),
+    ("neighbours_tiny.jsonl", '{"id": "i"}\n', ["line 1", "'nearest_seed'"]),
     ("overlap_tiny_refine-af_0.jsonl", '{"id": "i"}\n', ["line 1", "'ngrams'"]),
 ]
 

@@ -36,6 +36,7 @@ SHARED: dict[str, set[str]] = {
 STAGES = [
     "fetch",
     "instructions",
+    "neighbours",
     "ppo",
     "instances",
     "sft",

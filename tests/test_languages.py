@@ -274,10 +274,13 @@ def test_the_card_counts_words(name: str) -> None:
 @ALL
 @pytest.mark.slow
 def test_the_report_counts_words(name: str, tmp_path: Path) -> None:
-    """The made-up run's four instances have 5 words, and 4 in the output; three have an input."""
+    """The made-up run's four instances have 4 words in the output; three have an input, of 3."""
     flags = make_run(tmp_path)
     own, rows = LANGUAGES[name], rows_of(name)
     for segment in range(2):
+        pool = tmp_path / f"pool_tiny_{segment}" / "instructions.jsonl"
+        lines = [json.loads(line) for line in pool.read_text().splitlines()]
+        write_rows(pool, [line | {"instruction": own.new} for line in lines])
         file = tmp_path / f"instances_tiny_refine-af_{segment}" / "instances.jsonl"
         texts = {"instruction": own.new, "input": rows[0]["instruction"]}
         texts |= {"output": rows[1]["instruction"]}
@@ -289,7 +292,7 @@ def test_the_report_counts_words(name: str, tmp_path: Path) -> None:
         )
     page = words(report(flags))
     for what, before, after in (
-        ("instruction", 5, own.count),
+        ("instruction", own.count, own.count),  # of the pool, which the methods share
         ("input, where there is one", 3, rows[0]["words"]),
         ("output", 4, rows[1]["words"]),
     ):

@@ -75,6 +75,11 @@ def test_only_pins_decide_what_is_fetched() -> None:
     assert plan.pinned_file(name) == slower.pinned_file(name)
     pin = {"url": "https://h/f", "sha256": "0" * 64}
     assert plan_of(fetch={"seed_tasks": pin}).pinned_file(name) != plan.pinned_file(name)
+    blob, name = (
+        {"url": "https://h/f", "git_blob_sha1": "0" * 40},
+        SimpleNamespace(name="gpt3_instances"),
+    )
+    assert plan_of(fetch={"gpt3_instances": blob}).pinned_file(name) != plan.pinned_file(name)
 
 
 def test_a_scorer_that_is_no_python_is_named(

@@ -132,6 +132,10 @@ def rated(rated_folder: Path) -> str:
         "Most rejections, 4 of 5, have the reason “similar”.",
         "rejected: too short 1 8.3%",
         "The accepted share was 66.7% in the first round and 50.0% in the last of 2.",
+        # six instructions, all at 0.25
+        "by their highest ROUGE-L with a seed (figure 4). Of 6 instructions the median is 0.250, "
+        "the 90th percentile 0.250 and the highest 0.250; 6 (100.0%) have less than 0.3.",
+        "as in figure 5 of the paper, was not asked for: neighbours.references is null",
         # stage 2: four prompts rise by .25 and four by .5
         "The reward on 8 fixed prompts rose by 0.375 (95% interval 0.",
         "reward 0.250 0.625 +0.375",
@@ -163,6 +167,8 @@ def rated(rated_folder: Path) -> str:
         "without input 25.0% 25.0%",
         "mean words: instruction 5.0 5.0 mean words: input, where there is one 3.0 3.0 "
         "mean words: output 4.0 4.0",
+        "most, as many words as these: instructions of the pool 5 and 5; inputs of self-instruct "
+        "3 and 3; inputs of refine-af 3 and 3; outputs of self-instruct 4 and 4; outputs of",
         # every second of 4 by 0.5
         "over 4 instructions with an instance of both, the reward changed by +0.250 (95% interval",
         "reward 0.250 0.500 +0.250 0.000 to 0.500 4 reward model 0.500 0.500 +0.000",
@@ -202,6 +208,10 @@ def rated(rated_folder: Path) -> str:
         "6 22.50 22.00 −0.50 −16.82 to 15.82 −",
         "word naming 2 2 15.00 19.00 6.00 12.00 9.00",
         "copying 1 2 30.00 25.00 6.00 12.00 9.00",
+        "each point with its 95% interval for other tasks of the kind; a horizontal line is an "
+        "untuned model, or a copy that takes no model. With more instructions the points of "
+        "self-instruct rise at every step (15.00 to 22.50) and the points of refine-af rise at "
+        "every step (16.00 to 22.00).",
         # the paper
         "This run in the form of table II: zero-shot ROUGE-L self-instruct refine-af difference "
         "% tasks better tiny, 3 15.0000 16.0000 +1.0000 100.00% tiny, 6 22.5000 22.0000 −0.5000 "
@@ -234,7 +244,7 @@ def test_self_contained_and_accessible(page: str) -> None:
     assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
     assert not {"script", "img", "link", "iframe"} & set(found.tags)
     assert not found.bare_headers
-    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 3
+    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 5
     assert "prefers-color-scheme: dark" in page and "@media print" in page
 
 
@@ -257,7 +267,8 @@ def test_only_the_contents_know_sections_and_the_demo(file: Path) -> None:
 
 
 def test_figures(page: str, folder: Path) -> None:
-    stems = ("instructions_tiny", "ppo_tiny", "superni_tiny")
+    stems = ["instructions_tiny", "nearest_seeds_tiny", "lengths_tiny", "ppo_tiny"]
+    stems.append("superni_tiny")
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
     names |= {
         f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")
@@ -265,7 +276,9 @@ def test_figures(page: str, folder: Path) -> None:
     names.add("lineage.csv")
     assert {path.name for path in (folder / "figures").iterdir()} == names
     lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()
-    assert lines[0] == "method,size,rouge_l" and "refine-af,6,22.0" in lines
+    assert lines[0] == "method,size,rouge_l,low,high,paper_rouge_l"
+    # sums of tasks 18, 20 and 50, residuals −4, −2 and 6, t of two degrees: 4.303 · √(1.5 · 56) / 4
+    assert "refine-af,6,22.0,12.1414,31.8586," in lines and "base,,6.0,,," in lines
     # span 3 halves at each step: (.2 + .1 / 2) / 1.5
     assert smoothed([0.1, 0.2], 3)[1] == pytest.approx(1 / 6)
     steps = (folder / "figures" / "ppo_tiny.csv").read_text()
@@ -371,7 +384,7 @@ def test_ratings_are_a_figure_whose_bars_are_lettered(
     rated: str, rated_folder: Path, page: str
 ) -> None:
     found = structure(rated)
-    assert found.tags.count("svg") == 4
+    assert found.tags.count("svg") == 6
     drawn = (rated_folder / "figures" / "ratings_tiny.svg").read_text()
     letters = re.findall(r">([ABCD])</text>", drawn)
     assert Counter(letters) == Counter("AABBCCD")  # no D of refine-af
@@ -449,6 +462,9 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
             write_rows(tmp_path / f"overlap_tiny_{method}_{k}.jsonl", near)
     quoted = text.replace("\0", "").encode("utf-8", "replace").decode()
     write_csv(tmp_path / "ppo_tiny" / "alarms.csv", "step,words", [(4, quoted)])
+    near_by = {"nearest_seed": text, "seed_rouge_l": 0.5, "nearest_reference": text}
+    rows = [{"id": f"i{place:06}", **near_by, "reference_rouge_l": 0.5} for place in range(6)]
+    write_rows(tmp_path / "neighbours_tiny.jsonl", rows)
     told = {"instruction": text, "completion": text, "input": text, "output": text}
     rows = [{**answer(when, 0, 0.5), **told} for when in ("before", "after")]
     rows += [
@@ -458,7 +474,7 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     page = report(flags)
     found = structure(page)
     assert "script" not in found.tags and found.tags.count("style") == 1
-    assert found.tags.count("svg") == 3 and page.count("</body>") == 1
+    assert found.tags.count("svg") == 6 and page.count("</body>") == 1
     assert "<!--" not in page[15:]
     assert not re.search(
         "[\u0000-\u0008\u000d\u001b\u2028\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page

@@ -73,6 +73,8 @@ def test_methods_are_compared_by_the_tests_of_every_size(
     for verdict, size in (("rose by 2.000", "120"), ("fell by 2.000", "240")):
         assert (verdict in text) == (size in sizes)
     assert "Shown: every tuned model scores above the base" in text
+    course = "With more instructions the points of self-instruct do not rise at every step (20.00"
+    assert (course in text) == (len(sizes) > 1)
 
 
 @pytest.mark.slow

@@ -25,12 +25,13 @@ from tiny import ROOT, tiny_config, write_experiment
 from workflow import plan, snakemake
 
 PAPER = {
-    "fetch_file": 2,  # seeds, user-oriented instructions
+    "fetch_file": 3,  # seeds, user-oriented instructions, GPT-3's instances
     "fetch_instance_prompt": 1,
     "fetch_superni": 1,
     "fetch_checkpoint": 5,  # three backbones, the reward model, the evaluator
     "instructions_segment": 9,  # three backbones, three segments of 5,000
     "instructions": 3,
+    "neighbours": 3,
     "ppo": 3,
     "instances_replies_0": 18,
     "instances_segment": 18,
@@ -171,6 +172,7 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
             assert len(rows) == 4  # two tasks, two instances each
     assert (results / "superni_tiny" / "base.jsonl").is_file()
     assert (results / "superni_tiny.csv").is_file()
+    assert len((results / "neighbours_tiny.jsonl").read_text().splitlines()) == 8
     assert (results / "report.html").is_file()
     assert (results / "browser_tiny.html").is_file()
 
@@ -229,7 +231,7 @@ REFINED |= {"overlap": 2, "sft": 2} | HALF | TABLES
 SCORED = {"instances_segment": 4, "instances": 2, "exports_method": 2, "overlap": 4} | TUNED
 SCORED |= {"browser_page": 1}
 WRITTEN = {"instances_replies_0": 4} | SCORED
-POOLED = {"instructions_segment": 2, "instructions": 1, "ppo": 1} | WRITTEN
+POOLED = {"instructions_segment": 2, "instructions": 1, "neighbours": 1, "ppo": 1} | WRITTEN
 
 
 def edit_text(name: str) -> Callable[[Run], None]:
@@ -286,6 +288,13 @@ def edit_seed(run: Run) -> None:
     path.write_text(path.read_text().replace('"instruction": "', '"instruction": "Please ', 1))
 
 
+def edit_references(run: Run) -> None:
+    """Instructions are compared with the users' too, which stand beside the experiment."""
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    config["neighbours"]["references"] = config["data"]["user_instructions"]
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
 def delete_cell(run: Run) -> None:
     shutil.rmtree(run.folder / "results" / "sft_tiny" / "refine-af_4")
 
@@ -314,6 +323,11 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a touched rule file": (touch("rules/ppo.smk"), {}),
     "a touched shared module": (touch("scripts/refine_af/engines/generation.py"), {}),
     "an edited script, instructions": (edit_code("scripts/instructions.py"), POOLED),
+    "an edited script, neighbours": (
+        edit_code("scripts/neighbours.py"),
+        {"neighbours": 1, "report": 1},
+    ),
+    "section neighbours": (edit_references, {"neighbours": 1, "report": 1}),
     "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
     "an edited script, instances": (edit_code("scripts/instances.py"), SCORED),
@@ -462,6 +476,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {
             "instructions_segment": 1,
             "instructions": 1,
+            "neighbours": 1,
             "instances_replies_0": 2,
             "instances_segment": 2,
             "instances": 2,
@@ -475,7 +490,8 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
-        {"instructions": 1, "instances": 2, "exports_method": 2, "browser_page": 1, "users": 1}
+        {"instructions": 1, "neighbours": 1, "instances": 2, "exports_method": 2, "users": 1}
+        | {"browser_page": 1}
         | {"ratings_page": 1}
         | TABLES,
     ),

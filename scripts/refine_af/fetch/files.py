@@ -7,20 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
-from refine_af.fetch.pinned import Pinned, in_mirror, mirror_folder, mirrored, names_in_mirror
+from refine_af.fetch.pinned import (
+    Pinned,
+    git_blob_of,
+    in_mirror,
+    mirror_folder,
+    mirrored,
+    names_in_mirror,
+)
 from refine_af.fetch.superni_tasks import TaskDigest, references_digest
 from refine_af.files.digests import sha256_of_text
-from refine_af.settings.fetch import Fetch, RemoteFile
+from refine_af.settings.fetch import Fetch, GitFile, RemoteFile
 
-FILES = ("seed_tasks", "user_oriented_instructions")
+FILES = ("seed_tasks", "user_oriented_instructions", "gpt3_instances")
 
 
 def named_file(name: str, settings: Fetch) -> Pinned:
-    """One of the two files of tasks that Self-Instruct's repository holds."""
+    """One of the files of tasks and instances that Self-Instruct's repository holds."""
     if name not in FILES:
         raise InputError(f"--name: no file {shown(name)}; known are {', '.join(FILES)}")
-    remote: RemoteFile = getattr(settings, name)
-    return Pinned(names_in_mirror(f"{name}.jsonl", remote.url), remote.url, remote.sha256)
+    remote: RemoteFile | GitFile = getattr(settings, name)
+    names = names_in_mirror(f"{name}.jsonl", remote.url)
+    if isinstance(remote, GitFile):
+        what = "git blob sha1"
+        return Pinned(names, remote.url, remote.git_blob_sha1, measure=git_blob_of, what=what)
+    return Pinned(names, remote.url, remote.sha256)
 
 
 def prompt_module(settings: Fetch) -> Pinned:

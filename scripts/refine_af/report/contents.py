@@ -10,16 +10,23 @@ import pandas as pd
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
+from refine_af.report.distributions import (
+    figure_5_numbers,
+    lengths_of_texts,
+    nearest_references,
+    nearest_seeds,
+    with_references,
+)
 from refine_af.report.drawing import Drawing
 from refine_af.report.figures import (
     accepted_by_round,
     ratings_by_method,
     reward_by_step,
-    score_by_size,
 )
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, navigation, page, section
 from refine_af.report.published import Paper
+from refine_af.report.scores_by_size import score_by_size
 from refine_af.report.sections import demo
 from refine_af.report.sections.instances import instances_section, reward_numbers
 from refine_af.report.sections.instructions import instructions_section
@@ -74,18 +81,25 @@ class Drawings(NamedTuple):
     """One model's figures."""
 
     pool: Drawing
+    seeds: Drawing
+    references: Drawing | None
+    lengths: Drawing
     ppo: Drawing
     scores: Drawing
     ratings: Drawing | None
 
 
-def drawings(run: ModelRun, settings: Report) -> Drawings:
-    """The figures of a model's sections; one of ratings only where people rated replies."""
+def drawings(run: ModelRun, settings: Report, paper: Paper) -> Drawings:
+    """The figures of a model's sections; one of ratings only where people rated replies, and one
+    of references only where instructions were compared with some."""
     rated = run.ratings if run.ratings and run.ratings.methods("ratings") else None
     return Drawings(
         pool=accepted_by_round(run),
+        seeds=nearest_seeds(run),
+        references=nearest_references(run, paper),
+        lengths=lengths_of_texts(run),
         ppo=reward_by_step(run, settings.span),
-        scores=score_by_size(run),
+        scores=score_by_size(run, paper, settings),
         ratings=ratings_by_method(run, rated) if rated else None,
     )
 
@@ -109,6 +123,8 @@ def numbers_of_tables(
     }
     if any(run.ratings and run.ratings.methods("reviews") for run in runs):
         numbers["table_4"] = table_4_numbers(runs, paper)
+    if any(map(with_references, runs)):
+        numbers["figure_5"] = figure_5_numbers(runs, paper)
     for run in runs:
         numbers[f"rewards_{run.name}"] = reward_numbers(found[run.name].rewards)
         numbers[f"overlap_{run.name}"] = overlap_numbers(run, bounds)
@@ -167,12 +183,16 @@ def _model(
         run.name,
         run.name,
         navigation(f"Sections of {run.name}", links),
-        instructions_section(run, settings.report, figures.pool),
+        instructions_section(
+            run, settings.report, figures.pool, figures.seeds, figures.references, paper
+        ),
         ppo_section(
             run, found.changes, settings.weights, settings.report, figures.ppo, remarks.ppo
         ),
-        instances_section(run, found.rewards, settings.report),
+        instances_section(run, found.rewards, settings.report, figures.lengths),
         overlap_section(run, settings.overlap, settings.report, remarks.overlap),
-        superni_section(run, found.compared, settings.report, figures.scores, remarks.superni),
+        superni_section(
+            run, found.compared, settings.report, figures.scores, paper, remarks.superni
+        ),
         ratings_section(run, settings.ratings, figures.ratings, paper),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -19,6 +21,18 @@ from refine_af.report.pages import Html, figure
 INK, RULE, PAPER = "#24292f", "#d0d7de", "#ffffff"
 # Each has a contrast above 3.5 : 1 on white and on near-black; markers and dashes differ too.
 BLUE, ORANGE, GREY = "#2f7ebc", "#c96a12", "#7a7f87"
+
+
+class Look(NamedTuple):
+    """How a method's line differs from another's, in print without colour too."""
+
+    color: str
+    marker: str
+    line: str
+
+
+LOOKS = {"refine-af": Look(BLUE, "o", "-"), "self-instruct": Look(ORANGE, "s", "--")}
+LINE = 0.19  # inches of a line of a legend
 STYLE = {
     "svg.hashsalt": "refine-af",  # element ids derive from it, not from chance
     "svg.fonttype": "none",
@@ -80,15 +94,16 @@ def drawn(
     sources: Sequence[str],
     *,
     panels: tuple[int, ...] = (1,),
+    shared: bool = True,
 ) -> Drawing:
     """The figure that `draw` makes of as many axes as there are panels, of these heights.
 
-    `sources` are the files that `numbers` are from.
+    `sources` are the files that `numbers` are from; `shared` panels have one scale of x.
     """
     files = {}
     with mpl.rc_context(STYLE):
         whole = Figure(figsize=(4.6, 1.8 + sum(panels) / panels[0]), layout="constrained")
-        axes = whole.subplots(len(panels), squeeze=False, sharex=True, height_ratios=panels)
+        axes = whole.subplots(len(panels), squeeze=False, sharex=shared, height_ratios=panels)
         draw(*axes[:, 0])
         for kind, metadata in {
             "svg": {"Date": None, "Creator": None},
@@ -97,6 +112,7 @@ def drawn(
             file = io.BytesIO()
             whole.savefig(file, format=kind, metadata=metadata, dpi=200)
             files[kind] = file.getvalue()
+            whole.set_layout_engine("none")  # both formats have the places of the first
     return Drawing(name, files["svg"], files["png"], numbers, sources)
 
 
@@ -133,10 +149,12 @@ def _follows(before: str, after: str) -> bool:
 
 
 def legend(axes: Axes) -> None:
-    """The legend above the axes, where no line can cross it."""
+    """The legend above the axes, where no line can cross it; beyond two lines the figure grows."""
     whole = axes.get_figure()
-    assert whole is not None
-    whole.legend(loc="outside upper left", ncols=2, fontsize=9, handlelength=2.4)
+    assert isinstance(whole, Figure)
+    made = whole.legend(loc="outside upper left", ncols=2, fontsize=9, handlelength=2.4)
+    further = math.ceil(len(made.get_texts()) / 2) - 2
+    whole.set_size_inches(4.6, whole.get_size_inches()[1] + LINE * max(0, further))
 
 
 def percent() -> FuncFormatter:

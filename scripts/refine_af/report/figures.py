@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,23 +20,10 @@ from refine_af.report.drawing import (
 )
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.rated import GRADES, Ratings
-from refine_af.report.summaries import Cell, cell_means, cells, sizes
 from refine_af.report.trends import smoothed
 
-
-class Look(NamedTuple):
-    """How a method's line differs from another's, in print without colour too."""
-
-    color: str
-    marker: str
-    line: str
-
-
-LOOKS = {"refine-af": Look(BLUE, "o", "-"), "self-instruct": Look(ORANGE, "s", "--")}
 # Of the grades A to D, each with the ink of its letter: the better, the darker.
 SHADES = (("#14507d", "#fefefe"), (BLUE, "#fefefe"), ("#b9cfe2", "#101010"), ("#d9d9d6", "#101010"))
-# The lines of baselines, in turn: all are grey.
-BASELINES = (":", "-.", (0, (1, 4)), (0, (6, 4)), (0, (9, 3, 1, 3, 1, 3)))
 
 
 def accepted_by_round(run: ModelRun) -> Drawing:
@@ -95,29 +81,6 @@ def reward_by_step(run: ModelRun, span: int) -> Drawing:
     return drawn(f"ppo_{run.name}", draw, numbers, run.sources["ppo"], panels=(2, 1))
 
 
-def score_by_size(run: ModelRun) -> Drawing:
-    """Figure 7: ROUGE-L against the number of instructions, with the baselines as lines."""
-    scores = run.scores
-    means = {cell: figures["rouge_l"] for cell, figures in cell_means(scores).items()}
-    wanted = cells(scores)
-    numbers = pd.DataFrame(
-        [(method, size, round(means[method, size], 4)) for method, size in wanted],
-        columns=["method", "size", "rouge_l"],
-    )
-
-    def draw(axes: Axes) -> None:
-        _draw_scores(axes, means, wanted)
-        xs = [int(size) for size in sizes(scores)]
-        axes.set_xticks(xs, [f"{x:,}" for x in xs])
-        axes.set_ylim(bottom=0)
-        axes.margins(x=0.08)
-        axes.set_xlabel("instructions")
-        axes.set_ylabel("ROUGE-L")
-        legend(axes)
-
-    return drawn(f"superni_{run.name}", draw, numbers, run.sources["tables"])
-
-
 def ratings_by_method(run: ModelRun, ratings: Ratings) -> Drawing:
     """Figure 6: how often each method's replies were rated A, B, C and D, as shares of a bar."""
     methods = ratings.methods("ratings")
@@ -152,23 +115,3 @@ def ratings_by_method(run: ModelRun, ratings: Ratings) -> Drawing:
 
 def _average(values: pd.Series[float], span: int) -> list[float]:
     return [round(value, 6) for value in smoothed(values.to_list(), span)]
-
-
-def _draw_scores(axes: Axes, means: Mapping[Cell, float], wanted: Sequence[Cell]) -> None:
-    for method in dict.fromkeys(method for method, size in wanted if size):
-        points = sorted((int(size), means[method, size]) for name, size in wanted if name == method)
-        xs, ys = zip(*points, strict=True)
-        look = LOOKS[method]
-        axes.plot(
-            xs,
-            ys,
-            color=look.color,
-            marker=look.marker,
-            linestyle=look.line,
-            linewidth=2,
-            label=method,
-        )
-    baselines = [cell for cell in wanted if not cell[1] and means[cell]]  # 0 is the axis
-    for number, cell in enumerate(baselines):
-        line = BASELINES[number % len(BASELINES)]
-        axes.axhline(means[cell], color=GREY, linestyle=line, label=cell[0])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from refine_af.errors import InputError, shown
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.neighbours import Neighbours
 from refine_af.records.overlap import Overlap
 from refine_af.report.files import count, read_rows, read_table, read_tables, real, real_or_none
 from refine_af.report.rated import Ratings
@@ -22,6 +23,13 @@ from refine_af.report.rated import Ratings
 # The columns of tables of counts that every run has; each other one is a reason of rejection.
 POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
 INSTANCE_COUNTS = ("instructions", "parsed", "kept")
+
+
+class Row(Protocol):
+    """A row that has an id."""
+
+    @property
+    def id(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class ModelRun:
     rejected: list[RejectedInstruction]
     rounds: pd.DataFrame
     steps: pd.DataFrame
+    neighbours: list[Neighbours]
     answers: list[tuple[Answer, Answer]]
     instances: dict[str, list[Instance]]
     counts: dict[str, pd.DataFrame]
@@ -72,6 +81,19 @@ def read_pool(
     return pool, rejected, rounds
 
 
+def read_neighbours(path: Path, pool: Sequence[Instruction]) -> list[Neighbours]:
+    """The neighbours of each of the pool's instructions, all with a reference or none."""
+    rows: list[Neighbours] = read_rows([path], Neighbours)
+    _check_order([path], rows, pool)
+    for line, row in enumerate(rows, 1):
+        if (row.reference_rouge_l is None) != (rows[0].reference_rouge_l is None):
+            raise InputError(
+                f"{path}, line {line}: 'reference_rouge_l' is {shown(row.reference_rouge_l)}, and "
+                f"{shown(rows[0].reference_rouge_l)} on line 1: all have one or none"
+            )
+    return rows
+
+
 def read_instances(segments: Sequence[Path]) -> tuple[list[Instance], pd.DataFrame]:
     """A method's instances and, a row a segment, how many there are and why others are not."""
     instances = read_rows([segment / "instances.jsonl" for segment in segments], Instance)
@@ -81,13 +103,8 @@ def read_instances(segments: Sequence[Path]) -> tuple[list[Instance], pd.DataFra
 
 def read_overlaps(segments: Sequence[Path], instances: Sequence[Instance]) -> list[Overlap]:
     """What each of a method's instances shares with the evaluation, in their order."""
-    rows = read_rows(segments, Overlap)
-    for row, instance in zip_longest(rows, instances):
-        if row is None or instance is None or row.id != instance.id:
-            raise InputError(
-                f"{', '.join(map(str, segments))}: not the instances in their order: "
-                f"{shown(row and row.id)} where {shown(instance and instance.id)} belongs"
-            )
+    rows: list[Overlap] = read_rows(segments, Overlap)
+    _check_order(segments, rows, instances)
     return rows
 
 
@@ -179,3 +196,13 @@ def read_instance_scores(path: Path, scores: pd.DataFrame, methods: Sequence[str
             f"of which the table of scores has {wanted.get(task, 0)}"
         )
     return table
+
+
+def _check_order(paths: Sequence[Path], rows: Sequence[Row], owners: Sequence[Row]) -> None:
+    """InputError unless the rows of some files have the ids of their owners, in order."""
+    for row, owner in zip_longest(rows, owners):
+        if row is None or owner is None or row.id != owner.id:
+            raise InputError(
+                f"{', '.join(map(str, paths))}: not the rows in their order: "
+                f"{shown(row and row.id)} where {shown(owner and owner.id)} belongs"
+            )

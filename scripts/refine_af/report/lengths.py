@@ -8,6 +8,8 @@ from statistics import fmean
 from refine_af.report.finished_run import ModelRun
 from refine_af.words import words_of
 
+PARTS = ("instruction", "input", "output")
+
 
 def lengths(run: ModelRun, method: str) -> dict[str, list[int]]:
     """The words of each instruction of the pool, and of each input, where there is one, and

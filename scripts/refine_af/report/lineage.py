@@ -15,6 +15,7 @@ OF_ALL = {
     "table_2": ("tables", "scores"),
     "table_3": ("tables",),
     "table_4": ("ratings",),
+    "figure_5": ("neighbours",),
     "table_5": ("pools", "instances"),
 }
 OF_A_MODEL = {"rewards": ("instances",), "overlap": ("instances", "overlaps")}

@@ -14,6 +14,7 @@ from refine_af.settings.fetch import Fetch
 from refine_af.settings.fields import Count, Distinct, FilePath, Method, Name, Section
 from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
+from refine_af.settings.neighbours import NeighbourTexts
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.prompts import Prompts
@@ -69,6 +70,10 @@ class Experiment(Section):
     sft: Sft = Field(description="Fine-tuning (paper III-A).")
     superni: Superni = Field(description="The evaluation on Super-NI (paper III-B).")
     users: Users = Field(description="The replies to the user-oriented instructions (paper IX-E).")
+    neighbours: NeighbourTexts = Field(
+        description="Which texts each instruction of the pool is nearest to (paper IV-A, figures 4 "
+        "and 5)."
+    )
     overlap: OverlapBounds = Field(
         description="What instances share with the evaluation sets (ours)."
     )

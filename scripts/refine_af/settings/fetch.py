@@ -11,12 +11,21 @@ from refine_af.settings.fields import Count, Digest, FilePath, Positive, Section
 # organisation/name
 Repository = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 
+Address = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")]
+
 
 class RemoteFile(Section):
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")] = Field(
-        description="Where the file stands, at a pinned commit (SI)."
-    )
+    url: Address = Field(description="Where the file stands, at a pinned commit (SI).")
     sha256: Digest = Field(description="SHA-256 of the file as it must be, in hex digits (ours).")
+
+
+class GitFile(Section):
+    """A file that is known by the id under which git stores it, where no other digest is."""
+
+    url: Address = Field(description="Where the file stands, at a pinned commit (SI).")
+    git_blob_sha1: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] = Field(
+        description="The id of the file's blob in git, in hex digits (SI)."
+    )
 
 
 class Fetch(Section):
@@ -27,6 +36,10 @@ class Fetch(Section):
     seed_tasks: RemoteFile = Field(description="The 175 seed tasks (paper III-A; SI).")
     user_oriented_instructions: RemoteFile = Field(
         description="The 252 user-oriented instructions (paper IX-E; SI)."
+    )
+    gpt3_instances: GitFile = Field(
+        description="The 82,439 instances of 52,445 instructions that SI made with GPT-3; of the "
+        "instructions figure 5 (paper IV-A; SI)."
     )
     instance_prompt: RemoteFile = Field(
         description="A Python module with the prompt of stage 3; the constant is read, the module "

@@ -22,6 +22,7 @@ from refine_af.records.human_tasks import (
     read_seeds,
     read_user_instructions,
 )
+from refine_af.records.neighbours import read_references
 from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
@@ -125,6 +126,9 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     instructions = located(experiment.data.user_instructions)
     _check("data.user_instructions", instructions, read_user_instructions)
     _check("data.superni", located(experiment.data.superni), _check_tasks)
+    references = experiment.neighbours.references
+    if references and not references.startswith("results/"):  # what is fetched has its digest
+        _check("neighbours.references", located(references), read_references)
     if experiment.fetch and experiment.fetch.mirror:
         _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
 

@@ -45,6 +45,8 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     """Each file and folder that config.yaml names, with its key."""
     paths = [("data.seeds", experiment.data.seeds), ("data.superni", experiment.data.superni)]
     paths.append(("data.user_instructions", experiment.data.user_instructions))
+    if experiment.neighbours.references:
+        paths.append(("neighbours.references", experiment.neighbours.references))
     paths += prompt_paths(experiment.prompts)
     for model, files in experiment.ratings.files.items():
         paths += [(f"ratings.files.{model}", path) for path in files]

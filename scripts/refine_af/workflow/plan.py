@@ -23,7 +23,7 @@ Tracked = Callable[[Any], str]
 # One that it does not compare, since it also depends on the threads that a job is given.
 Untracked = Callable[[Any, int], Any]
 # The files of fetch_file, by the keys of config.yaml's section fetch.
-PUBLISHED = ("seed_tasks", "user_oriented_instructions")
+PUBLISHED = ("seed_tasks", "user_oriented_instructions", "gpt3_instances")
 
 
 class Plan:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 import pandas as pd
 
 from refine_af.report.differences import Change
+from refine_af.report.distributions import POOL, at_most, lengths_by_part
+from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import INSTANCE_COUNTS, ModelRun
 from refine_af.report.lengths import statistics
 from refine_af.report.pages import Html, card, details, join, paragraph, section, table
@@ -25,7 +27,9 @@ from refine_af.report.wording import (
 from refine_af.settings.report import Report
 
 
-def instances_section(run: ModelRun, rewards: Mapping[str, Change], settings: Report) -> Html:
+def instances_section(
+    run: ModelRun, rewards: Mapping[str, Change], settings: Report, drawing: Drawing
+) -> Html:
     """Each method's yield, table V's figures, what the judges say, and instances side by side."""
     return section(
         f"{run.name}-instances",
@@ -37,6 +41,7 @@ def instances_section(run: ModelRun, rewards: Mapping[str, Change], settings: Re
             ["", *run.instances],
             _instance_rows(run),
         ),
+        shown(drawing, "Three histograms, one below the other", _lengths(run)),
         _rewards(rewards, settings),
         details(
             "Examples: instances of the same instruction by each method, evenly spaced",
@@ -58,6 +63,23 @@ def _yield_sentence(run: ModelRun, method: str) -> str:
         f"For {method}, {parsed:,} of {counted(instructions, 'reply', 'replies')} "
         f"({share(parsed, instructions)}) could be parsed and {counted(kept, 'instance')} kept."
     )
+
+
+def _lengths(run: ModelRun) -> str:
+    """What one sees of figure 3."""
+    found = lengths_by_part(run)
+    parts = [_length(part, method, own) for (part, method), own in found.items() if own]
+    return (
+        "Share of the texts by their words (figure 3): instructions of the pool; inputs, where "
+        f"there is one, and outputs, by method. Half of the texts have at most, and 9 in 10 at "
+        f"most, as many words as these: {'; '.join(parts)}. At most one in a hundred of each lies "
+        "beyond the right edge."
+    )
+
+
+def _length(part: str, method: str, own: Sequence[int]) -> str:
+    of = f"{part}s of the pool" if method == POOL else f"{part}s of {method}"
+    return f"{of} {number(at_most(own, 0.5), 0)} and {number(at_most(own, 0.9), 0)}"
 
 
 def _rewards(rewards: Mapping[str, Change], settings: Report) -> Html:

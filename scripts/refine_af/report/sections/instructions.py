@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
+from statistics import fmean
 
 from refine_af.records.instructions import RejectedInstruction
+from refine_af.report.distributions import at_most, with_references
 from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import POOL_COUNTS, ModelRun
 from refine_af.report.pages import (
@@ -18,13 +20,26 @@ from refine_af.report.pages import (
     section,
     table,
 )
+from refine_af.report.published import Paper
 from refine_af.report.summaries import reasons, spread
 from refine_af.report.wording import counted, number, share, words
 from refine_af.settings.report import Report
 
+LITTLE = 0.3  # of a ROUGE-L that says little
+SEEDS = "a seed (figure 4)"
+REFERENCES = "an instruction of the references (figure 5)"
 
-def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
-    """What became of the items: in all, round by round, and examples of both fates."""
+
+def instructions_section(
+    run: ModelRun,
+    settings: Report,
+    drawing: Drawing,
+    seeds: Drawing,
+    references: Drawing | None,
+    paper: Paper,
+) -> Html:
+    """What became of the items: in all, round by round, and examples of both fates; how near the
+    instructions are to `seeds` and, where they were compared with some, to `references`."""
     caption = "Share of each round's items that the pool accepted."
     return section(
         f"{run.name}-instructions",
@@ -32,6 +47,8 @@ def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> H
         _fate_of_items(run),
         _course_of_rounds(run),
         shown(drawing, "Line chart", caption),
+        shown(seeds, "Histogram", _nearness([row.seed_rouge_l for row in run.neighbours], SEEDS)),
+        _references(run, references, paper),
         details(
             "Examples: accepted instructions, evenly spaced in the pool",
             *_accepted(run, settings.examples),
@@ -42,6 +59,34 @@ def instructions_section(run: ModelRun, settings: Report, drawing: Drawing) -> H
         ),
         level=3,
     )
+
+
+def _nearness(found: Sequence[float], what: str) -> str:
+    """What one sees of figures 4 and 5."""
+    little = sum(value < LITTLE for value in found)
+    return (
+        f"Share of the instructions by their highest ROUGE-L with {what}. Of "
+        f"{counted(len(found), 'instruction')} the median is {number(at_most(found, 0.5))}, the "
+        f"90th percentile {number(at_most(found, 0.9))} and the highest {number(max(found))}; "
+        f"{little:,} ({share(little, len(found))}) have less than {number(LITTLE, 1)}."
+    )
+
+
+def _references(run: ModelRun, drawing: Drawing | None, paper: Paper) -> Html:
+    """Figure 5, or why there is none."""
+    if drawing is None:
+        return paragraph(
+            "How near the instructions are to a set of references, as in figure 5 of the paper, "
+            "was not asked for: neighbours.references is null in config.yaml."
+        )
+    found = with_references(run)
+    mean, printed = fmean(found), paper.nearest_reference
+    compared = (
+        f"The mean is {number(mean, 2)}. The paper prints approximately {number(printed, 2)} for "
+        f"its three backbones together: this run less the paper "
+        f"{number(mean - printed, 2, signed=True)}."
+    )
+    return shown(drawing, "Histogram", f"{_nearness(found, REFERENCES)} {compared}")
 
 
 def _fate_of_items(run: ModelRun) -> Html:

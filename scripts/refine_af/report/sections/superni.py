@@ -11,6 +11,8 @@ from refine_af.report.differences import METHODS, Compared
 from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, join, paragraph, section, table, tag
+from refine_af.report.published import Paper
+from refine_af.report.scores_by_size import caption
 from refine_af.report.summaries import (
     Cell,
     category_means,
@@ -54,21 +56,18 @@ def superni_section(
     compared: Sequence[Compared],
     settings: Report,
     drawing: Drawing,
+    paper: Paper,
     remark: str,
 ) -> Html:
     """Every cell, method against method, and categories at the largest size.
 
     `remark` is what else a reader must know of the tasks; empty where there is nothing.
     """
-    caption = (
-        "ROUGE-L against the number of instructions; a horizontal line is an untuned model, or a "
-        "copy that takes no model."
-    )
     return section(
         f"{run.name}-superni",
         "Super-NI, zero-shot",
         _cells(run, remark),
-        shown(drawing, "Line chart", caption),
+        shown(drawing, "Line chart", caption(run, paper, settings)),
         _difference_by_size(compared, settings),
         _methods_compared(compared, settings),
         _categories(run),

@@ -1,0 +1,1 @@
+"""Which texts each instruction of the pool is nearest to."""
