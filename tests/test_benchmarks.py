@@ -92,6 +92,21 @@ def test_faulty_instructions_are_named(tmp_path: Path) -> None:
     assert "No such file" in run("--instructions", tmp_path / "none").stderr
 
 
+@pytest.mark.slow
+def test_the_ways_of_the_neighbours_benchmark_agree(tmp_path: Path) -> None:
+    """The benchmark ends with an error where they do not; both count the same texts here."""
+    script, file = str(ROOT / "benchmarks" / "neighbours.py"), tmp_path / "found.json"
+    command = [sys.executable, script, "--quick", "--json", str(file)]
+    environment = {name: value for name, value in os.environ.items() if name != "REFINE_AF_MIRROR"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "| 200 instructions × 300 references |" in done.stdout
+    found = json.loads(file.read_text())
+    highest = [verdict["rouge_l"] for verdict in found["verdicts"]]
+    assert len(highest) == 200 and highest[:5] == pytest.approx(found["plain"], abs=1e-12)
+    assert 0 < min(highest) < max(highest) <= 1
+
+
 def test_made_up_instructions_resemble_their_source(benchmark: ModuleType) -> None:
     _, texts = benchmark.source_texts()
     made = list(itertools.islice(benchmark.synthetic(texts, 3), 4000))
