@@ -169,6 +169,8 @@ def test_a_scorer_that_breaks_its_word_later_is_named(experiment: Path) -> None:
         ({"weights": {"constant": 0.0, "unparseable": 0.0}}, "no component has a weight"),
         ({"weights": BRIEF["weights"] | {"reward": 1.0}}, "reward: no name for a component"),
         ({"weights": BRIEF["weights"] | {"a b": 1.0}}, "a b: no name for a component"),
+        ({"weights": BRIEF["weights"] | {"a\nb": 1.0}}, r"a\\nb: no name for a component"),
+        ({"weights": BRIEF["weights"] | {"a" * 101: 1.0}}, r"a{70,}: no name for a component"),
         ({"weights": BRIEF["weights"] | {"a": "b"}}, r"weights\.a"),
         ({"weights": BRIEF["weights"] | {"a": float("nan")}}, r"weights\.a"),
     ],

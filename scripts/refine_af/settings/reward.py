@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from refine_af.errors import shown
 from refine_af.settings.fields import Count, FilePath, Real, Section
 
 TAKEN = ("junk", "parse_rate", "reward", "true")  # columns and rows beside the components'
-COMPONENT = rf"^(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9_]*$"
+COMPONENT = rf"^(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9_]{{0,99}}$"
 DottedPath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
 ]
@@ -42,8 +43,8 @@ class Weights(Section):
         for name in self.__pydantic_extra__:
             if not re.fullmatch(COMPONENT, name):
                 raise ValueError(
-                    f"{name}: no name for a component, which has a-z, 0-9 and _, and is none of "
-                    f"{', '.join(TAKEN)}"
+                    f"{shown(name)[1:-1]}: no name for a component, which has at most 100 of a-z, "
+                    f"0-9 and _, and is none of {', '.join(TAKEN)}"
                 )
         return self
 
