@@ -7,11 +7,15 @@ import html
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from made_up_run import (
     METHODS,
+    PAPER,
+    SETTINGS,
     instance,
     instruction,
     make_comparison,
@@ -21,6 +25,10 @@ from made_up_run import (
 )
 from refine_af.jobs.command_line import run
 from refine_af.report.distributions import at_most
+from refine_af.report.finished_run import ModelRun, read_instance_scores, read_scores
+from refine_af.report.published import Paper, read_paper
+from refine_af.report.scores_by_size import caption, score_by_size
+from refine_af.settings.report import Report
 from report import main
 
 
@@ -46,6 +54,7 @@ def test_at_most() -> None:
 REACHED = (0.0, 0.7, 14 / 20, 0.69, 0.75, 1.0)
 
 
+@pytest.mark.slow
 def test_figures_4_and_5(tmp_path: Path) -> None:
     """0.7 lies in the bin that begins there, and 1 in the last; the mean is 3.84 / 6."""
     flags = make_run(tmp_path)
@@ -71,6 +80,7 @@ def test_figures_4_and_5(tmp_path: Path) -> None:
     assert "was not asked for" not in text
 
 
+@pytest.mark.slow
 def test_a_mean_below_the_papers_is_said_to_be_below(tmp_path: Path) -> None:
     flags = make_run(tmp_path)
     make_neighbours(tmp_path / "neighbours_tiny.jsonl", [0.5] * 6)
@@ -78,6 +88,7 @@ def test_a_mean_below_the_papers_is_said_to_be_below(tmp_path: Path) -> None:
     assert "this run less the paper −0.12." in text
 
 
+@pytest.mark.slow
 def test_figure_3(tmp_path: Path) -> None:
     """Pool 4, 1, 1, 1, 1 and 100 words; one method's inputs 2 and 3, of the other none."""
     flags = make_run(tmp_path)
@@ -113,11 +124,18 @@ def test_figure_3(tmp_path: Path) -> None:
     assert table[2][:8] == ["tiny", "refine-af", "6", "4", "4", "18.0", "", "4.0"]
 
 
-def words_of_a_course(folder: Path, scores: dict[str, list[float]]) -> str:
-    """The page of a run where refine-af lies so far from self-instruct's 20, by size."""
-    flags = make_run(folder, truth=False)
-    make_comparison(folder, scores)
-    return made(folder, flags)
+Told = tuple[ModelRun, Paper, Report]
+
+
+def told(folder: Path, apart: dict[str, list[float]]) -> Told:
+    """What figure 7 is made of where refine-af lies so far from self-instruct's 20, by size."""
+    make_comparison(folder, apart)
+    scores = read_scores(folder / "superni_tiny.csv", METHODS)
+    of_instances = read_instance_scores(folder / "scores_tiny.csv", scores, METHODS)
+    sources = {"tables": ["superni_tiny.csv"], "scores": ["scores_tiny.csv"]}
+    run = SimpleNamespace(name="tiny", scores=scores, instance_scores=of_instances, sources=sources)
+    paper = read_paper(sorted(PAPER.glob("*.csv")), folder / "report.html")
+    return cast(ModelRun, run), paper, Report.model_validate_json(SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -133,18 +151,24 @@ def test_a_course_is_said_to_rise_only_where_every_step_does(
     tmp_path: Path, apart: tuple[float, ...], said: str
 ) -> None:
     sizes = {size: [each] * 4 for size, each in zip(("10", "20", "30"), apart, strict=True)}
-    text = words_of_a_course(tmp_path, sizes)
+    text = caption(*told(tmp_path, sizes))
     assert f"and the points of refine-af {said}." in text
     assert "the points of self-instruct do not rise at every step (20.00 to 20.00 to 20.00)" in text
+    assert "each point with its 95% interval for other tasks" in text
 
 
 def test_one_size_has_no_course_and_one_task_no_interval(tmp_path: Path) -> None:
-    text = words_of_a_course(tmp_path, {"10": [1.0]})
-    assert "With more instructions" not in text
-    assert "ROUGE-L against the number of instructions (figure 7); a horizontal line" in text
-    assert "refine-af,10,21.0,,," in (tmp_path / "figures" / "superni_tiny.csv").read_text()
+    figure_7 = told(tmp_path, {"10": [1.0]})
+    drawing = score_by_size(*figure_7)
+    assert drawing.numbers.to_csv(index=False).splitlines()[-1] == "refine-af,10,21.0,,,"
+    assert drawing.sources == ["superni_tiny.csv", "scores_tiny.csv"]
+    assert caption(*figure_7) == (
+        "ROUGE-L against the number of instructions (figure 7); a horizontal line is an untuned "
+        "model, or a copy that takes no model."
+    )
 
 
+@pytest.mark.slow
 def test_what_the_paper_prints_stands_beside_its_own_backbone_and_size(tmp_path: Path) -> None:
     flags = make_run(tmp_path, ["mistral-7b"], truth=False)
     for name in ("superni_mistral-7b.csv", "scores_mistral-7b.csv"):
