@@ -26,7 +26,7 @@ WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 ONE_THREAD := OMP_NUM_THREADS="$${OMP_NUM_THREADS:-1}"
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo demo-grid test fast check docs lock kill clean-demo
+.PHONY: help setup demo demo-grid test fast check types style docs lock kill clean-demo
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -44,18 +44,23 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py
 
-test: check ## the gate: format, lint, types, tests (15 min on 2 idle cores)
+test: check ## the gate: format, lint, types, tests (10 min on 2 idle cores)
 	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE)
 
 fast: check ## the gate without the tests that take over a second (90 s)
 	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE) -m 'not slow'
 
 check: $(INSTALLED)
-	$(IN_VENV) ruff format --check
-	$(IN_VENV) ruff check
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types style
+
+types:
 	$(IN_VENV) mypy
 	@# Apart, for a benchmark may bear the name of the script that it measures.
 	$(IN_VENV) MYPYPATH=benchmarks mypy benchmarks
+
+style:
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) ruff check
 	$(IN_VENV) snakefmt --check Snakefile rules
 	$(IN_VENV) snakemake --lint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tiny
+from forking import run_forked
 
 # Tiny models gain nothing from a second thread, nor from memory given back between two steps; who
 # sets otherwise, to see that nothing depends on it, is heard.
@@ -37,13 +37,16 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def run_script() -> Script:
-    """Run scripts/<name>.py with arguments; the finished process, output as text."""
+    """Run scripts/<name>.py with arguments; the finished process, output as text.
+
+    Forked, as workflow.py says, where it also says what runs as a person would run it.
+    """
 
     def run(
         name: str, *arguments: object, cwd: Path = tiny.ROOT
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(tiny.ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+        script = tiny.ROOT / "scripts" / f"{name}.py"
+        return run_forked([script, *arguments], cwd=cwd, timeout_s=300)
 
     return run
 

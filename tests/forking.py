@@ -1,31 +1,55 @@
-"""Runs scripts in processes that are forked from one which has imported what takes seconds.
-
-    python forking.py MODULE ...
-
-imports the modules and reads a request a line, a JSON object with the process's `argv`,
-`cwd`, `out` and `err`; it tells in two lines each process's id, and the status with which it ended.
-"""
+"""Runs scripts in processes that are forked from one which has imported what takes seconds."""
 
 from __future__ import annotations
 
 import atexit
-import gc
-import importlib
-import json
 import os
-import runpy
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Timer
 
-MODELS = ("torch", "transformers.models.auto", "transformers.models.llama.modeling_llama", "peft")
-SNAKEMAKE = ("snakemake.cli", "snakemake.dag", "snakemake.workflow", "pydantic", "yaml")
-ONE_AT_A_TIME = Lock()  # some tests ask from several threads
+from forked_job import Forked
+
+HERE = Path(__file__).parent
+SNAKEMAKE = (
+    "snakemake.cli",
+    "snakemake.dag",
+    "snakemake.workflow",
+    "snakemake.storage",
+    "snakemake.report.html_reporter",
+    "smart_open",
+    "yte",
+    "pydantic",
+    "yaml",
+    "psutil",
+)
+MODELS = (
+    "torch",
+    "transformers.models.auto",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.gpt_neox.modeling_gpt_neox",
+    "transformers.models.t5.modeling_t5",
+    "peft",
+    "datasets",
+    "trl.trainer.sft_trainer",
+    "pydantic",
+    "yaml",
+    "numpy",
+    "pandas",
+    "scipy.stats",
+    "rapidfuzz.distance",
+    "rouge_score.rouge_scorer",
+    "matplotlib.pyplot",
+)
+# Nothing may start a thread before the fork.
+QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 def run_forked(
@@ -36,73 +60,59 @@ def run_forked(
     fork: int = 0,
     imported: tuple[str, ...] = MODELS,
     merged: bool = False,
+    environment: dict[str, str] | None = None,
+    executable: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a Python file with arguments, or -m and a module: a process, but that it starts at once.
 
     Processes of another `fork` differ in the order of their sets. `merged` output is one text.
+    What is in `environment` is so beside this process's own.
     """
     words = list(map(str, argv))
-    with ONE_AT_A_TIME:
-        server = _server(fork, imported)
-    assert server.stdin and server.stdout
-    with tempfile.TemporaryDirectory() as place:
-        out, err = Path(place, "out"), Path(place, "out" if merged else "err")
-        request = {"argv": words, "cwd": str(cwd), "out": str(out), "err": str(err)}
-        with ONE_AT_A_TIME:
-            server.stdin.write(json.dumps(request) + "\n")
-            server.stdin.flush()
-            late = Timer(timeout_s, os.kill, (int(server.stdout.readline()), signal.SIGKILL))
-            late.start()
-            status = int(server.stdout.readline())
-            late.cancel()
-        said, errors = out.read_text(), None if merged else err.read_text()
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        open(os.devnull) as empty,
+    ):
+        job = Forked(
+            fork_server(fork, imported),
+            words,
+            cwd=str(cwd),
+            environment=os.environ | (environment or {}),
+            files=(empty.fileno(), out.fileno(), (out if merged else err).fileno()),
+            executable=executable,
+        )
+        late = Timer(timeout_s, os.kill, (job.pid, signal.SIGKILL))
+        late.start()
+        status = job.wait()
+        late.cancel()
+        out.seek(0)
+        err.seek(0)
+        said, errors = out.read(), None if merged else err.read()
     return subprocess.CompletedProcess(words, status, said, errors)
 
 
 @cache
-def _server(fork: int, imported: tuple[str, ...]) -> subprocess.Popen[str]:
-    server = subprocess.Popen(
-        [sys.executable, __file__, *imported],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONHASHSEED": str(fork)},
-    )
+def fork_server(fork: int = 0, imported: tuple[str, ...] = MODELS) -> str:
+    """The address of a server that lives as long as this process, and removes its folder then."""
+    place = Path(tempfile.mkdtemp(prefix="forks-"))
+    client = shlex.join([sys.executable, "-IS", str(HERE / "forked_job.py")])
+    python = place / "python"
+    python.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+    python.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place / "socket"))
+        listener.listen(64)
+        server = subprocess.Popen(
+            [sys.executable, HERE / "fork_server.py", str(listener.fileno()), *imported],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            env=os.environ | QUIET | {"PYTHONHASHSEED": str(fork)},
+        )
     atexit.register(server.communicate)
-    return server
+    return str(place / "socket")
 
 
-def serve() -> dict[str, object] | None:
-    """Fork for every request: None in this process, in the end, and in each new one its request."""
-    for name in sys.argv[1:]:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
-    for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            return dict(json.loads(line))
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    return None
-
-
-def become(request: dict[str, object]) -> None:
-    os.environ.pop("PYTHONHASHSEED")
-    os.chdir(str(request["cwd"]))
-    for descriptor, path in ((0, os.devnull), (1, request["out"]), (2, request["err"])):
-        opened = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    argv = request["argv"]
-    assert isinstance(argv, list)
-    if argv[0] == "-m":
-        sys.argv, sys.path[0] = argv[1:], str(Path.cwd())
-        runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv, sys.path[0] = argv, str(Path(argv[0]).parent)
-        runpy.run_path(argv[0], run_name="__main__")
-
-
-if __name__ == "__main__" and (asked := serve()) is not None:
-    become(asked)
+def forking_python(address: str) -> str:
+    """A `python` whose scripts the server forks, where REFINE_AF_TEST_FORKS is its address."""
+    return str(Path(address).with_name("python"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 import chromium
+from forking import run_forked
 from tiny import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "novelty.py"
@@ -31,10 +31,13 @@ def benchmark() -> ModuleType:
     return module
 
 
+@pytest.fixture(autouse=True)
+def nothing_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFINE_AF_MIRROR", raising=False)
+
+
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), "--quick", *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != "REFINE_AF_MIRROR"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return run_forked([SCRIPT, "--quick", *arguments], cwd=ROOT, timeout_s=300)
 
 
 def results(tmp_path: Path, *arguments: object) -> dict[str, Any]:
@@ -95,10 +98,8 @@ def test_faulty_instructions_are_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_ways_of_the_neighbours_benchmark_agree(tmp_path: Path) -> None:
     """The benchmark ends with an error where they do not; both count the same texts here."""
-    script, file = str(ROOT / "benchmarks" / "neighbours.py"), tmp_path / "found.json"
-    command = [sys.executable, script, "--quick", "--json", str(file)]
-    environment = {name: value for name, value in os.environ.items() if name != "REFINE_AF_MIRROR"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    script, file = ROOT / "benchmarks" / "neighbours.py", tmp_path / "found.json"
+    done = run_forked([script, "--quick", "--json", file], cwd=ROOT, timeout_s=300)
     assert done.returncode == 0, done.stderr
     assert "| 200 instructions × 300 references |" in done.stdout
     found = json.loads(file.read_text())
@@ -141,35 +142,29 @@ def test_a_disagreement_ends_the_benchmark(benchmark: ModuleType) -> None:
 def test_the_ways_of_the_superni_benchmark_answer_alike() -> None:
     small = ("--tasks", "2", "--each", "4", "--alone", "2", "--tokens", "4", "--requests", "8")
     script = str(ROOT / "benchmarks" / "superni.py")
-    done = subprocess.run(
-        [sys.executable, script, "--shape", "20m", *small],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run_forked([script, "--shape", "20m", *small], cwd=ROOT, timeout_s=300)
     assert done.returncode == 0, done.stderr
     assert "Of the replies of one prompt at a time 100.0% are those of the stage" in done.stdout
     (stage,) = re.findall(r"^\| ours: the stage.*", done.stdout, re.M)
     assert stage.split("|")[3].strip() == "8", "instances"
 
 
-def ppo_benchmark(folder: Path, *, accumulation: int = 1, **environment: str) -> str:
-    script = str(ROOT / "benchmarks" / "ppo.py")
-    command = [sys.executable, script, "--shape", "1m", "--prefix", "60", "--tokens", "24"]
-    command += [
-        "--accumulation",
-        str(accumulation),
-        "--rollouts",
-        "8",
-        "--epochs",
-        "4",
-        "--steps",
-        "3",
-        "--trl",
-        str(folder),
+def ppo_benchmark(
+    folder: Path, *, accumulation: int = 1, steps: int = 3, **environment: str
+) -> str:
+    command: list[object] = [
+        ROOT / "benchmarks" / "ppo.py",
+        "--shape",
+        "1m",
+        "--prefix",
+        60,
+        "--tokens",
+        24,
     ]
-    variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300)
+    command += ["--rollouts", 8, "--epochs", 4, "--steps", steps, "--accumulation", accumulation]
+    command += ["--trl", folder]
+    variables = {"OMP_NUM_THREADS": "1"} | environment
+    done = run_forked(command, cwd=ROOT, timeout_s=300, environment=variables)
     assert done.returncode == 0, done.stderr
     assert "| ours, prefix not shared |" in done.stdout
     return done.stdout
@@ -195,16 +190,15 @@ def test_ppo_learns_what_trls_classic_trainer_learns(release: Path, accumulation
 
 @pytest.mark.slow
 def test_the_ppo_benchmark_says_where_trl_cannot_be_had(tmp_path: Path) -> None:
-    said = ppo_benchmark(tmp_path / "trl", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    said = ppo_benchmark(tmp_path / "trl", steps=2, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert "**Skipped: trl==0.11.4** could not be installed" in said
 
 
 @pytest.mark.slow
 def test_the_benchmark_of_the_browsers_page_measures_it() -> None:
-    script = str(ROOT / "benchmarks" / "browser.py")
-    command = [sys.executable, script, "--instructions", "20", "--refused", "0.5"]
-    environment = {name: value for name, value in os.environ.items() if name != "REFINE_AF_MIRROR"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    script = ROOT / "benchmarks" / "browser.py"
+    words = ("--instructions", 20, "--refused", 0.5)
+    done = run_forked([script, *words], cwd=ROOT, timeout_s=300)
     assert done.returncode == 0, done.stderr
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:4]]
     assert [row[0] for row in rows] == ["as Self-Instruct's", "long"]

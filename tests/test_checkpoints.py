@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,21 @@ from checkpoint_folders import (
 )
 from fake_server import FakeServer, closed_address, serving
 from fetching import refused, sha256
+from tiny import ROOT
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run_script() -> Script:
+    """A process that imports for itself: huggingface_hub reads the environment as it begins."""
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        script = [sys.executable, str(ROOT / "scripts" / f"{name}.py")]
+        command = [*script, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+
+    return run
 
 
 class Hub:

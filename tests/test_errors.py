@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from refine_af.errors import InputError
 from refine_af.jobs.command_line import canonical
-from refine_af.workflow.configuration import read_experiment
+from refine_af.records.human_tasks import read_seeds
+from refine_af.workflow.configuration import read_configuration, read_experiment
 from tiny import ROOT, tiny_config, write_experiment
 from workflow import snakemake
 
@@ -55,7 +57,10 @@ def checkpoint_of(*names: str) -> Change:
 
 
 # kind: (change, what the message must hold)
-WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
+Wrong = dict[str, tuple[Change, list[str]]]
+
+# What the settings refuse by themselves.
+WRONG_VALUES: Wrong = {
     # an unknown key
     "unknown section": (put("sftt", {}), ["sftt", "{}"]),
     "unknown key": (put("ppo.learning_rat", 1.0), ["ppo.learning_rat", "1.0"]),
@@ -101,10 +106,6 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("instructions.filter.min_words", 99),
         ["instructions.filter", "min_words 99", "max_words 40"],
     ),
-    "seeds without instances": (
-        put("sft.include_seeds", True),
-        ["data.seeds", "seeds.jsonl, line 1", "no 'instances' in seed 'seed_0'"],
-    ),
     "a size twice": (put("sizes", [4, 4]), ["sizes", "4"]),
     "no base among the baselines": (
         put("superni.baselines", {"other": {"stop": []}}),
@@ -134,7 +135,19 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         put("sizes", [10**9]),
         ["sizes: 1000000000", "instructions.segment_size"],
     ),
-    # a checkpoint or file that is not there, or is something else
+    "a path with a NUL": (put("data.seeds", "a\0b"), ["data.seeds", "NUL"]),
+    "unpinned hub checkpoint": (
+        put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"),
+        ["models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"],
+    ),
+}
+
+# What shows beside the other settings, or in a checkpoint or file: not there, or something else.
+WRONG_FILES: Wrong = {
+    "seeds without instances": (
+        put("sft.include_seeds", True),
+        ["data.seeds", "seeds.jsonl, line 1", "no 'instances' in seed 'seed_0'"],
+    ),
     "a checkpoint that is a file": (
         put("models.tiny.checkpoint", "README.md"),
         ["models.tiny.checkpoint", "README.md", "this is a file"],
@@ -152,14 +165,9 @@ WRONG_CONFIG: dict[str, tuple[Change, list[str]]] = {
         ["prompts.sft", "README.md", "not JSON"],
     ),
     "seeds that are a folder": (put("data.seeds", "resources"), ["data.seeds", "resources"]),
-    "a path with a NUL": (put("data.seeds", "a\0b"), ["data.seeds", "NUL"]),
     "missing checkpoint folder": (
         put("models.tiny.checkpoint", "no/such/model"),
         ["models.tiny.checkpoint", "no/such/model"],
-    ),
-    "unpinned hub checkpoint": (
-        put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"),
-        ["models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf@main"],
     ),
     "a hub checkpoint without its commit": (
         put("models.tiny.checkpoint", "meta-llama/Llama-2-7b-hf"),
@@ -199,9 +207,22 @@ def assert_refused(output: str, status: int, wanted: list[str]) -> None:
         assert text in output, output
 
 
-@pytest.mark.parametrize("name", WRONG_CONFIG)
+@pytest.mark.parametrize("name", WRONG_VALUES)
+def test_a_wrong_value_is_named(world: Path, tmp_path: Path, name: str) -> None:
+    change, wanted = WRONG_VALUES[name]
+    config = tiny_config(world)
+    change(config)
+    folder = write_experiment(tmp_path / "experiment", config)
+    with pytest.raises(InputError) as refused:
+        read_experiment(read_configuration(folder / "config.yaml"))
+    for text in ["config.yaml", *wanted]:
+        assert text in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["unknown section", "missing key", "a size twice", *WRONG_FILES])
 def test_a_wrong_config_is_refused_before_any_job(world: Path, tmp_path: Path, name: str) -> None:
-    change, wanted = WRONG_CONFIG[name]
+    """All that settings refuse ends a run in one way: some of it stands for the rest."""
+    change, wanted = (WRONG_VALUES | WRONG_FILES)[name]
     config = tiny_config(world)
     change(config)
     folder = write_experiment(tmp_path / "experiment", config)
@@ -223,17 +244,31 @@ def test_a_wrong_config_is_refused_before_any_job(world: Path, tmp_path: Path, n
         (b"", ["line 2", "an empty line"]),
     ],
 )
-def test_a_broken_seed_is_refused_before_any_job(
+def test_a_broken_seed_is_named(
     world: Path, tmp_path: Path, line: bytes, wanted: list[str]
 ) -> None:
-    seeds = tmp_path / "seeds.jsonl"
+    seeds = with_second_line(world, tmp_path, line)
+    with pytest.raises(InputError) as refused:
+        read_seeds(seeds)
+    for text in [str(seeds), *wanted]:
+        assert text in str(refused.value)
+
+
+def with_second_line(world: Path, folder: Path, line: bytes) -> Path:
+    """Three seeds, the second of which is `line`."""
+    seeds = folder / "seeds.jsonl"
     good = (world / "seeds.jsonl").read_bytes().splitlines(keepends=True)
     seeds.write_bytes(good[0] + line + b"\n" + good[2])
+    return seeds
+
+
+def test_a_broken_seed_is_refused_before_any_job(world: Path, tmp_path: Path) -> None:
     config = tiny_config(world)
+    seeds = with_second_line(world, tmp_path, b'{"id": "a", "instruction": "Sort."')
     config["data"]["seeds"] = str(seeds)
     folder = write_experiment(tmp_path / "experiment", config)
     done = snakemake("--directory", folder, "--cores", 1)
-    assert_refused(done.stdout, done.returncode, [str(seeds), *wanted])
+    assert_refused(done.stdout, done.returncode, [str(seeds), "line 2", "not JSON"])
     assert not (folder / "results").exists()
 
 

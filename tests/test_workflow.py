@@ -125,22 +125,10 @@ class Run:
         return plan("--directory", self.folder, project=self.project)
 
 
-# Loaded by every Python process of a run: says when the process began and ended.
-RECORDER = """
-import atexit, json, os, sys, time
-began = time.time()
-def record():
-    with open(os.environ["REFINE_AF_TEST_JOBS"], "a") as file:
-        file.write(json.dumps([sys.argv, began, time.time()]) + "\\n")
-atexit.register(record)
-"""
-
-
 @pytest.fixture(scope="module")
 def finished(clone: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small grid, run by the real rules with eight cores and one GPU."""
     base = tmp_path_factory.mktemp("run")
-    (base / "sitecustomize.py").write_text(RECORDER)
     config = tiny_config(world)
     shutil.copy(world / "seeds.jsonl", base / "seeds.jsonl")
     config["data"]["seeds"] = str(base / "seeds.jsonl")
@@ -149,7 +137,7 @@ def finished(clone: Path, world: Path, tmp_path_factory: pytest.TempPathFactory)
     done = snakemake(
         *("--directory", folder, "--cores", 8, "--resources", "gpu=1"),
         project=clone,
-        environment={"PYTHONPATH": str(base), "REFINE_AF_TEST_JOBS": str(jobs)},
+        record=jobs,
     )
     assert done.returncode == 0, done.stdout[-8000:]
     rows = [json.loads(line) for line in jobs.read_text().splitlines()]

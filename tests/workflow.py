@@ -1,4 +1,10 @@
-"""Snakemake as a person runs it: in a process of its own, on a project and an experiment."""
+"""Snakemake as a person runs it: in a process of its own, on a project and an experiment.
+
+Its process and its jobs' are forked from ones that have imported what they need. Snakemake and jobs
+as a person starts them run where a test gives an `environment` or starts them itself: the killed
+run of test_workflow.py, the cluster's of test_slurm.py, the plan without torch. So do scripts alone
+in test_resume.py (a full disk), test_downloads.py and test_checkpoints.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from forking import SNAKEMAKE, run_forked
+from forked_job import ADDRESS, RECORD
+from forking import SNAKEMAKE, fork_server, forking_python, run_forked
 from tiny import ROOT
 
 # As profiles/default, but for the live view: tests read Snakemake's own words.
@@ -18,20 +25,36 @@ NAMES = ("all", "data", "exports", "browser", "adapters", "scores", "ratings")
 
 
 def snakemake(
-    *arguments: object, project: Path = ROOT, environment: dict[str, str] | None = None
+    *arguments: object,
+    project: Path = ROOT,
+    environment: dict[str, str] | None = None,
+    record: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake on the project's Snakefile; output and messages as one text."""
+    """Run Snakemake on the project's Snakefile; output and messages as one text.
+
+    `record` is a file that is told of each job's process: its words, when it began and ended.
+    """
     words = ["-m", "snakemake", *PLAIN, *map(str, arguments)]
-    if not environment:
-        return run_forked(words, cwd=project, timeout_s=900, imported=SNAKEMAKE, merged=True)
-    return subprocess.run(
-        [sys.executable, *words],
+    if environment:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=project,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+    dry = "-n" in words
+    return run_forked(
+        words,
         cwd=project,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
+        timeout_s=900,
+        imported=SNAKEMAKE,
+        merged=True,
+        environment={} if dry else {ADDRESS: fork_server(), RECORD: str(record or os.devnull)},
+        # The Snakefile puts its folder first on the jobs' PATH.
+        executable=None if dry else forking_python(fork_server()),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,37 +65,41 @@ def _read(path: Path) -> _Code:
 
 @cache
 def _analysed(content: bytes) -> _Code:
-    tree = ast.parse(content)
-    written = "\n".join(_written(tree)).encode("utf-8", "surrogatepass")
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+    texts: list[str] = []
+    names: set[str] = set()
+    _write(ast.parse(content), texts, names)
+    written = "\n".join(texts).encode("utf-8", "surrogatepass")
     return _Code(hashlib.sha256(written).hexdigest(), frozenset(names))
 
 
-def _written(node: ast.AST) -> Iterator[str]:
-    """The nodes of a syntax tree below `node`, from the top, a text each.
+def _write(node: ast.AST, texts: list[str], names: set[str]) -> None:
+    """Add the nodes of a syntax tree from `node` down, a text each, and the names imported there.
 
     Not `ast.dump`: what it writes differs between versions of Python.
     """
-    yield type(node).__name__
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+    texts.append(type(node).__name__)
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        if name == "body" and _documented(node):
             value = value[1:]
         # An absent field and an empty one are the same: later versions of Python add some.
         if value is None or value == [] or name in ("kind", "type_comment"):
             continue
-        yield name
+        texts.append(name)
         for entry in value if isinstance(value, list) else [value]:
-            yield from _written(entry) if isinstance(entry, ast.AST) else [_constant(entry)]
-    yield "."
+            if isinstance(entry, ast.AST):
+                _write(entry, texts, names)
+            else:
+                texts.append(f"{type(entry).__name__} {entry!r}")
+    texts.append(".")
+    if isinstance(node, ast.ImportFrom) and node.module:
+        names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    elif isinstance(node, ast.Import):
+        names |= {alias.name for alias in node.names}
 
 
-def _constant(value: Any) -> str:
-    return f"{type(value).__name__} {value!r}"
+def _documented(node: ast.AST) -> bool:
+    return isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None
 
 
 def _imported(path: Path) -> set[Path]:
