@@ -28,6 +28,7 @@ from refine_af.files.rows import write_records
 from refine_af.records.human_tasks import Seed
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.neighbours import Neighbours
 from refine_af.records.segments import instruction_id
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +84,8 @@ def write(folder: Path, count: int, refused: float, lengths: Lengths, seed: int)
         for n in range(int(count * refused))
     ]
     write_records(folder / "pool" / "rejected.jsonl", similar)
+    near = [Neighbours(row.id, "seed_0", 0.25, next(walk), 0.5) for row in pool]
+    write_records(folder / "neighbours.jsonl", near)
     write_records(folder / "seeds.jsonl", [Seed("seed_0", "Name a river.")])
     for method in METHODS:
         write_records(folder / method / "instances.jsonl", instances(pool, method, words, lengths))
@@ -120,6 +123,7 @@ def written(folder: Path) -> tuple[float, int]:
     command += ["--methods", *METHODS, "--seeds", str(folder / "seeds.jsonl")]
     command += ["--pools", str(folder / "pool")]
     command += ["--instances", *(str(folder / method) for method in METHODS)]
+    command += ["--neighbours", str(folder / "neighbours.jsonl")]
     for name, kind in assets.items():
         command += [f"--{name}", str(PAGE / f"page.{kind}")]
     command += ["--page", str(folder / "page.html")]

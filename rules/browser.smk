@@ -16,6 +16,7 @@ rule browser_page:
             segment=plan.segments,
             allow_missing=True,
         ),
+        neighbours=rules.neighbours.output.neighbours,
         markup=plan.located("resources/browser/page.html"),
         style=plan.located("resources/browser/page.css"),
         script=plan.located("resources/browser/page.js"),
@@ -33,5 +34,6 @@ rule browser_page:
     shell:
         "python {params.script:q} --settings {params.settings:q} --model {wildcards.model}"
         " --methods {params.methods} --seeds {input.seeds:q} --pools {input.pools:q}"
-        " --instances {input.instances:q} --markup {input.markup:q} --style {input.style:q}"
-        " --script {input.script:q} --page {output.page:q} > {log:q} 2>&1"
+        " --instances {input.instances:q} --neighbours {input.neighbours:q}"
+        " --markup {input.markup:q} --style {input.style:q} --script {input.script:q}"
+        " --page {output.page:q} > {log:q} 2>&1"

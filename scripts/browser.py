@@ -14,6 +14,7 @@ from refine_af.records.cells import check_method
 from refine_af.records.human_tasks import read_seeds
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import RejectedInstruction
+from refine_af.records.neighbours import Neighbours
 from refine_af.records.segments import read_segment
 from refine_af.settings.browser import Browser
 
@@ -26,13 +27,14 @@ def main(
     seeds: Path,
     pools: list[Path],
     instances: list[Path],
+    neighbours: Path,
     markup: Path,
     style: Path,
     script: Path,
     page: Path,
 ) -> None:
     """Write the page. `instances` are the folders of segments, as many for each method as pools."""
-    whole = read_collection(model, methods, seeds, pools, instances)
+    whole = read_collection(model, methods, seeds, pools, instances, neighbours)
     texts = [read_text(path) for path in (markup, style, script)]
     around = len(standalone_page(*texts, data="").encode("utf-8"))
     shown, data = within(whole, settings.megabytes * 1_000_000 - around, settings.seed)
@@ -47,9 +49,14 @@ def main(
 
 
 def read_collection(
-    model: str, methods: list[str], seeds: Path, pools: list[Path], instances: list[Path]
+    model: str,
+    methods: list[str],
+    seeds: Path,
+    pools: list[Path],
+    instances: list[Path],
+    neighbours: Path,
 ) -> Collection:
-    """What the segments hold."""
+    """What the segments hold, and which reference each instruction is nearest to."""
     for method in methods:
         check_method(method)
     if len(instances) != len(methods) * len(pools):
@@ -75,6 +82,7 @@ def read_collection(
             for row in read_records(folder / "rejected.jsonl", RejectedInstruction)
         ],
         written,
+        read_records(neighbours, Neighbours),
     )
 
 

@@ -13,11 +13,13 @@ from refine_af.files.rows import write_records
 from refine_af.records.human_tasks import Seed
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.neighbours import Neighbours
 from tiny import ROOT
 
 METHODS = ("self-instruct", "refine-af")
 PAGE = ROOT / "resources" / "browser"
 SEEDS = [Seed("seed_0", "Name a river of the south."), Seed("seed_1", "Sort the words.")]
+REFERENCE = "Sort the lines of a file."
 SETTINGS = '{"seed":0,"megabytes":30}'
 
 
@@ -33,6 +35,16 @@ def instance(method: str, place: int, given: str, output: str, reward: float) ->
     return Instance(
         f"{identity}-0", identity, method, f"Task {place}.", given, output, "", reward, scores
     )
+
+
+def neighbours(pool: Sequence[Instruction]) -> list[Neighbours]:
+    """The same reference beside every third instruction, the others near none."""
+    return [
+        Neighbours(row.id, "seed_1", 0.25, REFERENCE, 0.125)
+        if place % 3 == 1
+        else Neighbours(row.id, "seed_1", 0.25, None, 0.0)
+        for place, row in enumerate(pool)
+    ]
 
 
 @dataclass
@@ -101,6 +113,7 @@ class Data:
                 write_records(place / "instances.jsonl", kept)
                 write_records(place / "rejected.jsonl", refused)
         write_records(folder / "seeds.jsonl", SEEDS)
+        write_records(folder / "neighbours.jsonl", neighbours(self.pool))
 
 
 def arguments(folder: Path, methods: Sequence[str] = METHODS) -> dict[str, list[str]]:
@@ -112,6 +125,7 @@ def arguments(folder: Path, methods: Sequence[str] = METHODS) -> dict[str, list[
         "seeds": [str(folder / "seeds.jsonl")],
         "pools": [str(folder / f"pool_{k}") for k in (0, 1)],
         "instances": [str(folder / f"{method}_{k}") for method in methods for k in (0, 1)],
+        "neighbours": [str(folder / "neighbours.jsonl")],
         **{name: [str(PAGE / f"page.{kind}")] for name, kind in ASSETS.items()},
         "page": [str(folder / "page.html")],
     }

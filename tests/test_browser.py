@@ -33,7 +33,9 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
 
 def collection(data: Data) -> Collection:
     written = [Written(name, data.written[name], data.refused[name]) for name in METHODS]
-    return collected("tiny", SEEDS, data.pool, data.rejected, written)
+    return collected(
+        "tiny", SEEDS, data.pool, data.rejected, written, browsing.neighbours(data.pool)
+    )
 
 
 def unpacked(data: str) -> Any:
@@ -71,6 +73,9 @@ def test_columns_hold_each_text_once_and_rows_by_number() -> None:
     assert columns["rejected"]["nearest"] == ["i000000", None, "i000001"]
     assert columns["rejected"]["rouge_l"] == [0.8333, None, 0.75]
     assert columns["whole"] == {"pool": 6, "rejected": 3}
+    references = [None if n is None else texts[n] for n in pool["reference"]]
+    assert references == [None, browsing.REFERENCE, None] * 2
+    assert pool["reference_rouge_l"] == [0.0, 0.125, 0.0] * 2
     # The text of i000999 is in no file; those of the pool stand there already.
     assert columns["named"]["id"] == ["seed_0", "seed_1"]
     assert [texts[n] for n in columns["named"]["text"]] == [row.instruction for row in SEEDS]
@@ -262,10 +267,15 @@ def test_files_that_cannot_be_are_named(tmp_path: Path) -> None:
     pools = [tmp_path / "pool_0", tmp_path / "pool_1"]
     folders = [tmp_path / f"{method}_{k}" for method in METHODS for k in (0, 1)]
     seeds = tmp_path / "seeds.jsonl"
+    near = tmp_path / "neighbours.jsonl"
     with pytest.raises(InputError, match=r"3 folders are not 2 \(--pools\) for each of 2 --meth"):
-        read_collection("tiny", [*METHODS], seeds, pools, folders[:3])
+        read_collection("tiny", [*METHODS], seeds, pools, folders[:3], near)
     with pytest.raises(InputError, match="--method 'alpaca': known are"):
-        read_collection("tiny", ["alpaca"], seeds, pools, folders)
+        read_collection("tiny", ["alpaca"], seeds, pools, folders, near)
     (tmp_path / "refine-af_1" / "rejected.jsonl").write_text('{"source": 1}\n')
     with pytest.raises(InputError, match=r"refine-af_1/rejected\.jsonl, line 1: no 'reason'"):
-        read_collection("tiny", [*METHODS], seeds, pools, folders)
+        read_collection("tiny", [*METHODS], seeds, pools, folders, near)
+    near.write_bytes(b"".join(near.read_bytes().splitlines(keepends=True)[:5]))
+    (tmp_path / "refine-af_1" / "rejected.jsonl").write_text("")
+    with pytest.raises(InputError, match="--neighbours: none of instruction 'i000005'"):
+        read_collection("tiny", [*METHODS], seeds, pools, folders, near)

@@ -197,6 +197,7 @@ def test_both_methods_and_the_nearest_stand_side_by_side(tab: Page) -> None:
     assert "Instruction i000001\nSort the three words." in body
     assert "Nearest when it came: i000000, ROUGE-L 0.2500\nName a river of the north." in body
     assert "Nearest seed: seed_1, ROUGE-L 0.2500\nSort the words." in body
+    assert "Nearest reference, ROUGE-L 0.1250\nSort the lines of a file." in body
     cards = tab.evaluate("[...document.querySelectorAll('.card')].map((each) => each.innerText)")
     assert len(cards) == 4  # an instance each, and two refused pairs
     assert cards[0].startswith("Input\nGiven text 1.\nOutput\nAnswer 1 of self-instruct with")

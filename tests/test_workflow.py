@@ -313,9 +313,12 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, instructions": (edit_code("scripts/instructions.py"), POOLED),
     "an edited script, neighbours": (
         edit_code("scripts/neighbours.py"),
-        {"neighbours": 1, "report": 1},
+        {"neighbours": 1, "browser_page": 1, "report": 1},
     ),
-    "section neighbours": (edit_references, {"neighbours": 1, "report": 1}),
+    "section neighbours": (
+        edit_references,
+        {"neighbours": 1, "browser_page": 1, "report": 1},
+    ),
     "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
     "an edited script, instances": (edit_code("scripts/instances.py"), SCORED),

@@ -33,7 +33,7 @@ const get = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en-US");
 const text = (place) => DATA.texts.text[place];
 
-/** An element of a class, or none, with children; a string among them is text, whatever it holds. */
+/** An element of a class, or of none, with children; a string is text, whatever it holds. */
 function make(tag, name, ...children) {
   const element = document.createElement(tag);
   if (name) element.className = name;
@@ -105,6 +105,8 @@ function readRanges() {
     words("pair words", ["pairs"], 1),
     { label: "ROUGE-L with the nearest",
       of: (row) => (row.pool === null ? rejected.rouge_l[row.at] : pool.rouge_l[row.pool]) },
+    { label: "ROUGE-L with the references",
+      of: (row) => (row.pool === null ? undefined : pool.reference_rouge_l[row.pool]) },
   ];
 }
 
@@ -128,7 +130,8 @@ let foldedTexts = null; // made at the first search
 
 /** The words and "quoted phrases" of a search, each once. */
 function termsOf(asked) {
-  const terms = [...asked.matchAll(/"([^"]*)"?|[^\s"]+/g)].map(([whole, phrase]) => phrase ?? whole);
+  const terms = [...asked.matchAll(/"([^"]*)"?|[^\s"]+/g)]
+    .map(([whole, phrase]) => phrase ?? whole);
   return [...new Set(terms.map((term) => folded(term).trim()).filter(Boolean))];
 }
 
@@ -184,7 +187,8 @@ function find() {
     && inBounds(row) && holds(row)));
   const all = rows[part].length;
   const { name, names } = PARTS[part];
-  get("count").textContent = `${number(found.length)} of ${number(all)} ${all === 1 ? name : names}`;
+  get("count").textContent =
+    `${number(found.length)} of ${number(all)} ${all === 1 ? name : names}`;
   get("bounded").textContent = count ? `(${count} set)` : "";
   get("clear").disabled = !(count || method || reason || get("search").value);
   page = Math.max(0, Math.floor(found.indexOf(current) / ROWS));
@@ -296,10 +300,9 @@ function section(title, ...children) {
 function askedOf(title, whole, nearest) {
   const asked = said("h3", title, whole);
   asked.classList.add("asked");
-  const others = nearest.filter(([id]) => id).map(([id, name, rouge]) => {
-    const known = textOf(id);
-    const other = said("h3", `${name}: ${id}, ROUGE-L ${decimal(rouge)}`,
-      known ?? "", "its text is not among the data");
+  const others = nearest.map(([name, rouge, known]) => {
+    const other = said("h3", `${name}, ROUGE-L ${decimal(rouge)}`, known ?? "",
+      "its text is not among the data");
     if (known !== null) other.classList.add("near");
     return other;
   });
@@ -338,7 +341,8 @@ function showPlace() {
 function rejectedBody() {
   const { rejected } = DATA;
   const { at, fields: [field], reason } = current;
-  const nearest = [[rejected.nearest[at], "Nearest in the pool", rejected.rouge_l[at]]];
+  const id = rejected.nearest[at];
+  const nearest = id ? [[`Nearest in the pool: ${id}`, rejected.rouge_l[at], textOf(id)]] : [];
   return [
     askedOf(`Refused: ${reason}`, text(field), nearest),
     make("p", "note", `${number(DATA.texts.words[field])} words · round ${rejected.round[at]}, `
@@ -349,9 +353,12 @@ function rejectedBody() {
 function instructionBody() {
   const { methods, pool, texts } = DATA;
   const place = current.pool;
-  const nearest = [[pool.nearest[place], "Nearest when it came", pool.rouge_l[place]]];
-  if (pool.nearest_seed[place] !== pool.nearest[place]) {
-    nearest.push([pool.nearest_seed[place], "Nearest seed", pool.seed_rouge_l[place]]);
+  const [id, seed] = [pool.nearest[place], pool.nearest_seed[place]];
+  const reference = pool.reference[place];
+  const nearest = id ? [[`Nearest when it came: ${id}`, pool.rouge_l[place], textOf(id)]] : [];
+  if (seed !== id) nearest.push([`Nearest seed: ${seed}`, pool.seed_rouge_l[place], textOf(seed)]);
+  if (reference !== null) {
+    nearest.push(["Nearest reference", pool.reference_rouge_l[place], text(reference)]);
   }
   const columns = methods.map((method, index) => {
     const all = ofInstruction.get(place).filter((row) => row.method === index);
@@ -360,8 +367,8 @@ function instructionBody() {
   });
   return [
     askedOf(`Instruction ${pool.id[place]}`, text(pool.text[place]), nearest),
-    make("p", "note", `${number(texts.words[pool.text[place]])} words · round ${pool.round[place]}, `
-      + `request ${pool.request[place]}`),
+    make("p", "note", `${number(texts.words[pool.text[place]])} words · `
+      + `round ${pool.round[place]}, request ${pool.request[place]}`),
     make("section", "", beside(...columns)),
   ];
 }
@@ -553,7 +560,8 @@ function toPage(which) {
 }
 
 function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || get("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (get("help").open) return;
   if (event.key === "Escape" && current && event.target !== get("search")) {
     closeRow();
     return;
@@ -626,9 +634,9 @@ function showWhole() {
   const shown = [pool.id.length, rejected.text.length];
   const all = [whole.pool, whole.rejected];
   get("sample").hidden = shown[0] === all[0] && shown[1] === all[1];
-  get("sample").textContent = `A random sample: ${number(shown[0])} of ${number(all[0])} instructions `
-    + `with all that was made of them, and ${number(shown[1])} of ${number(all[1])} refused ones. The `
-    + "whole would make this file too large (browser.megabytes in config.yaml).";
+  get("sample").textContent = `A random sample: ${number(shown[0])} of ${number(all[0])} `
+    + `instructions with all that was made of them, and ${number(shown[1])} of ${number(all[1])} `
+    + "refused ones. The whole would make this file too large (browser.megabytes in config.yaml).";
 }
 
 async function begin() {
@@ -636,8 +644,8 @@ async function begin() {
     DATA = await unpacked();
   } catch (fault) {
     get("wait").hidden = true;
-    get("fault").textContent = `The data cannot be unpacked (${fault.message}). Is this file whole, and `
-      + "the browser one of the last years (Chrome 103, Firefox 113, Safari 16.4, or later)?";
+    get("fault").textContent = `The data cannot be unpacked (${fault.message}). Is this file `
+      + "whole, and the browser one of the last years (Chrome 103, Firefox 113, Safari 16.4)?";
     get("fault").hidden = false;
     return;
   }

@@ -13,6 +13,7 @@ from refine_af.randomness import derived_seed
 from refine_af.records.human_tasks import Seed
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction, RejectedInstruction
+from refine_af.records.neighbours import Neighbours
 
 Row = TypeVar("Row")
 
@@ -31,7 +32,7 @@ class Collection:
     """A model's data, in the order of its files.
 
     `known` gives the texts of ids that the pool's rows name as nearest: seeds, and all of the
-    pool even where `pool` is a sample of it.
+    pool even where `pool` is a sample of it. `neighbours` are those of the whole pool, by id.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Collection:
     pool: list[Instruction]
     rejected: list[RejectedInstruction]
     written: list[Written]
+    neighbours: dict[str, Neighbours]
 
 
 def collected(
@@ -47,11 +49,13 @@ def collected(
     pool: list[Instruction],
     rejected: list[RejectedInstruction],
     written: list[Written],
+    neighbours: Sequence[Neighbours],
 ) -> Collection:
     """The collection of these rows.
 
     InputError where an instruction or an instance stands there twice, a row names an instruction
-    that the pool does not hold or another method, or a score is no number.
+    that the pool does not hold or another method, a score is no number, or the neighbours are not
+    the pool's.
     """
     in_pool = {row.id: row.instruction for row in pool}
     if len(in_pool) < len(pool):
@@ -59,8 +63,11 @@ def collected(
         raise InputError(f"--pools: instruction {twice[0]} stands there twice")
     for part in written:
         _check(part, set(in_pool))
+    of_pool = {row.id: row for row in neighbours}
+    if lacking := next((row.id for row in pool if row.id not in of_pool), None):
+        raise InputError(f"--neighbours: none of instruction {shown(lacking)}")
     known = {row.id: row.instruction for row in seeds} | in_pool
-    return Collection(model, known, pool, rejected, written)
+    return Collection(model, known, pool, rejected, written, of_pool)
 
 
 def _check(part: Written, pool: set[str]) -> None:

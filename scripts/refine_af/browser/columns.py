@@ -47,6 +47,7 @@ def columns_of(shown: Collection, whole: Collection) -> dict[str, Any]:
             **_by_column(shown.pool, ("round", "request", "nearest", "nearest_seed")),
             "rouge_l": [_rounded(row.rouge_l) for row in shown.pool],
             "seed_rouge_l": [_rounded(row.seed_rouge_l) for row in shown.pool],
+            **_references(shown, texts),
         },
         "instances": _instances(shown, places, texts),
         "pairs": _pairs(shown, places, texts),
@@ -59,6 +60,16 @@ def columns_of(shown: Collection, whole: Collection) -> dict[str, Any]:
     columns["named"] = _named(shown, places, texts)
     columns["texts"] = texts.columns()
     return columns
+
+
+def _references(shown: Collection, texts: Texts) -> dict[str, Any]:
+    """The reference that each instruction is nearest to, None where there is none or no set."""
+    rows = [shown.neighbours[row.id] for row in shown.pool]
+    nearest = [row.nearest_reference for row in rows]
+    return {
+        "reference": [None if text is None else texts.numbers([text])[0] for text in nearest],
+        "reference_rouge_l": [_rounded(row.reference_rouge_l) for row in rows],
+    }
 
 
 def _instances(shown: Collection, places: dict[str, int], texts: Texts) -> dict[str, Any]:
