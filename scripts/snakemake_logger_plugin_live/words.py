@@ -29,6 +29,7 @@ RULES = {
     "demo_truth": ("demo models", "checking answers against exact solvers"),
     "instructions_segment": ("instructions", "writing new instructions"),
     "instructions": ("instructions", "joining the pool of instructions"),
+    "neighbours": ("instructions", "looking for the nearest seeds and references"),
     "ppo": ("PPO", "training by PPO"),
     "instances_replies": ("instances", "writing inputs and outputs"),
     "instances_segment": ("instances", "reading and scoring inputs and outputs"),
