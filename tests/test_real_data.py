@@ -43,6 +43,8 @@ def real_config(world: Path, mirror: Path) -> dict[str, Any]:
     config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
     config["sizes"] = [12]
     config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
+    # What SI made with GPT-3 is not among the data.
+    config["neighbours"]["references"] = str(mirror / "user_oriented_instructions.jsonl")
     stage1 = config["instructions"]
     stage1 |= {"segment_size": 12, "prompts_per_round": 16}
     config["watch"]["instructions"]["least_yield"] = 0.0
@@ -77,6 +79,8 @@ def test_the_whole_chain_on_real_data(world: Path, mirror: Path, tmp_path: Path)
     assert len((results / "fetch" / "seed_tasks.jsonl").read_text().splitlines()) == 175
     users = results / "fetch" / "user_oriented_instructions.jsonl"
     assert len(users.read_text().splitlines()) == 252
+    near = list(map(json.loads, (results / "neighbours_tiny.jsonl").read_text().splitlines()))
+    assert len(near) == 12 and all(row["reference_rouge_l"] is not None for row in near)
     prompt = (results / "fetch" / "instance_prompt.txt").read_text()
     assert prompt.count("\nTask: ") == 11 + 1 and prompt.endswith("\nTask: {instruction}\n")
     with open(results / "superni_tiny.csv") as file:
