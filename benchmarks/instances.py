@@ -42,7 +42,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from refine_af.engines import generation
 from refine_af.engines.local import LocalEngine
 from refine_af.engines.replies import Reply
-from refine_af.engines.reply_log import reply_in
 from refine_af.engines.rounds import Rounds
 from refine_af.instances.parsing import parsed
 from refine_af.instances.replies import Writing
@@ -56,7 +55,7 @@ from refine_af.settings.sampling import Sampling
 from refine_af.settings.watch import ParsedWatch
 from refine_af.workflow.configuration import read_experiment
 
-PATIENT = ParsedWatch(least_parsed=0.0, patience=1)
+PATIENT = ParsedWatch(least_parsed=0.0, least_identified=0.0, patience=1)
 
 
 def as_the_stage(
@@ -66,9 +65,9 @@ def as_the_stage(
     engine = LocalEngine(lambda: (model, tokenizer), settings.sampling)
 
     def work() -> tuple[int, int]:
-        writing = Writing(settings, PATIENT, prompt, {0: rows})
+        writing = Writing(settings, PATIENT, {"input first": prompt}, {0: rows})
         with closing(Rounds(Path(folder, "replies.jsonl"), engine)) as log:
-            replies = [reply_in(row) for row in writing.round(0, log)]
+            replies = writing.round(0, lambda _: log)
         return sum(row.tokens for row in replies), len(parsed(settings, rows, replies).kept)
 
     phases: dict[str, float] = {}

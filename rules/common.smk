@@ -77,6 +77,15 @@ def writer(wildcards):
     return expand(rules.ppo.output.ppo, model=wildcards.model) if trained else []
 
 
+def kinds(wildcards):
+    """Which instructions of a segment are classification tasks, where the method asks for it."""
+    if not plan.instances.asks_output_first(wildcards):
+        return []
+    return expand(
+        rules.instances_kinds.output.kinds, model=wildcards.model, segment=wildcards.segment
+    )
+
+
 def training_segments(wildcards):
     """The instances of the first {size} instructions, in whole segments."""
     return expand(

@@ -4,6 +4,7 @@
 localrules:
     fetch_file,
     fetch_instance_prompt,
+    fetch_classification_prompts,
     fetch_superni,
     fetch_checkpoint,
 
@@ -44,6 +45,34 @@ rule fetch_instance_prompt:
     shell:
         "python {input.script:q} instance-prompt --settings {params.settings:q}"
         " --downloads results/scratch/fetch --prompt {output.prompt:q} > {log:q} 2>&1"
+
+
+# Its downloads stand apart: the instance prompt's module is fetched at the same time.
+rule fetch_classification_prompts:
+    """Self-Instruct's prompts for classification tasks, read out of their modules and never run."""
+    input:
+        script=ancient(plan.script("fetch")),
+    output:
+        output_first="results/fetch/output_first_prompt.txt",
+        classification="results/fetch/classification_prompt.txt",
+    log:
+        "results/logs/fetch/classification_prompts.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        pins=plan.pins(
+            "instance_prompt",
+            "output_first_prompt_constant",
+            "output_first_prompt_sha256",
+            "classification_prompt",
+            "classification_prompt_constant",
+            "classification_prompt_sha256",
+        ),
+        settings=plan.untracked_fetch(),
+    shell:
+        "python {input.script:q} classification-prompts --settings {params.settings:q}"
+        " --downloads results/scratch/fetch/classification --output-first {output.output_first:q}"
+        " --classification {output.classification:q} > {log:q} 2>&1"
 
 
 rule fetch_superni:

@@ -6,7 +6,42 @@ localrules:
     instances,
 
 
-for shard in plan.shards:
+rule instances_kinds:
+    """Stage 3: which instructions of a segment are classification tasks, where that is asked."""
+    input:
+        prompt=plan.located(experiment.prompts.classification),
+        backbone=plan.backbone,
+        instructions=rules.instructions_segment.output.segment,
+    output:
+        kinds="results/segments/kinds_{model}/{segment}.jsonl",
+    log:
+        "results/logs/instances_{model}/kinds_{segment}.log",
+    benchmark:
+        "results/benchmarks/instances_{model}/kinds_{segment}.tsv"
+    priority: 1
+    conda:
+        "../envs/models.yaml"
+    threads: plan.machine("instances").threads
+    resources:
+        gpu=1,
+        mem_mb=plan.machine("instances").mem_mb,
+        runtime=plan.machine("instances").runtime,
+    params:
+        script=plan.script("instances_kinds"),
+        code=plan.code("instances_kinds"),
+        python=plan.on_gpus(1),
+        settings=plan.instances.section_of_kinds(),
+        chat=plan.chat,
+        watch=plan.untracked("watch", "instances"),
+        progress="results/scratch/instances_{model}/kinds/{segment}",
+    shell:
+        "{params.python} {params.script:q} --settings {params.settings:q}"
+        " --watch {params.watch:q} --prompt {input.prompt:q} --chat {params.chat}"
+        " --backbone {input.backbone:q} --instructions {input.instructions:q}"
+        " --progress {params.progress:q} --kinds {output.kinds:q} > {log:q} 2>&1"
+
+
+for shard in plan.instances.shards:
 
     rule:
         """Stage 3: a job's share of the replies to a segment's instructions."""
@@ -14,11 +49,13 @@ for shard in plan.shards:
             f"instances_replies_{shard}"
         input:
             prompt=plan.located(experiment.prompts.instances),
+            output_first=plan.instances.output_first_prompt,
+            kinds=kinds,
             backbone=plan.backbone,
             ppo=writer,
             instructions=rules.instructions_segment.output.segment,
         output:
-            replies=replies_of(plan.rounds_of(shard)),
+            replies=replies_of(plan.instances.rounds_of(shard)),
         log:
             f"results/logs/instances_{{model}}/{{method}}_{{segment}}_replies_{shard}.log",
         benchmark:
@@ -35,14 +72,15 @@ for shard in plan.shards:
             script=plan.script("instances_replies"),
             code=plan.code("instances_replies"),
             python=plan.on_gpus(1),
-            settings=plan.section_of_replies(),
+            settings=plan.instances.section_of_replies,
             chat=plan.chat,
             watch=plan.untracked("watch", "instances"),
-            rounds=plan.untracked_rounds(shard),
+            rounds=plan.instances.untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
             "{params.python} {params.script:q} --settings {params.settings:q}"
             " --watch {params.watch:q} --method {wildcards.method} --prompt {input.prompt:q}"
+            " --output-first {input.output_first:q} --kinds {input.kinds:q}"
             " --chat {params.chat} --backbone {input.backbone:q}"
             " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
             " --progress {params.progress:q} --replies {output.replies:q} > {log:q} 2>&1"
@@ -52,7 +90,7 @@ rule instances_segment:
     """Stage 3: the instances in a segment's replies, scored, with what was refused and why."""
     input:
         instructions=rules.instructions_segment.output.segment,
-        replies=replies_of(plan.rounds),
+        replies=replies_of(plan.instances.rounds),
         ppo=writer,
         reward_model=plan.judge("model"),
         evaluator=plan.judge("evaluator"),
@@ -75,7 +113,7 @@ rule instances_segment:
         code=plan.code("instances"),
         scorer=plan.scorer,
         python=plan.on_gpus(1),
-        settings=plan.section("instances"),
+        settings=plan.instances.section_of_pairs(),
         reward=plan.section("reward"),
         watch=plan.untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/{method}/{segment}/scores",

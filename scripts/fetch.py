@@ -11,15 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
+from refine_af.fetch import files
 from refine_af.fetch.checkpoint_files import hub_checkpoint
-from refine_af.fetch.files import (
-    gathered,
-    named_file,
-    prompt_module,
-    prompt_source,
-    prompt_with_slot,
-    task_file,
-)
 from refine_af.fetch.local_checkpoints import (
     cached_checkpoint,
     copy_checkpoint,
@@ -35,8 +28,8 @@ from refine_af.settings.fetch import Fetch
 
 def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:
     """One file: seed_tasks, user_oriented_instructions or gpt3_instances."""
-    wanted = [named_file(name, settings)]
-    [found] = gathered(wanted, settings, downloads)
+    wanted = [files.named_file(name, settings)]
+    [found] = files.gathered(wanted, settings, downloads)
     with whole_file(file) as aside:
         shutil.copyfile(found, aside)
     remove_downloads(wanted, downloads)
@@ -44,17 +37,32 @@ def file(*, settings: Fetch, name: str, downloads: Path, file: Path) -> None:
 
 def instance_prompt(*, settings: Fetch, downloads: Path, prompt: Path) -> None:
     """The instance prompt of Self-Instruct, with the slot of an instruction at its end."""
-    text = prompt_with_slot(prompt_source(settings, downloads), settings)
+    land_prompt(files.instance_prompt(settings), settings, downloads, prompt)
+
+
+def classification_prompts(
+    *, settings: Fetch, downloads: Path, output_first: Path, classification: Path
+) -> None:
+    """Self-Instruct's two prompts for classification tasks, with the slot of an instruction."""
+    land_prompt(files.output_first_prompt(settings), settings, downloads, output_first)
+    land_prompt(files.classification_prompt(settings), settings, downloads, classification)
+
+
+def land_prompt(
+    wanted: files.PublishedPrompt, settings: Fetch, downloads: Path, prompt: Path
+) -> None:
+    """Write one prompt file, read out of the module that holds it."""
+    text = files.prompt_with_slot(files.prompt_source(wanted, settings, downloads), wanted)
     with whole_file(prompt) as aside:
         aside.write_text(text, encoding="utf-8")
-    remove_downloads([prompt_module(settings)], downloads)
+    remove_downloads([wanted.module], downloads)
 
 
 def superni(*, settings: Fetch, digests: Path, downloads: Path, tasks: Path) -> None:
     """The Super-NI test tasks: a file each as published, and tasks.txt with their names."""
     chosen = select_tasks(read_task_digests(digests), settings.superni_tasks, digests)
-    wanted = [task_file(task, settings) for task in chosen]
-    found = gathered(wanted, settings, downloads)
+    wanted = [files.task_file(task, settings) for task in chosen]
+    found = files.gathered(wanted, settings, downloads)
     with whole_folder(tasks) as aside:
         names = "".join(f"{task.task_id}\n" for task in chosen)
         (aside / "tasks.txt").write_text(names, encoding="utf-8")
@@ -97,11 +105,11 @@ def checkpoint(
     download_checkpoint(wanted, settings, downloads, folder, pickles=pickles)
 
 
-def remove_downloads(files: Sequence[Pinned], downloads: Path) -> None:
+def remove_downloads(landed: Sequence[Pinned], downloads: Path) -> None:
     """Remove what has landed elsewhere by now."""
-    for wanted in files:
+    for wanted in landed:
         (downloads / wanted.name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
-    run(file, instance_prompt, superni, checkpoint)
+    run(file, instance_prompt, classification_prompts, superni, checkpoint)

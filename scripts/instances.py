@@ -3,14 +3,13 @@
 from contextlib import closing
 from pathlib import Path
 
-from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
 from refine_af.files.digests import sha256_of
 from refine_af.files.landing import check_free, whole_folder
 from refine_af.files.rows import read_records, write_records
 from refine_af.files.tables import write_table
 from refine_af.instances import parsing
-from refine_af.instances.replies import in_rounds
+from refine_af.instances.replies import AskedReply, in_rounds
 from refine_af.instances.rounds import adapter_of, rounds_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
@@ -47,7 +46,7 @@ def segment(
     check_free(segment)
     digest = digest_of(adapter_of(method, ppo))
     rounds = rounds_of(read_segment(instructions), settings.prompts_per_round)
-    by_round = in_rounds([(path, read_records(path, LoggedReply)) for path in replies], rounds)
+    by_round = in_rounds([(path, read_records(path, AskedReply)) for path in replies], rounds)
     found = [parsing.parsed(settings, *pair) for pair in zip(rounds, by_round, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
@@ -100,6 +99,7 @@ def scored(
                     adapter_sha256=digest,
                     reward=composite(components, reward.weights),
                     components=components,
+                    template=entry.template,
                 )
                 rows.append(row)
             progress.advance(len(part.kept))

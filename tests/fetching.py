@@ -18,11 +18,15 @@ from refine_af.jobs.command_line import run
 os.environ["NO_PROXY"] = "127.0.0.1"
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = (fetch.file, fetch.instance_prompt, fetch.superni, fetch.checkpoint)
+COMMANDS = (fetch.file, fetch.instance_prompt, fetch.classification_prompts)
+COMMANDS += (fetch.superni, fetch.checkpoint)
 SEEDS = "/owner/project/commit1/data/seed_tasks.jsonl"
 MODULE = "/owner/project/commit1/templates/template.py"
 CONTENT = b'{"id": "seed_0", "instruction": "Sort."}\n' * 5000
 PROMPT = "Come up with examples.\n\nTask: Add.\nOutput: 3\n\nTask:"
+ASKING = "/owner/project/commit1/templates/asking.py"
+LABELS = "Come up with labels.\n\nTask: Is it odd?\nClass label: yes\nNumber: 3\n\nTask:"
+QUESTION = "Is it one?\n\nTask: Is it odd?\nIs it classification? Yes\n\nTask:"
 DIGESTS = ROOT / "resources" / "superni" / "test_digests.jsonl"
 
 
@@ -69,7 +73,7 @@ def git_blob(content: bytes) -> str:
 
 
 def settings(address: str, **changes: Any) -> str:
-    module = changes.pop("module", b"")
+    module, asking = changes.pop("module", b""), changes.pop("asking", b"")
     remote = {"url": address + SEEDS, "sha256": sha256(CONTENT)}
     section = {
         "mirror": None,
@@ -79,6 +83,11 @@ def settings(address: str, **changes: Any) -> str:
         "instance_prompt": {"url": address + MODULE, "sha256": sha256(module)},
         "instance_prompt_constant": "demonstrations",
         "instance_prompt_sha256": sha256(PROMPT.encode()),
+        "output_first_prompt_constant": "labels",
+        "output_first_prompt_sha256": sha256(LABELS.encode()),
+        "classification_prompt": {"url": address + ASKING, "sha256": sha256(asking)},
+        "classification_prompt_constant": "asking_1",
+        "classification_prompt_sha256": sha256(QUESTION.encode()),
         "superni_task_url": address + "/tasks/{task}.json",
         "superni_digests": "digests.jsonl",
         "superni_tasks": None,
@@ -97,6 +106,12 @@ def file_command(tmp_path: Path, section: str) -> list[object]:
 def prompt_command(tmp_path: Path, section: str) -> list[object]:
     places = ["--downloads", tmp_path / "downloads", "--prompt", tmp_path / "prompt.txt"]
     return ["instance-prompt", "--settings", section, *places]
+
+
+def classification_command(tmp_path: Path, section: str) -> list[object]:
+    places = ["--downloads", tmp_path / "downloads", "--output-first", tmp_path / "labels.txt"]
+    places += ["--classification", tmp_path / "question.txt"]
+    return ["classification-prompts", "--settings", section, *places]
 
 
 def superni_command(tmp_path: Path, section: str) -> list[object]:

@@ -13,12 +13,16 @@ import yaml
 
 from fake_server import FakeServer, closed_address, serving
 from fetching import (
+    ASKING,
     CONTENT,
     DIGESTS,
+    LABELS,
     MODULE,
     PROMPT,
+    QUESTION,
     ROOT,
     SEEDS,
+    classification_command,
     file_command,
     git_blob,
     prompt_command,
@@ -151,6 +155,47 @@ def test_a_module_without_the_prompt_is_refused(module: str, said: str, tmp_path
     assert not (tmp_path / "prompt.txt").exists()
 
 
+def write_modules(folder: Path) -> tuple[bytes, bytes]:
+    """Stand-ins of Self-Instruct's two modules, which end in a trap for whoever runs them."""
+    trap = f"open({str(folder / 'ran')!r}, 'w')\nraise OSError\n"
+    templates = f"demonstrations = {PROMPT!r}\nlabels = {LABELS!r}\n{trap}".encode()
+    asking = f"asking_1 = {QUESTION!r}\n{trap}".encode()
+    return templates, asking
+
+
+def test_the_prompts_of_classification_tasks_are_read_out_of_two_modules(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    templates, asking = write_modules(tmp_path)
+    server.files |= {MODULE: templates, ASKING: asking}
+    section = settings(server.address, module=templates, asking=asking)
+    done = run_fetch(*classification_command(tmp_path, section))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "labels.txt").read_text() == LABELS + " {instruction}\n"
+    question = read_prompt(tmp_path / "question.txt", {"instruction"})
+    assert question.fill(instruction="Sort.") == f"{QUESTION} Sort.\nIs it classification?"
+    assert not (tmp_path / "ran").exists() and not list((tmp_path / "downloads").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "asking", "said"),
+    [
+        (b"labels = 'Other'", b"", "fetch.output_first_prompt_sha256: "),
+        (b"labels = 1", b"", "labels is no plain text"),
+        (f"labels = {LABELS!r}".encode(), b"asking_1 = 'x'", "fetch.classification_prompt_sha256"),
+        (f"labels = {LABELS!r}".encode(), b"", "assigns asking_1 0 times"),
+    ],
+)
+def test_other_prompts_of_classification_tasks_are_refused(
+    module: bytes, asking: bytes, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "template.py").write_bytes(module)
+    (tmp_path / "asking.py").write_bytes(asking)
+    section = settings(closed_address(), module=module, asking=asking, mirror=str(tmp_path))
+    refused(run_fetch(*classification_command(tmp_path, section)), said)
+    assert not (tmp_path / "question.txt").exists()
+
+
 def test_a_prompt_with_braces_is_refused(tmp_path: Path) -> None:
     text = "Task: write\n{x}\nTask:"
     (tmp_path / "demonstrations.txt").write_text(text)
@@ -201,6 +246,15 @@ def test_real_files_pass_their_digests(real_mirror: Path, tmp_path: Path) -> Non
     prompt = (tmp_path / "prompt.txt").read_text(encoding="utf-8")
     assert prompt.count("\nTask:") == 11 + 1
     assert prompt.endswith("\nTask: {instruction}\n")
+    done = run_fetch(*classification_command(tmp_path, section))
+    assert done.returncode == 0, done.stderr
+    labels, question = (tmp_path / name for name in ("labels.txt", "question.txt"))
+    assert labels.read_text(encoding="utf-8").endswith(
+        "\nClass label: (e)\n\nTask: {instruction}\n"
+    )
+    asked = question.read_text(encoding="utf-8")
+    assert (asked.count("classification? Yes\n"), asked.count("classification? No\n")) == (12, 19)
+    assert asked.endswith("\n\nTask: {instruction}\nIs it classification?")
     done = run_fetch(*superni_command(tmp_path, section))
     assert done.returncode == 0, done.stderr
     official = [task.task_id for task in read_task_digests(DIGESTS) if task.task_id in names]

@@ -20,7 +20,6 @@ import instances_replies
 from conftest import Script
 from policies import moved_policy
 from refine_af.engines.replies import Finish, Group, Reply
-from refine_af.engines.reply_log import LoggedReply
 from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
@@ -34,13 +33,13 @@ from refine_af.instances.parsing import (
     parsed,
     run_on,
 )
-from refine_af.instances.replies import Writing, in_rounds
+from refine_af.instances.replies import AskedReply, Writing, in_rounds
 from refine_af.instances.rounds import requests_of, rounds_of
 from refine_af.instances.scores import ScoreLog
 from refine_af.jobs.command_line import canonical
 from refine_af.prompts.completions import Pair
-from refine_af.prompts.templates import prompt_of
-from refine_af.records.instances import Instance, Rejected
+from refine_af.prompts.templates import Prompt, prompt_of
+from refine_af.records.instances import Instance, Rejected, Template
 from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
 from refine_af.rewards.equation_1 import COMPONENTS
@@ -53,21 +52,33 @@ from refine_af.workflow.configuration import read_experiment
 from tiny import tiny_config
 
 PROMPT = prompt_of("Examples:\nTask: {instruction}\n", {"instruction"}, "prompt")
+PROMPTS: dict[Template, Prompt] = {"input first": PROMPT}
 SAMPLING = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=8, stop=())
 ONE = Instances(
-    seed=1, prompts_per_round=2, per_instruction=1, quantization="none", sampling=SAMPLING
+    seed=1,
+    prompts_per_round=2,
+    per_instruction=1,
+    quantization="none",
+    sampling=SAMPLING,
+    classification=None,
 )
 THREE = ONE.model_copy(update={"per_instruction": 3})
-HALF = ParsedWatch(least_parsed=0.5, patience=2)
+HALF = ParsedWatch(least_parsed=0.5, least_identified=0.5, patience=2)
 
 
 def instruction(index: int, text: str = "Name a river") -> Instruction:
     return Instruction(f"i{index:06d}", text, 0, 0, [], "seed_0", 0.5, "seed_0", 0.5, 9, 9)
 
 
+def asked(
+    text: str, template: Template = "input first", *, place: int = 0, finish: Finish = "stop"
+) -> AskedReply:
+    return AskedReply(0, place, text, finish, 1, 0, template)
+
+
 def found_in(settings: Instances, *replies: str, finish: Finish = "stop") -> Parsed:
     rows = [instruction(index) for index in range(len(replies))]
-    return parsed(settings, rows, [Reply(reply, finish, 1, 0) for reply in replies])
+    return parsed(settings, rows, [asked(reply, finish=finish) for reply in replies])
 
 
 def test_one_instance_an_instruction_and_the_rest_with_its_reason() -> None:
@@ -78,8 +89,8 @@ def test_one_instance_an_instruction_and_the_rest_with_its_reason() -> None:
         "Example 1\nInput: x\nOutput:\nExample 2\nInput: y\nOutput: z\nExample 3\nOutput: w",
     )
     assert made.kept == [
-        Kept(instruction(0), 0, Pair("", "the Rhine")),
-        Kept(instruction(2), 0, Pair("y", "z")),
+        Kept(instruction(0), 0, Pair("", "the Rhine"), "input first"),
+        Kept(instruction(2), 0, Pair("y", "z"), "input first"),
     ]
     assert made.rejected == [
         Rejected("i000001", "no output", "a plain answer"),
@@ -88,7 +99,7 @@ def test_one_instance_an_instruction_and_the_rest_with_its_reason() -> None:
     ]
     figures = counts(made)
     assert (figures["instructions"], figures["parsed"], figures["kept"]) == (3, 2, 2)
-    assert list(figures)[3:] == list(REASONS)
+    assert figures["classification"] == 0 and list(figures)[4:] == list(REASONS)
     assert [reason for reason in REASONS if figures[reason]] == [
         "no output",
         "empty output",
@@ -163,13 +174,13 @@ def test_a_job_stops_early_where_too_few_replies_parse(tmp_path: Path) -> None:
     rounds = dict(enumerate(rounds_of(rows, 2)))
     engine = Answering("no", "no", "Output: yes", "odd", "Output: a", "Output: b")
 
-    def write(watch: ParsedWatch) -> list[LoggedReply]:
-        writing = Writing(ONE, watch, PROMPT, rounds)
+    def write(watch: ParsedWatch) -> list[AskedReply]:
+        writing = Writing(ONE, watch, PROMPTS, rounds)
         made = []
         for number in rounds:
             (tmp_path / str(number)).mkdir(exist_ok=True)
             log = Rounds(tmp_path / str(number) / "replies.jsonl", engine)
-            made += writing.round(number, log)
+            made += writing.round(number, lambda _, log=log: log)
             log.close()
         return made
 
@@ -195,14 +206,15 @@ def test_patience_is_counted_in_rounds(tmp_path: Path) -> None:
     rounds = dict(enumerate(rounds_of([instruction(0), instruction(1)], 1)))
     for patience, asked in ((1, 1), (2, 2), (3, None)):
         engine = Answering("no", "no")
-        watch = ParsedWatch(least_parsed=0.5, patience=patience)
-        writing = Writing(ONE, watch, PROMPT, rounds)
+        watch = HALF.model_copy(update={"patience": patience})
+        writing = Writing(ONE, watch, PROMPTS, rounds)
         folder = tmp_path / str(patience)
         folder.mkdir()
 
         def write(writing: Writing = writing, folder: Path = folder, e: Any = engine) -> None:
             for number in rounds:
-                writing.round(number, Rounds(folder / f"{number}.jsonl", e))
+                log = Rounds(folder / f"{number}.jsonl", e)
+                writing.round(number, lambda _, log=log: log)
 
         if asked is None:
             write()
@@ -225,14 +237,15 @@ def test_too_few_parsed_replies_end_the_stage() -> None:
         check_parsed(found_in(ONE, "Output:"), lower, Path())
 
 
-def logged(number: int, *requests: int) -> tuple[Path, list[LoggedReply]]:
-    return Path(f"{number}.jsonl"), [LoggedReply(number, k, "x", "eos", 1, 1) for k in requests]
+def logged(number: int, *requests: int) -> tuple[Path, list[AskedReply]]:
+    rows = [AskedReply(number, k, "x", "eos", 1, 1, "input first") for k in requests]
+    return Path(f"{number}.jsonl"), rows
 
 
 def test_replies_are_one_to_each_instruction() -> None:
     rounds = rounds_of([instruction(index) for index in range(3)], 2)
-    read = in_rounds([logged(0, 0, 1), logged(1, 0)], rounds)
-    assert read == [[Reply("x", "eos", 1, 1)] * 2, [Reply("x", "eos", 1, 1)]]
+    files = [logged(0, 0, 1), logged(1, 0)]
+    assert in_rounds(files, rounds) == [files[0][1], files[1][1]]
     for files, fault in [
         ([logged(0, 0, 1)], "--replies: 1 files for a segment of 2 rounds"),
         ([logged(1, 0), logged(0, 0, 1)], "1.jsonl, line 1: round 1, request 0, where round 0, re"),
@@ -333,7 +346,7 @@ def write_adapter(world: Path, folder: Path) -> Path:
 def asked_of(world: Path, pool: Path, **changes: object) -> dict[str, Any]:
     """What both halves of the stage are given, but for where they write."""
     experiment = read_experiment(tiny_config(world))
-    settings = experiment.instances.model_copy(update=changes)
+    settings = experiment.instances.model_copy(update={"classification": None, **changes})
     return {
         "settings": settings,
         "watch": experiment.watch.instances,
@@ -349,6 +362,8 @@ def replying(
     """The first half: the replies of some rounds, as files in the folder `out`."""
     return given | {
         "prompt": world / "instances.txt",
+        "output_first": None,
+        "kinds": None,
         "chat": False,
         "backbone": world / "llama",
         "rounds": list(rounds),

@@ -10,6 +10,7 @@ import pytest
 
 from refine_af.errors import InputError
 from refine_af.workflow.configuration import read_configuration, read_experiment
+from refine_af.workflow.instances_plan import InstancesPlan
 from refine_af.workflow.plan import Plan
 from tiny import ROOT
 
@@ -30,17 +31,18 @@ def test_the_papers_axes() -> None:
         [0, 1],
         [0],
     )
-    assert len(plan.rounds) == 20  # 5,000 instructions, 256 a round
+    assert len(plan.instances.rounds) == 20  # 5,000 instructions, 256 a round
     assert plan.rated_cells() == ["self-instruct_15000", "refine-af_15000"]
 
 
 def test_shards_take_every_round_once() -> None:
     plan = plan_of(compute={"instances": {"shards": 3}, "superni": {"shards": 8}})
-    taken = [number for shard in plan.shards for number in plan.rounds_of(shard)]
-    assert len(plan.shards) == 3 and sorted(taken) == plan.rounds
+    ours = plan.instances
+    taken = [number for shard in ours.shards for number in ours.rounds_of(shard)]
+    assert len(ours.shards) == 3 and sorted(taken) == ours.rounds
     parts = [number for shard in plan.evaluation_shards for number in plan.parts_of(shard)]
     assert parts == plan.parts
-    few = plan_of(compute={"instances": {"shards": 8}}, ppo={"rollouts": 16})
+    few = plan_of(compute={"instances": {"shards": 8}}, ppo={"rollouts": 16}).instances
     assert all(few.rounds_of(shard) for shard in few.shards)
 
 
@@ -66,7 +68,28 @@ def test_a_section_is_one_text_and_parts_of_it_are_others() -> None:
     )(None, 1)
     pairs = plan_of(instances={"per_instruction": 2})
     assert plan.section("instances")(None) != pairs.section("instances")(None)
-    assert plan.section_of_replies()(None) == pairs.section_of_replies()(None)
+    of = SimpleNamespace(method="refine-af")
+    assert plan.instances.section_of_replies(of) == pairs.instances.section_of_replies(of)
+
+
+def test_the_branch_for_classification_tasks_touches_the_methods_that_have_it() -> None:
+    def on(*methods: str, **changes: Any) -> InstancesPlan:
+        return plan_of(instances={"classification": {"methods": methods, **changes}}).instances
+
+    baseline, trained = (SimpleNamespace(method=name) for name in ("self-instruct", "refine-af"))
+    off, one, both = on(), on("self-instruct"), on("self-instruct", "refine-af")
+    assert not off.asks_output_first(baseline) and off.output_first_prompt(baseline) == []
+    assert one.asks_output_first(baseline) and not one.asks_output_first(trained)
+    assert off.section_of_replies(trained) == one.section_of_replies(trained)
+    assert off.section_of_replies(baseline) != one.section_of_replies(baseline)
+    assert one.section_of_replies(baseline) == both.section_of_replies(baseline)
+    assert off.section_of_pairs()(None) == both.section_of_pairs()(None)
+    shorter = on("self-instruct", max_new_tokens=9)
+    assert shorter.section_of_replies(baseline) != one.section_of_replies(baseline)
+    assert shorter.section_of_kinds()(None) == one.section_of_kinds()(None)
+    null = plan_of(instances={"classification": None}).instances
+    assert not null.asks_output_first(baseline)
+    assert null.section_of_replies(baseline) == off.section_of_replies(baseline)
 
 
 def test_only_pins_decide_what_is_fetched() -> None:

@@ -277,7 +277,7 @@ def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -
     stage3.segment(
         settings=settings,
         reward=given["reward"],
-        watch=ParsedWatch(least_parsed=0.0, patience=9),
+        watch=ParsedWatch(least_parsed=0.0, least_identified=0.0, patience=9),
         method="self-instruct",
         instructions=experiment / "segment",
         replies=[experiment / "replies.jsonl"],

@@ -296,7 +296,7 @@ def tiny_config(world: Path) -> dict[str, Any]:
         "evaluator": str(world / "evaluator"),
     }
     config["instances"]["prompts_per_round"] = 2
-    config["watch"]["instances"]["least_parsed"] = 0.0
+    config["watch"]["instances"] |= {"least_parsed": 0.0, "least_identified": 0.0}
     config["sft"]["epochs"] = 1
     config["superni"] |= {"instances_per_task": 2, "max_new_tokens": 4}
     del config["superni"]["baselines"]["base-first-line"]

@@ -19,6 +19,7 @@ STAGES = {
 RULES = {
     "fetch_file": ("data", "fetching a published file"),
     "fetch_instance_prompt": ("data", "fetching the instance prompt"),
+    "fetch_classification_prompts": ("data", "fetching the prompts of classification tasks"),
     "fetch_superni": ("data", "fetching the Super-NI test tasks"),
     "fetch_checkpoint": ("data", "fetching a checkpoint"),
     "demo_data": ("demo models", "writing the demo's seeds and held-out tasks"),
@@ -31,6 +32,7 @@ RULES = {
     "instructions": ("instructions", "joining the pool of instructions"),
     "neighbours": ("instructions", "looking for the nearest seeds and references"),
     "ppo": ("PPO", "training by PPO"),
+    "instances_kinds": ("instances", "asking which are classification tasks"),
     "instances_replies": ("instances", "writing inputs and outputs"),
     "instances_segment": ("instances", "reading and scoring inputs and outputs"),
     "instances": ("instances", "joining the triplets"),

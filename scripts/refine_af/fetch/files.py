@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from refine_af.errors import InputError, shown
@@ -34,21 +35,72 @@ def named_file(name: str, settings: Fetch) -> Pinned:
     return Pinned(names, remote.url, remote.sha256)
 
 
-def prompt_module(settings: Fetch) -> Pinned:
-    """The Python module that holds the instance prompt."""
-    remote = settings.instance_prompt
+@dataclass(frozen=True)
+class PublishedPrompt:
+    """A prompt that Self-Instruct keeps as a constant of a Python module.
+
+    `sha256` is that of its text, which a mirror may hold by itself under one of the names
+    `copies`; `ending` has the slot of an instruction, and follows the text in a prompt file.
+    """
+
+    key: str
+    module: Pinned
+    constant: str
+    sha256: str
+    copies: tuple[str, ...]
+    ending: str
+
+    @property
+    def text(self) -> Pinned:
+        """The text by itself, as a mirror may hold it."""
+        return Pinned(self.copies, self.module.url, self.sha256)
+
+
+def instance_prompt(settings: Fetch) -> PublishedPrompt:
+    """The prompt of PPO and of stage 3 (self-instruct@0b26ccaa, generate_instances.py)."""
+    constant = settings.instance_prompt_constant
+    return PublishedPrompt(
+        "instance_prompt",
+        _module(settings.instance_prompt),
+        constant,
+        settings.instance_prompt_sha256,
+        (f"prompts/{constant}.txt", f"{constant}.txt"),
+        " {instruction}\n",
+    )
+
+
+def output_first_prompt(settings: Fetch) -> PublishedPrompt:
+    """The prompt of stage 3 for classification tasks (the same file)."""
+    constant = settings.output_first_prompt_constant
+    return PublishedPrompt(
+        "output_first_prompt",
+        _module(settings.instance_prompt),
+        constant,
+        settings.output_first_prompt_sha256,
+        (f"prompts/{constant}.txt", f"{constant}.txt"),
+        " {instruction}\n",
+    )
+
+
+def classification_prompt(settings: Fetch) -> PublishedPrompt:
+    """The prompt that asks whether an instruction is a classification task.
+
+    Source: self-instruct@0b26ccaa, identify_clf_or_not.py.
+    """
+    constant = settings.classification_prompt_constant
+    return PublishedPrompt(
+        "classification_prompt",
+        _module(settings.classification_prompt),
+        constant,
+        settings.classification_prompt_sha256,
+        (f"prompts/clf_task_{constant}.txt", f"clf_task_{constant}.txt"),
+        " {instruction}\nIs it classification?",
+    )
+
+
+def _module(remote: RemoteFile) -> Pinned:
     name = remote.url.rpartition("/")[2]
     return Pinned(names_in_mirror(name, remote.url), remote.url, remote.sha256)
-
-
-def prompt_text(settings: Fetch) -> Pinned:
-    """The instance prompt by itself, as a mirror may hold it."""
-    constant = settings.instance_prompt_constant
-    return Pinned(
-        (f"prompts/{constant}.txt", f"{constant}.txt"),
-        settings.instance_prompt.url,
-        settings.instance_prompt_sha256,
-    )
 
 
 def task_file(task: TaskDigest, settings: Fetch) -> Pinned:
@@ -75,13 +127,12 @@ def gathered(files: Sequence[Pinned], settings: Fetch, downloads: Path) -> list[
     return download(files, downloads, attempts=settings.attempts, timeout_s=settings.timeout_s)
 
 
-def prompt_source(settings: Fetch, downloads: Path) -> str:
-    """The text of the instance prompt, from a mirror's copy of it or from the upstream module."""
-    text = prompt_text(settings)
-    if settings.mirror is not None and in_mirror(text, mirror_folder(settings.mirror)):
-        return gathered([text], settings, downloads)[0].read_text(encoding="utf-8")
-    [module] = gathered([prompt_module(settings)], settings, downloads)
-    return constant_of(module.read_bytes(), settings.instance_prompt_constant, str(module))
+def prompt_source(prompt: PublishedPrompt, settings: Fetch, downloads: Path) -> str:
+    """A prompt's text, from a mirror's copy of it or from the upstream module."""
+    if settings.mirror is not None and in_mirror(prompt.text, mirror_folder(settings.mirror)):
+        return gathered([prompt.text], settings, downloads)[0].read_text(encoding="utf-8")
+    [module] = gathered([prompt.module], settings, downloads)
+    return constant_of(module.read_bytes(), prompt.constant, str(module))
 
 
 def constant_of(source: bytes, name: str, where: str) -> str:
@@ -111,22 +162,21 @@ def constant_of(source: bytes, name: str, where: str) -> str:
     return value.value
 
 
-def prompt_with_slot(text: str, settings: Fetch) -> str:
-    """The prompt file of PPO and of instance generation: `text`, then the slot of an instruction.
+def prompt_with_slot(text: str, prompt: PublishedPrompt) -> str:
+    """The prompt file: `text`, then what follows it upstream, with the slot of an instruction.
 
-    Source: self-instruct@0b26ccaa, generate_instances.py, where the instruction follows the
-    constant after a space and ends in a newline. InputError where `text` has another digest, or
-    braces, which a prompt file reserves for slots.
+    InputError where `text` has another digest, or braces, which a prompt file reserves for slots.
     """
-    name = settings.instance_prompt_constant
     found = sha256_of_text(text)
-    if found != settings.instance_prompt_sha256:
+    if found != prompt.sha256:
         raise InputError(
-            f"fetch.instance_prompt_sha256: {settings.instance_prompt_sha256} expected, "
-            f"but the text of {name} has {found}"
+            f"fetch.{prompt.key}_sha256: {prompt.sha256} expected, "
+            f"but the text of {prompt.constant} has {found}"
         )
     brace = next((sign for sign in text if sign in "{}"), None)
     if brace is not None:
         line = text[: text.index(brace)].count("\n") + 1
-        raise InputError(f"{name}: line {line} of the text holds {brace!r}, which marks a slot")
-    return text + " {instruction}\n"
+        raise InputError(
+            f"{prompt.constant}: line {line} of the text holds {brace!r}, which marks a slot"
+        )
+    return text + prompt.ending

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from refine_af.engines.replies import Reply
 from refine_af.errors import InputError, shown
+from refine_af.instances.replies import PARSES, AskedReply
 from refine_af.prompts import completions
 from refine_af.randomness import derived_seed
-from refine_af.records.instances import Instance, Rejected
+from refine_af.records.instances import Instance, Rejected, Template
 from refine_af.records.instructions import Instruction
 from refine_af.settings.instances import Instances
 from refine_af.settings.watch import ParsedWatch
@@ -27,20 +27,25 @@ class Kept:
     row: Instruction
     number: int
     pair: completions.Pair
+    template: Template
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """What the replies to some instructions hold; `parsed` counts those with a pair in them."""
+    """What the replies to some instructions hold; `parsed` counts those with a pair in them.
+
+    `classification` counts the instructions that were asked output first.
+    """
 
     kept: list[Kept]
     rejected: list[Rejected]
     instructions: int
+    classification: int
     parsed: int
 
 
 def parsed(
-    settings: Instances, instructions: Sequence[Instruction], replies: Sequence[Reply]
+    settings: Instances, instructions: Sequence[Instruction], replies: Sequence[AskedReply]
 ) -> Parsed:
     """The pairs in the reply to each instruction, in the pool's order, kept or refused.
 
@@ -50,18 +55,20 @@ def parsed(
     rejected: list[Rejected] = []
     with_pair = 0
     for row, reply in zip(instructions, replies, strict=True):
-        pairs = completions.judged(reply.text, truncated=reply.finish == "length")
+        cut, parse = reply.finish == "length", PARSES[reply.template]
+        pairs = completions.judged(reply.text, truncated=cut, parse=parse)
         with_pair += bool(pairs)
         if not pairs:
             rejected.append(Rejected(source=row.id, reason="no output", text=reply.text))
         picked = _picked([index for index, (_, why) in enumerate(pairs) if not why], row, settings)
         for index, (pair, why) in enumerate(pairs):
             if index in picked:
-                kept.append(Kept(row, picked.index(index), pair))
+                kept.append(Kept(row, picked.index(index), pair, reply.template))
             else:
                 text = f"Input: {pair.input}\nOutput: {pair.output}"
                 rejected.append(Rejected(source=row.id, reason=why or "surplus", text=text))
-    return Parsed(kept, rejected, len(instructions), with_pair)
+    output_first = sum(reply.template == "output first" for reply in replies)
+    return Parsed(kept, rejected, len(instructions), output_first, with_pair)
 
 
 def joined(rounds: Sequence[Parsed]) -> Parsed:
@@ -70,15 +77,18 @@ def joined(rounds: Sequence[Parsed]) -> Parsed:
         kept=[entry for part in rounds for entry in part.kept],
         rejected=[entry for part in rounds for entry in part.rejected],
         instructions=sum(part.instructions for part in rounds),
+        classification=sum(part.classification for part in rounds),
         parsed=sum(part.parsed for part in rounds),
     )
 
 
 def counts(found: Parsed) -> dict[str, int]:
-    """The numbers of instructions, parsed replies and kept instances, and rejections by reason."""
+    """The numbers of instructions, of classification tasks among them, of parsed replies and kept
+    instances, and rejections by reason."""
     reasons = Counter(rejected.reason for rejected in found.rejected)
     return {
         "instructions": found.instructions,
+        "classification": found.classification,
         "parsed": found.parsed,
         "kept": len(found.kept),
         **{reason: reasons[reason] for reason in REASONS},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from refine_af.engines.local import LocalEngine, model_of
@@ -11,8 +13,10 @@ from refine_af.errors import InputError
 from refine_af.prompts.templates import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records.cells import check_method
+from refine_af.records.instances import Template
 from refine_af.records.instructions import Instruction
 from refine_af.settings.instances import Instances
+from refine_af.settings.sampling import Sampling
 
 
 def adapter_of(method: str, ppo: Path | None) -> Path | None:
@@ -36,6 +40,35 @@ def rounds_of(instructions: Sequence[Instruction], requests: int) -> list[Sequen
     ]
 
 
+@dataclass(frozen=True)
+class Part:
+    """The instructions of a round that are asked alike, by their places in it."""
+
+    template: Template
+    places: list[int]
+    sampling: Sampling
+
+
+def parts_of(
+    rows: Sequence[Instruction], settings: Instances, classification: Set[str]
+) -> list[Part]:
+    """A round as it is asked: `classification` tasks, named by their ids, output first.
+
+    The limits are self-instruct@0b26ccaa's, generate_instances.py.
+    """
+    branch = settings.classification
+    if branch is None or classification.isdisjoint({row.id for row in rows}):
+        return [Part("input first", list(range(len(rows))), settings.sampling)]
+    places: dict[Template, list[int]] = {"input first": [], "output first": []}
+    for place, row in enumerate(rows):
+        places["output first" if row.id in classification else "input first"].append(place)
+    limit = {"max_new_tokens": branch.max_new_tokens}
+    shorter = settings.sampling.model_copy(update=limit)
+    others = shorter if branch.shortens == "round" else settings.sampling
+    samplings: dict[Template, Sampling] = {"input first": others, "output first": shorter}
+    return [Part(name, found, samplings[name]) for name, found in places.items() if found]
+
+
 def requests_of(
     rows: Sequence[Instruction], settings: Instances, prompt: Prompt
 ) -> tuple[Sequence[str], list[int]]:
@@ -47,7 +80,9 @@ def requests_of(
     return tails, [derived_seed(settings.seed, "sampling", row.id) for row in rows]
 
 
-def engine_of(settings: Instances, backbone: Path, adapter: Path | None, *, chat: bool) -> Engine:
-    """The backbone, with the adapter where there is one, asked as in a `chat` or not."""
-    model = model_of(backbone, adapter, settings.quantization)
-    return LocalEngine(model, settings.sampling, chat=chat)
+def engines_of(
+    settings: Instances, backbone: Path, adapter: Path | None, *, chat: bool
+) -> Callable[[Sampling], Engine]:
+    """By how a reply is drawn, the backbone, with the adapter where there is one, loaded once."""
+    load = cache(model_of(backbone, adapter, settings.quantization))
+    return cache(lambda sampling: LocalEngine(load, sampling, chat=chat))

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from refine_af.prompts.markdown import plain_labels
 
@@ -54,10 +55,18 @@ def parse_completion(text: str, *, truncated: bool = False) -> list[Pair]:
     return pairs[:-1] if truncated else pairs
 
 
-def judged(text: str, *, truncated: bool) -> list[tuple[Pair, str | None]]:
+class Parse(Protocol):
+    """What reads the pairs in a reply, as `parse_completion` does."""
+
+    def __call__(self, text: str, *, truncated: bool = False) -> list[Pair]: ...
+
+
+def judged(
+    text: str, *, truncated: bool, parse: Parse = parse_completion
+) -> list[tuple[Pair, str | None]]:
     """Every pair in a reply with the reason, one of `REASONS`, why it is no instance, or None."""
-    pairs = parse_completion(text)
-    whole = parse_completion(text, truncated=truncated)
+    pairs = parse(text)
+    whole = parse(text, truncated=truncated)
     reasons = [*refusals(whole), *["truncated"] * (len(pairs) - len(whole))]
     return list(zip(pairs, reasons, strict=True))
 

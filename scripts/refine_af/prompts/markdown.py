@@ -13,31 +13,44 @@ MARK = r"(?P<mark>\*{1,3}|_{1,3}|`{1,3})"
 HEAD = r"^[ \t]{0,3}#{2,6}[ \t]+"
 BULLET = r"(?:^[ \t]{0,9}(?:[-+*]|\d{1,3}[.)])[ \t]+)?"
 LABEL = r"(?P<label>(?:Input|Output)(?:[ \t]?\d{1,9})?|Example(?:[ \t]?\d{1,9})?\.?)"
-
-EMPHASISED = re.compile(
-    rf"{BULLET}(?<![\w*_`]){MARK}{LABEL}[ \t]?"
-    r"(?::(?P=mark)|(?P=mark)[ \t]?:|(?P=mark)(?=[ \t]*$))",
-    re.MULTILINE,
-)
-HEADED = re.compile(rf"{HEAD}{LABEL}[ \t]?(?::|(?=[ \t]*$))", re.MULTILINE)
-WHOLE = re.compile(
-    rf"^[ \t]{{0,9}}{MARK}{LABEL}[ \t]?:(?P<rest>[^\n*_`]*)(?P=mark)[ \t]*$", re.MULTILINE
-)
+CLASS_LABEL = r"(?P<label>Class label)"
 # What a stop string cut off from the label that was to follow.
 CUT = re.compile(r"[ \t]*(?:#{2,6}|[-+]?[ \t]*(?:\*\*|__))[ \t]*")
 
 
 def plain_labels(text: str) -> str:
     """A reply with pairs whose labels stand without markup."""
-    for pattern in (EMPHASISED, HEADED):
-        text = pattern.sub(_plain_label, text)
-    return _uncut(WHOLE.sub(lambda found: f"{_plain_label(found)}{found['rest']}", text))
+    return _plain(text, LABEL)
+
+
+def plain_class_labels(text: str) -> str:
+    """The same of a reply whose pairs begin with a class label."""
+    return _plain(text, CLASS_LABEL)
 
 
 def plain_numbers(text: str, numbering: str) -> str:
     """A task list whose numbers, written as `numbering` says, stand without markup."""
     beginning = _numbered(numbering)
     return _uncut("\n".join(_plain_item(line, beginning) for line in text.split("\n")))
+
+
+def _plain(text: str, label: str) -> str:
+    emphasised, headed, whole = _labelled(label)
+    for pattern in (emphasised, headed):
+        text = pattern.sub(_plain_label, text)
+    return _uncut(whole.sub(lambda found: f"{_plain_label(found)}{found['rest']}", text))
+
+
+@lru_cache
+def _labelled(label: str) -> list[re.Pattern[str]]:
+    """A label that is emphasised, one in a heading, and one in a line that is emphasised whole."""
+    patterns = [
+        rf"{BULLET}(?<![\w*_`]){MARK}{label}[ \t]?"
+        r"(?::(?P=mark)|(?P=mark)[ \t]?:|(?P=mark)(?=[ \t]*$))",
+        rf"{HEAD}{label}[ \t]?(?::|(?=[ \t]*$))",
+        rf"^[ \t]{{0,9}}{MARK}{label}[ \t]?:(?P<rest>[^\n*_`]*)(?P=mark)[ \t]*$",
+    ]
+    return [re.compile(pattern, re.MULTILINE) for pattern in patterns]
 
 
 def _plain_label(found: re.Match[str]) -> str:

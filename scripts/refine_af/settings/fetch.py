@@ -51,6 +51,23 @@ class Fetch(Section):
     instance_prompt_sha256: Digest = Field(
         description="SHA-256 of the constant's text, in hex digits (ours)."
     )
+    output_first_prompt_constant: Annotated[str, StringConstraints(pattern=r"^\w+$")] = Field(
+        description="The name of the constant in the same module that holds the prompt of "
+        "classification tasks (SI)."
+    )
+    output_first_prompt_sha256: Digest = Field(
+        description="SHA-256 of that constant's text, in hex digits (ours)."
+    )
+    classification_prompt: RemoteFile = Field(
+        description="A Python module with the prompt that asks whether an instruction is a "
+        "classification task; the constant is read, the module never run (SI)."
+    )
+    classification_prompt_constant: Annotated[str, StringConstraints(pattern=r"^\w+$")] = Field(
+        description="The name of the constant that holds that prompt (SI)."
+    )
+    classification_prompt_sha256: Digest = Field(
+        description="SHA-256 of that constant's text, in hex digits (ours)."
+    )
     superni_task_url: Annotated[str, StringConstraints(pattern=r"^https?://.*\{task\}")] = Field(
         description="Where a task of Super-NI stands, with {task} for its name "
         "(natural-instructions@55a36563)."

@@ -6,8 +6,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from refine_af.settings.fields import Count, Section, Seed
+from refine_af.settings.fields import Count, Distinct, Method, Section, Seed
 from refine_af.settings.sampling import Sampling
+
+
+class Classification(Section):
+    methods: Annotated[tuple[Method, ...], Field(strict=False), Distinct] = Field(
+        description="The methods that ask for classification tasks output first; none: one prompt "
+        "for all (paper II-D; SI: self-instruct)."
+    )
+    max_new_tokens: Count = Field(
+        description="Most tokens of a reply to the output-first prompt (SI)."
+    )
+    shortens: Literal["task", "round"] = Field(
+        description="Which replies that limit holds for: those of classification tasks, or all of "
+        "a round that has one (ours; SI: round, of prompts_per_round 5)."
+    )
+    identification: Sampling = Field(
+        description="How the untouched backbone says which instructions are classification tasks "
+        "(SI: identify_clf_or_not.py)."
+    )
 
 
 class Instances(Section):
@@ -25,3 +43,16 @@ class Instances(Section):
         description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."
     )
     sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")
+    classification: Classification | None = Field(
+        description="Self-Instruct's branch for classification tasks; off where it names no "
+        "method, or is null (SI)."
+    )
+
+
+class Identification(Section):
+    """What decides which instructions are classification tasks: parts of the section above."""
+
+    seed: Seed
+    prompts_per_round: Count
+    quantization: Literal["nf4", "none"]
+    sampling: Sampling

@@ -15,6 +15,14 @@ class Prompts(Section):
     instances: FilePath = Field(
         description="Prompt of stage 3, with a slot for the instruction (paper IX-D; SI)."
     )
+    output_first: FilePath = Field(
+        description="Prompt of stage 3 for classification tasks, whose output comes first, with a "
+        "slot for the instruction; read where instances.classification names a method (SI)."
+    )
+    classification: FilePath = Field(
+        description="Prompt that asks whether an instruction is a classification task, with a slot "
+        "for it; read where instances.classification names a method (SI)."
+    )
     sft: FilePath = Field(
         description="JSON with the encodings that a training row is drawn from (SI: "
         "prepare_for_finetuning.py, encode_instance)."

@@ -64,6 +64,10 @@ class ParsedWatch(Section):
     least_parsed: Share = Field(
         description="Share of replies that hold an instance; less ends the stage (ours)."
     )
+    least_identified: Share = Field(
+        description="Share of replies that say yes or no to whether an instruction is a "
+        "classification task; less ends the stage (ours)."
+    )
     patience: Count = Field(
         description="Rounds of a job after which the share is checked; it is also checked at a "
         "segment's end (ours)."

@@ -110,7 +110,7 @@ def _way_out(experiment: Experiment, key: str, path: str) -> str:
 
 
 def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> None:
-    for key, path in prompt_paths(experiment.prompts):
+    for key, path in prompt_paths(experiment):
         _check(key, located(path), READERS.get(key, _prompt({"definition", "input"})))
     for name, model in experiment.models.items():
         folder = located(checkpoint_folder(model.checkpoint))
@@ -194,6 +194,8 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
 READERS: dict[str, Callable[[Path], object]] = {  # every other prompt file is one for Super-NI
     "prompts.instructions": _prompt({"tasks"}),
     "prompts.instances": _prompt({"instruction"}),
+    "prompts.output_first": _prompt({"instruction"}),
+    "prompts.classification": _prompt({"instruction"}),
     "prompts.sft": read_document,
     "prompts.users": read_document,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
-from refine_af.settings.prompts import Prompts
 
 
 def checkpoint_folder(checkpoint: str) -> str:
@@ -34,9 +33,11 @@ def _checkpoints(experiment: Experiment) -> list[str]:
     return [*named, *judges_of(experiment.reward).values()]
 
 
-def prompt_paths(prompts: Prompts) -> list[tuple[str, str]]:
-    """Each prompt file that config.yaml names, with its key."""
-    files = prompts.model_dump(exclude={"baselines"})
+def prompt_paths(experiment: Experiment) -> list[tuple[str, str]]:
+    """Each prompt file that config.yaml names and a stage reads, with its key."""
+    prompts, branch = experiment.prompts, experiment.instances.classification
+    unread = set() if branch and branch.methods else {"output_first", "classification"}
+    files = prompts.model_dump(exclude={"baselines", *unread})
     files |= {f"baselines.{name}": path for name, path in prompts.baselines.items()}
     return [(f"prompts.{key}", path) for key, path in files.items()]
 
@@ -47,7 +48,7 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     paths.append(("data.user_instructions", experiment.data.user_instructions))
     if experiment.neighbours.references:
         paths.append(("neighbours.references", experiment.neighbours.references))
-    paths += prompt_paths(experiment.prompts)
+    paths += prompt_paths(experiment)
     for model, files in experiment.ratings.files.items():
         paths += [(f"ratings.files.{model}", path) for path in files]
     if experiment.fetch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,9 @@ from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.instances_plan import InstancesPlan, Tracked, Untracked
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name
 
-# A param that Snakemake compares with that of the finished job: a difference reruns it.
-Tracked = Callable[[Any], str]
-# One that it does not compare, since it also depends on the threads that a job is given.
-Untracked = Callable[[Any, int], Any]
 # The files of fetch_file, by the keys of config.yaml's section fetch.
 PUBLISHED = ("seed_tasks", "user_oriented_instructions", "gpt3_instances")
 
@@ -45,6 +42,7 @@ class Plan:
         self.served = experiment.instructions.engine == "server"
         # Of a scorer of the user's own: an edit reruns what it scored.
         self.scorer = own_code(experiment.reward.scorer, homes(root))
+        self.instances = InstancesPlan(experiment, self.located)
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
 
@@ -56,21 +54,6 @@ class Plan:
     def segments_of(self, size: int | str) -> list[int]:
         """The segments that hold the first `size` instructions."""
         return list(range(-(-int(size) // self.experiment.instructions.segment_size)))
-
-    @cached_property
-    def rounds(self) -> list[int]:
-        """The rounds in which stage 3 asks for the replies of a segment."""
-        size = self.experiment.instances.prompts_per_round
-        return list(range(-(-self.experiment.instructions.segment_size // size)))
-
-    @cached_property
-    def shards(self) -> list[int]:
-        """The jobs that share a segment's rounds."""
-        return list(range(min(self.experiment.compute.instances.shards, len(self.rounds))))
-
-    def rounds_of(self, shard: int) -> list[int]:
-        """Which rounds of a segment a job of stage 3 takes."""
-        return self.rounds[shard :: len(self.shards)]
 
     def parts_of(self, shard: int) -> list[int]:
         """Which parts of a cell's predictions a job of the evaluation takes."""
@@ -173,11 +156,6 @@ class Plan:
         text = canonical(self._section(names))
         return lambda wildcards, threads: text
 
-    def section_of_replies(self) -> Tracked:
-        """Stage 3's section for its replies, which do not depend on how many pairs are kept."""
-        text = canonical(self.experiment.instances.model_copy(update={"per_instruction": 1}))
-        return lambda wildcards: text
-
     def untracked_fetch(self) -> Untracked:
         """Fetch's section: the pins alone decide what lands."""
         fetch = self.experiment.fetch
@@ -194,10 +172,6 @@ class Plan:
     def pinned_file(self, wildcards: Any) -> str:
         """The same for the file that the wildcard `name` names."""
         return self.pins(wildcards.name)(wildcards)
-
-    def untracked_rounds(self, shard: int) -> Untracked:
-        """A job's rounds: how many jobs share them decides no reply."""
-        return lambda wildcards, threads: self.rounds_of(shard)
 
     def untracked_parts(self, shard: int) -> Untracked:
         """A job's parts: how many jobs share them decides no prediction."""

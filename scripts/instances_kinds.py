@@ -1,0 +1,61 @@
+"""Stage 3, before its replies: which instructions of a segment are classification tasks."""
+
+from contextlib import closing
+from pathlib import Path
+
+from refine_af.engines.local import LocalEngine, model_of
+from refine_af.engines.rounds import Rounds
+from refine_af.files.rows import write_records
+from refine_af.instances import kinds as stage
+from refine_af.instances.rounds import rounds_of
+from refine_af.jobs.command_line import run
+from refine_af.jobs.progress import Progress
+from refine_af.jobs.scratch import Given, fingerprint, scratch
+from refine_af.jobs.sources import code_digest
+from refine_af.prompts.templates import read_prompt
+from refine_af.records.instances import Identified
+from refine_af.records.segments import read_segment
+from refine_af.settings.instances import Identification
+from refine_af.settings.watch import ParsedWatch
+
+
+def main(
+    *,
+    settings: Identification,
+    watch: ParsedWatch,
+    prompt: Path,
+    chat: bool,
+    backbone: Path,
+    instructions: Path,
+    progress: Path,
+    kinds: Path,
+) -> None:
+    """Write, a row an instruction, what the untouched backbone says of it.
+
+    What is done so far is kept in the folder `progress`: killed and called again, it goes on.
+    """
+    template = read_prompt(prompt, {"instruction"})
+    rounds = rounds_of(read_segment(instructions), settings.prompts_per_round)
+    given: dict[str, Given] = {"settings": settings.model_dump_json(), "chat": chat}
+    given |= {"prompt": prompt, "backbone": backbone}
+    given["instructions"] = instructions / "instructions.jsonl"
+    stamp = fingerprint(given, code=code_digest(Path(__file__)))
+    load = model_of(backbone, None, settings.quantization)
+    engine = LocalEngine(load, settings.sampling, chat=chat)
+    found: list[Identified] = []
+    with (
+        scratch(progress, stamp) as place,
+        closing(Rounds(place.folder / "replies.jsonl", engine)) as log,
+    ):
+        bar = Progress(sum(map(len, rounds)), "instructions looked at")
+        for number, rows in enumerate(rounds):
+            found += stage.identified(number, rows, template, settings.seed, log, bar)
+            if number + 1 >= watch.patience:
+                stage.check_identified(found, watch)
+        stage.check_identified(found, watch)
+        write_records(kinds, found)
+    print(stage.summary(found))
+
+
+if __name__ == "__main__":
+    run(main)
