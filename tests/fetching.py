@@ -18,8 +18,13 @@ from refine_af.jobs.command_line import run
 os.environ["NO_PROXY"] = "127.0.0.1"
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = (fetch.file, fetch.instance_prompt, fetch.classification_prompts)
-COMMANDS += (fetch.superni, fetch.checkpoint)
+COMMANDS = (
+    fetch.file,
+    fetch.instance_prompt,
+    fetch.classification_prompts,
+    fetch.superni,
+    fetch.checkpoint,
+)
 SEEDS = "/owner/project/commit1/data/seed_tasks.jsonl"
 MODULE = "/owner/project/commit1/templates/template.py"
 CONTENT = b'{"id": "seed_0", "instruction": "Sort."}\n' * 5000

@@ -149,7 +149,8 @@ def make_ppo(folder: Path, *, alarm: bool = False) -> None:
 def make_instances(folder: Path, model: str, method: str) -> None:
     """Two segments of 3 instructions: 5 replies parsed, 4 instances, 1 of them without input.
 
-    By refine-af every second one has 0.5 more reward, and the second one overlaps.
+    By refine-af every second one has 0.5 more reward, and the second one overlaps; self-instruct
+    took an instruction of each segment for a classification task.
     """
     for k in (0, 1):
         segment = folder / f"instances_{model}_{method}_{k}"
@@ -166,8 +167,8 @@ def make_instances(folder: Path, model: str, method: str) -> None:
         )
         write_csv(
             segment / "counts.csv",
-            "instructions,parsed,kept,no output,empty output",
-            [(3, 2 + k, 2, 1 - k, k)],
+            "instructions,classification,parsed,kept,no output,empty output",
+            [(3, int(method == "self-instruct"), 2 + k, 2, 1 - k, k)],
         )
 
 

@@ -40,6 +40,7 @@ def instance(number: int, text: str = "", output: str = "four words are here") -
     return Instance(*texts, "ab" * 32, (number + 1) / 4, components)
 
 
+HEAD = "instructions,classification,parsed,kept"
 ROWS = [instance(0), instance(1, "one two"), instance(2, ODD, ODD)]
 
 
@@ -52,9 +53,9 @@ def origin() -> Provenance:
 def made(folder: Path, origin: Provenance, rows: list[Instance] = ROWS) -> dict[str, Any]:
     """What the script is given: two segments, of 4 and 2 instructions, with `rows` in all."""
     write_records(folder / "refine-af.jsonl", rows)
-    head = "instructions,parsed,kept,no output,surplus"
-    write_csv(folder / "0" / "counts.csv", head, [(4, 3, len(rows) - 1, 1, 7)])
-    write_csv(folder / "1" / "counts.csv", head, [(2, 1, 1, 1, 0)])
+    head = f"{HEAD},no output,surplus"
+    write_csv(folder / "0" / "counts.csv", head, [(4, 1, 3, len(rows) - 1, 1, 7)])
+    write_csv(folder / "1" / "counts.csv", head, [(2, 1, 1, 1, 1, 0)])
     return {
         "origin": origin,
         "method": "refine-af",
@@ -90,6 +91,7 @@ def test_the_data_set_is_read_whole_without_the_hub(origin: Provenance, tmp_path
     whole = loaded(tmp_path / "out", tmp_path / "cache")  # as the card's head names the files
     assert whole == loaded(given["dataset"], tmp_path / "second cache")
     texts = ["id", "instruction_id", "method", "instruction", "input", "output", "adapter_sha256"]
+    texts.append("template")
     number = "Value('float64')"
     scores = ", ".join(f"'{name}': {number}" for name in ROWS[0].components)
     numbers = {"reward": number, "components": f"{{{scores}}}"}
@@ -136,7 +138,8 @@ def test_the_card_tells_the_runs_own_numbers(origin: Provenance, tmp_path: Path)
         "| replies that held a pair | 4 | 66.7% |",
         "| instructions with an instance | 3 | 50.0% |",
         "| of these without input | 1 | 33.3% |",
-        "| no output | the reply names neither an example nor an output | 2 |",
+        "| of these as classification tasks, output first | 2 | 33.3% |",
+        "| no output | the reply names neither an example nor an output, or no class label | 2 |",
         "| surplus | sound, beyond the pairs that are kept of an instruction | 7 |",
         "| instruction | 3 | 3.0 | 0.0 | 3.0 | 3.0 | 3.0 |",
         # .25, .5, .75: the standard deviation is that of the population, sqrt(1/24)
@@ -159,7 +162,7 @@ def test_the_card_tells_the_runs_own_numbers(origin: Provenance, tmp_path: Path)
 def test_the_cards_head_is_what_the_hub_reads(origin: Provenance) -> None:
     from huggingface_hub import DatasetCard
 
-    counts = {"instructions": 3, "parsed": 3, "kept": 3}
+    counts = {"instructions": 3, "classification": 0, "parsed": 3, "kept": 3}
     for count, size in ((3, "n<1K"), (1_000, "1K<n<10K"), (30_000, "10K<n<100K")):
         text = card_of(
             origin,
@@ -178,6 +181,7 @@ def test_the_cards_head_is_what_the_hub_reads(origin: Provenance) -> None:
                 "data_files": [{"split": "train", "path": "dataset/x.parquet"}],
             }
         ]
+    assert "output_first_prompt.txt" not in text
     # The untouched backbone has no adapter and no PPO, but the same judges.
     text = card_of(origin, "self-instruct", ROWS, counts, data_file="x", mended=0)
     settings = json.loads(text.split("```json\n")[1].split("\n```")[0])
@@ -187,6 +191,19 @@ def test_the_cards_head_is_what_the_hub_reads(origin: Provenance) -> None:
     assert "seed of PPO" not in text and "No instance held half a character" in text
 
 
+def test_the_card_tells_how_classification_tasks_were_asked(origin: Provenance) -> None:
+    branch = origin.instances.classification
+    assert branch is not None
+    own = {"classification": branch.model_copy(update={"methods": ("self-instruct",)})}
+    told = origin.model_copy(update={"instances": origin.instances.model_copy(update=own)})
+    counts = {"instructions": 3, "classification": 1, "parsed": 3, "kept": 3}
+    asked = "| prompt for their pairs | `output_first_prompt.txt` |"
+    for method, says in (("self-instruct", True), ("refine-af", False)):
+        text = card_of(told, method, ROWS, counts, data_file="x", mended=0)
+        assert (asked in text) is says
+        assert ("tells classification tasks | `classification_prompt.txt` |" in text) is says
+
+
 @pytest.mark.parametrize(
     "name", ["x\n---\nlicense: mit", "a: b #c", "half \ud83d", "\u2028\0\ufeff", "é " * 80, "yes"]
 )
@@ -194,7 +211,7 @@ def test_no_name_can_break_the_cards_head(origin: Provenance, name: str) -> None
     from huggingface_hub import DatasetCard
 
     odd = origin.model_copy(update={"model": name})
-    counts = {"instructions": 3, "parsed": 3, "kept": 3}
+    counts = {"instructions": 3, "classification": 0, "parsed": 3, "kept": 3}
     text = card_of(odd, "refine-af", ROWS, counts, data_file=f"{name}/x.parquet", mended=0)
     head = text.partition("\n---\n")[0] + "\n---\n"
     found = DatasetCard(head).data.to_dict()
@@ -205,7 +222,7 @@ def test_no_name_can_break_the_cards_head(origin: Provenance, name: str) -> None
 
 def test_a_checkpoints_name_cannot_break_the_card(origin: Provenance) -> None:
     odd = origin.model_copy(update={"checkpoint": "my`model|x\n---\n# y", "seeds": "``` a"})
-    counts = {"instructions": 3, "parsed": 3, "kept": 3}
+    counts = {"instructions": 3, "classification": 0, "parsed": 3, "kept": 3}
     text = card_of(odd, "refine-af", ROWS, counts, data_file='a"b', mended=0)
     assert yaml.safe_load(text.split("---\n")[1])["configs"][0]["data_files"][0]["path"] == 'a"b'
     assert "\n# y" not in text.replace("# mistral-7b", "")
@@ -233,13 +250,14 @@ def test_any_text_is_valid_afterwards_and_else_untouched(texts: list[str]) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("instructions,parsed,kept\n", "0 rows of counts"),
-        ("instructions,parsed,kept\n1,2,-3\n", "'kept' is no count: '-3'"),
-        ("instructions,parsed,kept\n1,2\n", "'kept' is no count: None"),
-        ("instructions,kept\n1,2\n", "no column 'parsed'"),
-        ("instructions,parsed,kept\n2,2,2\n", "count 2 instances, not 3"),
-        ("instructions,parsed,kept\n2,2,\ufffd\n", "'kept' is no count"),
-        (f"instructions,parsed,kept\n2,2,{'9' * 140_000}\n", "no table of counts: field larger"),
+        (f"{HEAD}\n", "0 rows of counts"),
+        (f"{HEAD}\n1,0,2,-3\n", "'kept' is no count: '-3'"),
+        (f"{HEAD}\n1,0,2\n", "'kept' is no count: None"),
+        ("instructions,classification,kept\n1,0,2\n", "no column 'parsed'"),
+        ("instructions,parsed,kept\n1,1,2\n", "no column 'classification'"),
+        (f"{HEAD}\n2,0,2,2\n", "count 2 instances, not 3"),
+        (f"{HEAD}\n2,0,2,\ufffd\n", "'kept' is no count"),
+        (f"{HEAD}\n2,0,2,{'9' * 140_000}\n", "no table of counts: field larger"),
     ],
 )
 def test_odd_counts_are_named(content: str, message: str, tmp_path: Path) -> None:
@@ -275,7 +293,7 @@ def test_the_card_tells_no_path_of_this_machine() -> None:
     config["prompts"]["instances"] = "../../someone/prompt.txt"
     config["reward"]["model"] = f"{home}/judge/"
     told = provenance(read_experiment(config), "mine")
-    counts = {"instructions": 3, "parsed": 3, "kept": 3}
+    counts = {"instructions": 3, "classification": 0, "parsed": 3, "kept": 3}
     text = card_of(told, "refine-af", ROWS, counts, data_file="a", mended=0)
     assert "someone" not in text
     assert "| model | `my\\|model` |" in text

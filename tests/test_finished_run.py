@@ -56,7 +56,11 @@ BROKEN = [
     ("ppo_tiny/metrics.csv", STEPS, ["holds no step"]),
     ("ppo_tiny/metrics.csv", "", ["'step'"]),
     ("ppo_tiny/evaluation.jsonl", "", ["not the same prompts"]),
-    ("instances_tiny_refine-af_1/counts.csv", "instructions,parsed,kept\n1,2,1.5\n", ["'1.5'"]),
+    (
+        "instances_tiny_refine-af_1/counts.csv",
+        "instructions,classification,parsed,kept\n1,0,2,1.5\n",
+        ["'1.5'"],
+    ),
     ("instances_tiny_refine-af_0/instances.jsonl", "[]\n", ["line 1", "not a JSON object"]),
     ("superni_tiny.csv", SCORES, ["no row of self-instruct or refine-af"]),
     ("superni_tiny.csv", SCORES + BASE, ["no row of self-instruct or refine-af"]),

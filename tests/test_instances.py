@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from refine_af.instances.parsing import (
     run_on,
 )
 from refine_af.instances.replies import AskedReply, Writing, in_rounds
-from refine_af.instances.rounds import requests_of, rounds_of
+from refine_af.instances.rounds import Part, requests_of, rounds_of
 from refine_af.instances.scores import ScoreLog
 from refine_af.jobs.command_line import canonical
 from refine_af.prompts.completions import Pair
@@ -168,6 +168,11 @@ class Answering:
                 yield place, Reply(self.replies.pop(0), "stop", 7, 3)
 
 
+def at(log: Rounds) -> Callable[[Part], Rounds]:
+    """Where every part's replies are kept."""
+    return lambda _: log
+
+
 def test_a_job_stops_early_where_too_few_replies_parse(tmp_path: Path) -> None:
     """Two rounds of two: 1 of 4 parsed is below a half, and the third round is never asked for."""
     rows = [instruction(index) for index in range(6)]
@@ -180,7 +185,7 @@ def test_a_job_stops_early_where_too_few_replies_parse(tmp_path: Path) -> None:
         for number in rounds:
             (tmp_path / str(number)).mkdir(exist_ok=True)
             log = Rounds(tmp_path / str(number) / "replies.jsonl", engine)
-            made += writing.round(number, lambda _, log=log: log)
+            made += writing.round(number, at(log))
             log.close()
         return made
 
@@ -214,7 +219,7 @@ def test_patience_is_counted_in_rounds(tmp_path: Path) -> None:
         def write(writing: Writing = writing, folder: Path = folder, e: Any = engine) -> None:
             for number in rounds:
                 log = Rounds(folder / f"{number}.jsonl", e)
-                writing.round(number, lambda _, log=log: log)
+                writing.round(number, at(log))
 
         if asked is None:
             write()

@@ -25,6 +25,7 @@ from refine_af.exports.provenance import provenance
 from refine_af.files.documents import read_document
 from refine_af.files.rows import read_records, write_records
 from refine_af.instances.parsing import parsed
+from refine_af.instances.replies import AskedReply
 from refine_af.overlap.comparison import shared_ngrams
 from refine_af.ppo.alarm import text_figures
 from refine_af.prompts.completions import Pair, refusal
@@ -184,7 +185,7 @@ def instance_of(name: str, number: int, instruction: str, reply: str) -> Instanc
     """The instance that stage 3 reads in a reply, with made-up rewards."""
     row = Instruction(f"i{number:06}", instruction, 0, 0, [], "s", 0.5, "s", 0.5, 9, 9)
     settings = read_experiment(shipped()).instances
-    (kept,) = parsed(settings, [row], [Reply(reply, "stop", 9, 9)]).kept
+    (kept,) = parsed(settings, [row], [AskedReply(0, 0, reply, "stop", 9, 9, "input first")]).kept
     texts = (instruction, kept.pair.input, kept.pair.output)
     scores = {"reward_model": 1.0}
     return Instance(f"{row.id}-0", row.id, "refine-af", *texts, "ab" * 32, 0.5, scores)

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from policies import COMPUTE, PAPER_WEIGHTS, REWARD, SETTINGS, WATCH, ppo_settings
 from ppo import main
 from refine_af.engines.generation import Completion, generate
-from refine_af.engines.replies import Reply
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
 from refine_af.instances.parsing import parsed
+from refine_af.instances.replies import AskedReply
 from refine_af.instances.rounds import requests_of
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer
@@ -309,7 +309,7 @@ def test_what_is_no_instance_gets_the_floor(
     # What is scored is what stage 3 keeps, of which it takes the first here.
     rules = read_experiment(demo_config()).instances
     assert rules.per_instruction == 1
-    kept = parsed(rules, [one], [Reply(text, finish, 1, 1)]).kept
+    kept = parsed(rules, [one], [AskedReply(0, 0, text, finish, 1, 1, "input first")]).kept
     assert [entry.pair for entry in kept] == ([rollout.pair] if rollout.pair else [])
 
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 import instances as stage3
 import ppo as stage2
 from policies import COMPUTE, SETTINGS, WATCH, ppo_settings
-from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
+from refine_af.instances.replies import AskedReply
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.equation_1 import check_judges
@@ -271,7 +271,8 @@ def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -
     config = demo_config()
     settings = Instances.model_validate(config["instances"] | {"prompts_per_round": 8})
     replies = [
-        LoggedReply(0, n, f"Input: x\nOutput: {'a ' * n}b\n", "stop", 9, 5) for n in range(4)
+        AskedReply(0, n, f"Input: x\nOutput: {'a ' * n}b\n", "stop", 9, 5, "input first")
+        for n in range(4)
     ]
     write_records(experiment / "replies.jsonl", replies)
     stage3.segment(

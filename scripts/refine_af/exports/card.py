@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from huggingface_hub import DatasetCardData
 
+from refine_af.exports.formats import COUNTS
 from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
 from refine_af.rewards.equation_1 import JUDGES, judges_of
@@ -17,10 +18,10 @@ from refine_af.words import words_of
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 WHY = {
-    "no output": "the reply names neither an example nor an output",
+    "no output": "the reply names neither an example nor an output, or no class label",
     "truncated": "the length limit cut the pair",
     "input equals output": "the output repeats the input",
-    "empty output": "nothing follows `Output:`",
+    "empty output": "nothing follows `Output:` or `Class label:`",
     "ends with colon": "input or output is unfinished",
     "contradictory": "one reply gives the same input different outputs",
     "duplicate": "one reply holds the pair twice",
@@ -36,6 +37,8 @@ FIELDS = """\
 | `adapter_sha256` | of the weights of the adapter that wrote the pair, empty for none |
 | `reward` | the weighted sum of the components, which REFINE-AF's training maximises |
 | `components` | the triplet's scores by name, those of the table above |
+| `template` | the prompt that the pair answers: `input first`, or `output first` as for \
+classification tasks |
 
 Rewards did not decide which pairs are here: both methods are scored alike, after the fact.
 """
@@ -107,10 +110,13 @@ def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
     instructions = counts["instructions"]
     answered = len({row.instruction_id for row in instances})
     empty = sum(not row.input for row in instances)
+    tasks = counts["classification"]
+    named = "of these as classification tasks, output first"
     return _table(
         ["", "", "share"],
         [
             ["instructions asked for", f"{instructions:,}", ""],
+            *([[named, f"{tasks:,}", _share(tasks, instructions)]] if tasks else []),
             [
                 "replies that held a pair",
                 f"{counts['parsed']:,}",
@@ -124,7 +130,7 @@ def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
 
 
 def _refusals(counts: Mapping[str, int]) -> str:
-    reasons = [name for name in counts if name not in ("instructions", "parsed", "kept")]
+    reasons = [name for name in counts if name not in COUNTS]
     rows = [[name, WHY.get(name, ""), f"{counts[name]:,}"] for name in reasons]
     return _table(["reason", "what it means", "how often"], rows)
 
@@ -177,6 +183,7 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
         ["prompts", "turns of the model's chat template" if origin.chat else "plain text"],
         ["seed tasks", _code(origin.seeds)],
         ["prompt for the pairs", _code(origin.prompt)],
+        *_branch(origin, method),
         ["seed of the instructions", f"{origin.instructions.seed}"],
         ["seed of the pairs", f"{origin.instances.seed}"],
     ]
@@ -185,6 +192,17 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
         digests = sorted({row.adapter_sha256 for row in instances})
         rows.append(["sha256 of the adapter's weights", ", ".join(map(_code, digests))])
     return f"{_table(['', ''], rows)}\nAll settings:\n\n{fence}json\n{text}\n{fence}\n"
+
+
+def _branch(origin: Provenance, method: str) -> list[list[str]]:
+    """How classification tasks were told and asked, where the method has a branch for them."""
+    branch = origin.instances.classification
+    if branch is None or method not in branch.methods:
+        return []
+    return [
+        ["prompt that tells classification tasks", _code(origin.classification)],
+        ["prompt for their pairs", _code(origin.output_first)],
+    ]
 
 
 def _licence(origin: Provenance) -> str:

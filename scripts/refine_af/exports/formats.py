@@ -19,6 +19,7 @@ TEXTS = ("instruction", "input", "output")
 NUMBER = "float64"
 TYPES = {"str": "string", "float": NUMBER}
 FIELDS = fields(Instance)
+COUNTS = ("instructions", "classification", "parsed", "kept")
 MOST = sys.float_info.max
 
 Kind = str | dict[str, str]
@@ -101,7 +102,7 @@ def counts_of(files: Sequence[Path], instances: int) -> Counter[str]:
             if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}", value):
                 raise InputError(f"{path}: {shown(name)} is no count: {shown(value)}")
             total[name] += int(value)
-    for name in ("instructions", "parsed", "kept"):
+    for name in COUNTS:
         if name not in total:
             raise InputError(f"{files[0]}: no column {name!r}")
     if total["kept"] != instances:

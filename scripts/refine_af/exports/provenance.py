@@ -22,6 +22,8 @@ class Provenance(Section):
     chat: bool
     seeds: Text
     prompt: Text
+    output_first: Text
+    classification: Text
     instructions: Instructions
     ppo: Ppo
     reward: Reward
@@ -37,6 +39,8 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
         chat=experiment.models[model].chat,
         seeds=_public(experiment.data.seeds),
         prompt=_public(experiment.prompts.instances),
+        output_first=_public(experiment.prompts.output_first),
+        classification=_public(experiment.prompts.classification),
         instructions=experiment.instructions,
         ppo=experiment.ppo,
         reward=experiment.reward.model_copy(update=judges),

@@ -100,9 +100,15 @@ def _holds_output(reply: AskedReply) -> bool:
 
 
 def _told(parts: Sequence[Written]) -> str:
-    """What is said of a round's replies, and how fast the new ones of each part were written."""
-    rates = [f" · {part.rate}" for part in parts if part.new]
-    return "held an output" + "".join(rates)
+    """What is said of a round's replies, and how fast the new ones of its parts were written."""
+    made = Written(
+        replies=[reply for part in parts for reply in part.replies],
+        new=sum(part.new for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        loading_s=sum(part.loading_s for part in parts),
+    )
+    return "held an output" + (f" · {made.rate}" if made.new else "")
 
 
 def in_rounds(

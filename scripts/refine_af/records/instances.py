@@ -45,4 +45,4 @@ class Instance:
     adapter_sha256: str
     reward: float
     components: dict[str, float]
-    template: Template | Literal[""] = ""
+    template: str = ""

@@ -22,7 +22,7 @@ from refine_af.report.rated import Ratings
 
 # The columns of tables of counts that every run has; each other one is a reason of rejection.
 POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
-INSTANCE_COUNTS = ("instructions", "parsed", "kept")
+INSTANCE_COUNTS = ("instructions", "classification", "parsed", "kept")
 
 
 class Row(Protocol):

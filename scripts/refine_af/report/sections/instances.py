@@ -58,10 +58,17 @@ def reward_numbers(rewards: Mapping[str, Change]) -> pd.DataFrame:
 
 
 def _yield_sentence(run: ModelRun, method: str) -> str:
-    instructions, parsed, kept = (int(run.counts[method][name].sum()) for name in INSTANCE_COUNTS)
+    instructions, tasks, parsed, kept = (
+        int(run.counts[method][name].sum()) for name in INSTANCE_COUNTS
+    )
+    output_first = (
+        f" {counted(tasks, 'instruction')} ({share(tasks, instructions)}) went for classification "
+        "tasks, of which the output was asked first."
+    )
     return (
         f"For {method}, {parsed:,} of {counted(instructions, 'reply', 'replies')} "
         f"({share(parsed, instructions)}) could be parsed and {counted(kept, 'instance')} kept."
+        f"{output_first if tasks else ''}"
     )
 
 
@@ -118,6 +125,8 @@ def _instance_rows(run: ModelRun) -> list[list[str]]:
     rejected = {method: reasons(counts[method], INSTANCE_COUNTS) for method in methods}
     named = dict.fromkeys(reason for method in methods for reason in rejected[method])
     names = {"instructions": "instructions", "parsed": "replies parsed", "kept": "instances kept"}
+    if any(counts[method]["classification"].any() for method in methods):
+        names["classification"] = "asked as classification tasks, output first"
     return [
         *(
             [label, *(f"{int(counts[method][name].sum()):,}" for method in methods)]
