@@ -87,12 +87,12 @@ def kinds(wildcards):
 
 
 def training_segments(wildcards):
-    """The instances of the first {size} instructions, in whole segments."""
+    """The instances of a size's instructions, in whole segments."""
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,
         method=wildcards.method,
-        segment=plan.segments_of(wildcards.size),
+        segment=plan.segments_for(wildcards.size),
     )
 
 
@@ -104,7 +104,7 @@ def training_overlaps(wildcards):
         rules.overlap.output.overlap,
         model=wildcards.model,
         method=wildcards.method,
-        segment=plan.segments_of(wildcards.size),
+        segment=plan.segments_for(wildcards.size),
     )
 
 
@@ -122,13 +122,13 @@ def tuned_adapter(wildcards):
 
 
 def reviewed_segments(wildcards):
-    """The instances that people review: of the first instructions, in whole segments."""
+    """The instances that people review: of the rated size's instructions, in whole segments."""
     page = experiment.ratings.page
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,
         method=[name for name in page.methods if name in plan.methods] if page.instances else [],
-        segment=plan.segments_of(plan.rated_size),
+        segment=plan.segments_for(plan.rated_size),
     )
 
 
@@ -164,5 +164,6 @@ def check_inputs():
         Targets(files, plan.axes).check(targets_asked())
     except InputError as error:
         sys.exit(f"error: {error}")
-    if plan.surplus and workflow.is_main_process:
-        print(plan.surplus, file=sys.stderr)
+    for said in filter(None, [plan.surplus, plan.drawn]):
+        if workflow.is_main_process:
+            print(said, file=sys.stderr)

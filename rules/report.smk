@@ -57,6 +57,7 @@ rule report:
         settings=plan.section("report"),
         weights=plan.section("reward", "weights"),
         bounds=plan.section("overlap"),
+        subsets=plan.subsets(),
         rating_settings=plan.section("ratings", "summary"),
         algorithm=experiment.ppo.algorithm,
         models=plan.models,
@@ -64,7 +65,7 @@ rule report:
         rated=plan.rated,
     shell:
         "python {params.script:q} --settings {params.settings:q} --weights {params.weights:q}"
-        " --bounds {params.bounds:q} --rating-settings {params.rating_settings:q}"
+        " --bounds {params.bounds:q} --subsets {params.subsets:q} --rating-settings {params.rating_settings:q}"
         " --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated}"
         " --pools {input.pools:q} --neighbours {input.neighbours:q}"

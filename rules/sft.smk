@@ -1,9 +1,9 @@
-# The backbone is fine-tuned on the instances of the first {size} instructions, once a cell. On
+# The backbone is fine-tuned on the instances of a size's instructions, once a cell. On
 # several GPUs each process takes its part of every update, whose batch stays the same.
 
 
 rule sft:
-    """A model fine-tuned on the instances of the first instructions."""
+    """A model fine-tuned on the instances of a size's instructions."""
     input:
         encodings=plan.located(experiment.prompts.sft),
         backbone=plan.backbone,
@@ -27,6 +27,7 @@ rule sft:
         script=plan.script("sft"),
         code=plan.code("sft"),
         settings=plan.section("sft"),
+        subsets=plan.subsets(),
         chat=plan.chat,
         compute=plan.untracked("compute", "sft"),
         python=plan.on_gpus(plan.machine("sft").gpus),
@@ -34,6 +35,7 @@ rule sft:
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
         " --compute {params.compute:q} --size {wildcards.size}"
+        " --subsets {params.subsets:q}"
         " --encodings {input.encodings:q} --chat {params.chat} --backbone {input.backbone:q}"
         " --instances {input.instances:q} --overlap {input.overlap:q} --seeds {input.seeds:q}"
         " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

@@ -29,6 +29,7 @@ from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Weights
+from refine_af.settings.subsets import Subsets
 
 
 def main(
@@ -36,6 +37,7 @@ def main(
     settings: Report,
     weights: Weights,
     bounds: OverlapBounds,
+    subsets: Subsets,
     rating_settings: Summary,
     algorithm: str,
     models: list[str],
@@ -69,7 +71,8 @@ def main(
         ratings=_by_owner("--ratings", ratings, rated, each=1),
         page=report,
     )
-    told, known = Settings(settings, weights, bounds, rating_settings), _truths(truths, models)
+    told = Settings(settings, weights, bounds, subsets, rating_settings)
+    known = _truths(truths, models)
     _write(runs, read_paper(paper, report), told, known, report=report, figures=figures)
 
 

@@ -18,8 +18,10 @@ from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.human_tasks import read_seed_instances
 from refine_af.records.instances import Instance
+from refine_af.records.subsets import chosen, in_words
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
+from refine_af.settings.subsets import Subsets
 from refine_af.sft.examples import Example, encodings_of, examples, figures, overlapping, within
 from refine_af.sft.processes import Processes, joined
 
@@ -33,6 +35,7 @@ def main(
     settings: Sft,
     compute: SftMachine,
     size: int,
+    subsets: Subsets,
     encodings: Path,
     chat: bool,
     backbone: Path,
@@ -42,17 +45,17 @@ def main(
     progress: Path,
     adapter: Path,
 ) -> None:
-    """Train on the instances, of all segments, that belong to the first `size` instructions.
+    """Train on the instances, of all segments, that belong to a size's instructions.
 
     Where the settings ask for it, the files `overlap` say which of them to leave out, and the
     instances of the seeds, the file `seeds`, are trained on too.
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     files = [folder / "instances.jsonl" for folder in instances]
-    texts = _texts(settings, size, encodings, files, overlap, seeds)
+    texts = _texts(settings, size, subsets, encodings, files, overlap, seeds)
     given: dict[str, Given] = {"settings": settings.model_dump_json(), "size": size, "chat": chat}
     given |= {"encodings": encodings, "backbone": backbone, "instances": files, "overlap": overlap}
-    given |= {"seeds": seeds}
+    given |= {"seeds": seeds, "subsets": subsets.model_dump_json()}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
     held = resumable(progress, stamp, adapter)
     with joined() as processes, processes.together(held) as place:
@@ -64,10 +67,11 @@ def main(
 class Texts:
     """What is trained on, as text, and how many instances were left out, by reason.
 
-    `where` begins a message about the instances.
+    `subset` says which instructions a size has; `where` begins a message about the instances.
     """
 
     size: int
+    subset: str
     where: str
     examples: list[Example]
     dropped: Counter[str]
@@ -76,22 +80,25 @@ class Texts:
 def _texts(
     settings: Sft,
     size: int,
+    subsets: Subsets,
     encodings: Path,
     files: list[Path],
     overlap: list[Path],
     seeds: list[Path],
 ) -> Texts:
     templates = encodings_of(read_document(encodings), encodings)
-    found = [row for path in files for row in within(read_records(path, Instance), size, path)]
+    among = chosen(size, subsets)
+    found = [row for path in files for row in within(read_records(path, Instance), among, path)]
     without = overlapping(overlap, found) if settings.remove_overlap else None
     if settings.include_seeds and not seeds:
         raise InputError("--seeds: names no file, which sft.include_seeds: true needs")
     own = [row for path in seeds for row in read_seed_instances(path)]
     kept, dropped = examples([*found, *own], templates, settings, without=without)
-    where = f"{', '.join(map(str, files))}: of the first {size} instructions"
+    named = f"the first {size}" if subsets.order == "prefix" else f"the {size} drawn"
+    where = f"{', '.join(map(str, files))}: of {named} instructions"
     if not kept:
         raise InputError(f"{where} no instance is left to train on")
-    return Texts(size, where, kept, dropped)
+    return Texts(size, in_words(subsets), where, kept, dropped)
 
 
 def _tune(
@@ -128,7 +135,8 @@ def _tune(
         # Seconds differ from run to run, so they have a file of their own.
         write_table(folder / "timing.csv", TIMING, found.timing)
         told = {"updates": len(found.history), "chat": chat, **ends(rows, tokenizer)}
-        summary = {"instructions": texts.size, **counted, **tokens(rows), **told}
+        whose = {"instructions": texts.size, "subset": texts.subset}
+        summary = {**whose, **counted, **tokens(rows), **told}
         write_json(folder / "summary.json", summary)
         write_cards(folder, backbone.name, summary, settings)
 

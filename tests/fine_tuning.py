@@ -11,12 +11,14 @@ from refine_af.files.rows import write_records
 from refine_af.records.instances import Instance
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
+from refine_af.settings.subsets import Subsets
 from tiny import ROOT
 
 PAPER = ROOT / "resources" / "prompts" / "sft.json"
 FIXED = ROOT / "resources" / "prompts" / "sft_fixed.json"
 DEMO = ROOT / "demo" / "prompts" / "sft.json"
 LORA = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear"}
+PREFIX = Subsets(order="prefix", pool=1, seed=0)
 COMPUTE = SftMachine(
     threads=1,
     mem_mb=2000,
@@ -52,6 +54,7 @@ def asked(root: Path, backbone: Path, rows: list[Instance], **changes: object) -
         "settings": settings(**changes),
         "compute": COMPUTE,
         "size": 100,
+        "subsets": PREFIX,
         "encodings": DEMO,
         "chat": False,
         "backbone": backbone,
@@ -68,7 +71,7 @@ def flags(arguments: dict[str, Any]) -> list[object]:
     given: list[object] = []
     for name, value in arguments.items():
         values = value if isinstance(value, list) else [value]
-        if name in ("settings", "compute"):
+        if name in ("settings", "compute", "subsets"):
             values = [value.model_dump_json()]
         given += [f"--{name}", *values]
     return given

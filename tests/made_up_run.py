@@ -20,6 +20,7 @@ SETTINGS += '"span":3,"examples":2}'
 WEIGHTS = '{"reward_model":0.0078,"naturalness":0.3212,"coherence":0.152,'  # of Eq. 1
 WEIGHTS += '"understandability":-0.4421,"constant":-0.0274,"unparseable":-0.6}'
 BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
+SUBSETS = '{"order":"random","pool":9,"seed":4}'
 RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
 PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
@@ -67,6 +68,8 @@ def make_run(
             SETTINGS,
             "--weights",
             WEIGHTS,
+            "--subsets",
+            SUBSETS,
             "--bounds",
             BOUNDS,
             "--rating-settings",

@@ -148,6 +148,7 @@ def test_the_card_tells_the_runs_own_numbers(origin: Provenance, tmp_path: Path)
         "The components are given by `refine_af.rewards.scorer.Scorer`: model `OpenAssistant/oasst",
         "1 instances held half a character",
         "| model | `mistralai/Mistral-7B-v0.1@7231864981174d9bee8c7687c24c8344414eae6b` |",
+        "| what models are tuned on | A size has the first instructions of the pool. |",
         "| seed of the pairs | 42 |",
         f"| sha256 of the adapter's weights | `{'ab' * 32}` |",
         "comes under the terms of that model, `mistralai/Mistral-7B-v0.1@",

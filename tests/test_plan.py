@@ -35,6 +35,25 @@ def test_the_papers_axes() -> None:
     assert plan.rated_cells() == ["self-instruct_15000", "refine-af_15000"]
 
 
+def test_random_subsets_stand_in_every_segment_of_what_they_are_drawn_from() -> None:
+    plan = plan_of(subsets={"order": "random"}, sizes=[100, 5000])
+    assert plan.segments == plan.segments_for(100) == [0, 1, 2], "the pool, not the largest size"
+    assert plan.drawn == (
+        "sizes 100, 5000: A size's instructions are drawn at random from the first 15,000 of the "
+        "pool (seed 0), and each size has all of a smaller one's."
+    )
+    assert plan.surplus == ""
+    odd = plan_of(subsets={"order": "random", "pool": 12_000}, sizes=[100])
+    assert "3000 more than subsets.pool 12000. A smaller" in odd.surplus
+    prefix = plan_of(sizes=[100, 5000])
+    assert (prefix.segments, prefix.segments_for("5000"), prefix.drawn) == ([0], [0], "")
+    others = plan_of(subsets={"pool": 7, "seed": 9}), plan_of(subsets={"order": "random"})
+    same, drawn = (other.subsets()(None) == plan_of().subsets()(None) for other in others)
+    assert same and not drawn, "of prefixes neither pool nor seed counts"
+    with pytest.raises(InputError, match=r"sizes: 20000 exceeds subsets\.pool 15000, the first"):
+        plan_of(subsets={"order": "random"}, sizes=[20_000])
+
+
 def test_shards_take_every_round_once() -> None:
     plan = plan_of(compute={"instances": {"shards": 3}, "superni": {"shards": 8}})
     ours = plan.instances

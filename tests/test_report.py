@@ -163,6 +163,7 @@ def rated(rated_folder: Path) -> str:
         "alarms of reward hacking none",
         # stage 3
         "For refine-af, 5 of 6 replies (83.3%) could be parsed and 4 instances kept.",
+        "drawn at random from the first 9 of the pool (seed 4), and each size has all of a small",
         "4 instances kept. 2 instructions (33.3%) went for classification tasks, of which the out",
         "rejected: no output 1 1",
         "without input 25.0% 25.0%",

@@ -14,15 +14,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import sft as script
-from fine_tuning import COMPUTE, DEMO, FIXED, LORA, PAPER, asked, instance, segment, settings
+from fine_tuning import (
+    COMPUTE,
+    DEMO,
+    FIXED,
+    LORA,
+    PAPER,
+    PREFIX,
+    asked,
+    instance,
+    segment,
+    settings,
+)
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.files.rows import write_records
 from refine_af.records.human_tasks import read_seed_instances
 from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
+from refine_af.records.subsets import chosen, in_words
+from refine_af.settings.subsets import Subsets
 from refine_af.sft.examples import (
     Encodings,
     encoded,
@@ -102,10 +117,62 @@ def test_what_a_model_wrote_is_text(paper: Encodings) -> None:
 
 def test_a_smaller_size_is_a_part_of_a_larger_one(paper: Encodings) -> None:
     pool = [instance(number, f"Sort {number}", "Text: b") for number in (3, 0, 7, 4)]
-    small, large = (within(pool, size, Path("f")) for size in (4, 8))
+    small, large = (within(pool, range(size), Path("f")) for size in (4, 8))
     assert [row.instruction_id for row in small] == ["i000003", "i000000"]
     encodings = [examples(rows, paper, settings())[0] for rows in (small, large)]
     assert set(encodings[0]) < set(encodings[1]) and len(encodings[1]) == 4
+
+
+DRAWN = Subsets(order="random", pool=40, seed=3)
+
+
+@given(seed=st.integers(0, 9), sizes=st.lists(st.integers(1, 40), min_size=2, max_size=2))
+def test_random_subsets_are_nested_and_no_other_size_changes_them(
+    seed: int, sizes: list[int]
+) -> None:
+    small, large = sorted(sizes)
+    drawn = DRAWN.model_copy(update={"seed": seed})
+    found = [{n for n in range(60) if n in chosen(size, drawn)} for size in (small, large, 40)]
+    assert [len(each) for each in found] == [small, large, 40]
+    assert found[0] <= found[1] <= found[2] == set(range(40))
+
+
+def test_subsets_are_drawn_evenly_and_by_their_seed() -> None:
+    """Of 200 seeds some 100 draw each of 40 into 20; five standard deviations are 36."""
+    draws = [chosen(20, DRAWN.model_copy(update={"seed": seed})) for seed in range(200)]
+    assert len({frozenset(n for n in range(40) if n in drawn) for drawn in draws}) == 200
+    counts = [sum(number in drawn for drawn in draws) for number in range(40)]
+    assert min(counts) > 64 and max(counts) < 136
+    other = DRAWN.model_copy(update={"pool": 41})
+    assert any((n in chosen(20, DRAWN)) != (n in chosen(20, other)) for n in range(41))
+
+
+def test_a_prefix_is_the_first_and_draws_nothing() -> None:
+    assert list(chosen(3, PREFIX)) == [0, 1, 2]  # type: ignore[call-overload]
+    with pytest.raises(InputError, match=r"--size 41: more than subsets\.pool 40"):
+        chosen(41, DRAWN)
+    assert in_words(PREFIX) == "A size has the first instructions of the pool."
+    assert "drawn at random from the first 40 of the pool (seed 3)" in in_words(DRAWN)
+
+
+def test_seeds_are_trained_on_beside_a_random_subset(tmp_path: Path) -> None:
+    """4 of 8 instructions, in two segments, and two seeds, whatever is drawn."""
+    rows = [instance(number, f"Sort {number}") for number in range(8)]
+    folders = [segment(tmp_path / "0", rows[:4]), segment(tmp_path / "1", rows[4:])]
+    files = [folder / "instances.jsonl" for folder in folders]
+    seeds = tmp_path / "seeds.jsonl"
+    own = [{"input": "", "output": "b"}]
+    lines = [{"id": f"s{n}", "instruction": f"Name {n}", "instances": own} for n in range(2)]
+    seeds.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    subsets = DRAWN.model_copy(update={"pool": 8})
+    texts = script._texts(settings(include_seeds=True), 4, subsets, DEMO, files, [], [seeds])
+    found = [example.instruction_id for example in texts.examples]
+    drawn = [
+        row.instruction_id for row in rows if int(row.instruction_id[1:]) in chosen(4, subsets)
+    ]
+    assert found == [*drawn, "s0", "s1"] and len(drawn) == 4
+    assert drawn != [row.instruction_id for row in rows[:4]]
+    assert texts.subset == in_words(subsets) and "of the 4 drawn instructions" in texts.where
 
 
 def test_doubled_and_empty_instances_are_left_out_and_counted() -> None:
@@ -157,20 +224,20 @@ def test_one_fixed_template_by_config() -> None:
 
 def test_a_doubled_id_is_named_with_both_lines() -> None:
     with pytest.raises(InputError, match="f, line 3: id 'i000001-0' stands on line 2 too"):
-        within([instance(0), instance(1), instance(1)], 1, Path("f"))
+        within([instance(0), instance(1), instance(1)], range(1), Path("f"))
 
 
 def test_an_id_of_no_instruction_is_named() -> None:
     for name in ("seed_1", "i" + "1" * 5000, "i١"):
         odd = dataclasses.replace(instance(1), instruction_id=name)
         with pytest.raises(InputError, match="f, line 2: no instruction's id: '" + name[:9]):
-            within([instance(0), odd], 4, Path("f"))
+            within([instance(0), odd], range(4), Path("f"))
 
 
 def test_an_id_that_is_no_text_is_named() -> None:
     odd = dataclasses.replace(instance(1), id="i1-\ud800")
     with pytest.raises(InputError, match=r"f, line 2: id 'i1-\\ud800' is no text"):
-        within([instance(0), odd], 4, Path("f"))
+        within([instance(0), odd], range(4), Path("f"))
 
 
 def seeds_file(path: Path, *rows: list[dict[str, str]] | None) -> Path:
@@ -270,6 +337,7 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
             settings=settings(),
             compute=COMPUTE,
             size=4,
+            subsets=PREFIX,
             encodings=DEMO,
             chat=False,
             backbone=tmp_path,
@@ -382,7 +450,18 @@ def test_the_command_line_twice_gives_the_same_bytes(
         return run_script(
             "sft",
             *("--settings", chosen.model_dump_json(), "--compute", COMPUTE.model_dump_json()),
-            *("--size", 18, "--encodings", PAPER, "--chat", "false", "--backbone", tiny_llama),
+            *(
+                "--size",
+                18,
+                "--subsets",
+                PREFIX.model_dump_json(),
+                "--encodings",
+                PAPER,
+                "--chat",
+                "false",
+                "--backbone",
+                tiny_llama,
+            ),
             *("--instances", *folders, "--overlap", "--seeds"),
             *("--progress", adapter.parent / "progress", "--adapter", adapter),
         )

@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCardData
 from refine_af.exports.formats import COUNTS
 from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
+from refine_af.records.subsets import in_words
 from refine_af.rewards.equation_1 import JUDGES, judges_of
 from refine_af.settings.reward import Reward
 from refine_af.words import words_of
@@ -184,6 +185,7 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
         ["seed tasks", _code(origin.seeds)],
         ["prompt for the pairs", _code(origin.prompt)],
         *_branch(origin, method),
+        ["what models are tuned on", in_words(origin.subsets)],
         ["seed of the instructions", f"{origin.instructions.seed}"],
         ["seed of the pairs", f"{origin.instances.seed}"],
     ]

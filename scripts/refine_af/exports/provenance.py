@@ -12,6 +12,7 @@ from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward
+from refine_af.settings.subsets import Subsets
 
 
 class Provenance(Section):
@@ -28,6 +29,7 @@ class Provenance(Section):
     ppo: Ppo
     reward: Reward
     instances: Instances
+    subsets: Subsets
 
 
 def provenance(experiment: Experiment, model: str) -> Provenance:
@@ -45,6 +47,7 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
         ppo=experiment.ppo,
         reward=experiment.reward.model_copy(update=judges),
         instances=experiment.instances,
+        subsets=experiment.subsets,
     )
 
 

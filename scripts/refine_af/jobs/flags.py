@@ -73,6 +73,7 @@ FLAGS = {
     "settings": "The stage's section of config.yaml as JSON.",
     "size": "How many instructions to fine-tune on.",
     "style": "File with the page's style.",
+    "subsets": "The section subsets of config.yaml as JSON: which instructions a size has.",
     "summary": "File to write: what the ratings come to.",
     "superni": "Folder to write: the held-out tasks.",
     "table": "File to write: the table of scores.",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from refine_af.records.subsets import in_words
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
@@ -41,6 +42,7 @@ from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Weights
+from refine_af.settings.subsets import Subsets
 
 TITLE = "What this run of REFINE-AF made"
 LEAD = (
@@ -66,6 +68,7 @@ class Settings(NamedTuple):
     report: Report
     weights: Weights
     overlap: OverlapBounds
+    subsets: Subsets
     ratings: Summary
 
 
@@ -192,7 +195,12 @@ def _model(
         instances_section(run, found.rewards, settings.report, figures.lengths),
         overlap_section(run, settings.overlap, settings.report, remarks.overlap),
         superni_section(
-            run, found.compared, settings.report, figures.scores, paper, remarks.superni
+            run,
+            found.compared,
+            settings.report,
+            figures.scores,
+            paper,
+            " ".join([in_words(settings.subsets), *filter(None, [remarks.superni])]),
         ),
         ratings_section(run, settings.ratings, figures.ratings, paper),
     )

@@ -23,6 +23,7 @@ from refine_af.settings.report import Report
 from refine_af.settings.reward import Reward
 from refine_af.settings.servers import Server
 from refine_af.settings.sft import Sft
+from refine_af.settings.subsets import Subsets
 from refine_af.settings.superni import Superni
 from refine_af.settings.users import Users
 from refine_af.settings.watch import Watch
@@ -45,9 +46,9 @@ class Experiment(Section):
         description="The backbones by name (paper III-A)."
     )
     sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False), Distinct] = Field(
-        description="Numbers of instructions to fine-tune on, nested prefixes of one pool "
-        "(paper table II)."
+        description="Numbers of instructions to fine-tune on, nested in one pool (paper table II)."
     )
+    subsets: Subsets = Field(description="Which instructions a size has (ours).")
     methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False), Distinct] = Field(
         description="Who writes the instances: the untouched backbone, or the one that PPO "
         "trained (paper III-A)."
@@ -95,6 +96,11 @@ class Experiment(Section):
         description="What a job of each stage asks of the machine; a change reruns nothing (ours)."
     )
 
+    @property
+    def made(self) -> int:
+        """How many instructions the sizes need: the largest one, or all that are drawn from."""
+        return self.subsets.pool if self.subsets.order == "random" else max(self.sizes)
+
     @model_validator(mode="after")
     def has_a_server_for_each_model(self) -> Experiment:
         if unknown := self.servers.keys() - self.models.keys():
@@ -119,9 +125,9 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
-        if max(self.sizes) > MOST_SEGMENTS * self.instructions.segment_size:
+        if self.made > MOST_SEGMENTS * self.instructions.segment_size:
             raise ValueError(
-                f"sizes: {max(self.sizes)} needs more than {MOST_SEGMENTS:,} segments of "
+                f"sizes: {self.made} needs more than {MOST_SEGMENTS:,} segments of "
                 f"{self.instructions.segment_size} (instructions.segment_size)"
             )
         if self.ppo.rollouts > self.instructions.segment_size:
@@ -129,6 +135,16 @@ class Experiment(Section):
                 f"ppo.rollouts {self.ppo.rollouts} exceeds the {self.instructions.segment_size} "
                 "instructions of the pool's first segment (instructions.segment_size), which PPO "
                 "reads"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def draws_from_what_the_pool_has(self) -> Experiment:
+        if self.subsets.order == "random" and max(self.sizes) > self.subsets.pool:
+            raise ValueError(
+                f"sizes: {max(self.sizes)} exceeds subsets.pool {self.subsets.pool}, the first "
+                "instructions that random subsets are drawn from. Another subsets.pool draws all "
+                "of them anew"
             )
         return self
 

@@ -39,8 +39,8 @@ def card_of(kind: str, backbone: str, summary: Mapping[str, Any], settings: Sft)
     return (
         f"---\n{metadata}\n---\n\n"
         f"# {backbone}, fine-tuned\n\n"
-        f"{what} `{backbone}`, trained on {summary['instances']:,} instances of its first "
-        f"{summary['instructions']:,} instructions.\n"
+        f"{what} `{backbone}`, trained on {summary['instances']:,} instances of "
+        f"{summary['instructions']:,} instructions. {summary['subset']}\n"
         "A language model wrote them: expect errors.\n\n"
         f"```python\n{LOADING[kind]}```\n\n"
         f"## What a text looks like\n\n{_form(summary)}\n\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,8 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
     return Encodings(**read)
 
 
-def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instance]:
-    """The instances of a file that belong to the pool's first `size` instructions.
+def within(instances: Iterable[Instance], among: Container[int], path: Path) -> list[Instance]:
+    """The instances of a file that belong to instructions `among` the pool's, by their numbers.
 
     InputError, with file and line, where an id comes twice or is none.
     """
@@ -82,7 +82,7 @@ def within(instances: Iterable[Instance], size: int, path: Path) -> list[Instanc
             )
         if SURROGATE.search(instance.id):
             raise InputError(f"{path}, line {line}: id {shown(instance.id)} is no text")
-        if int(index[1]) < size:
+        if int(index[1]) in among:
             kept.append(instance)
     return kept
 

@@ -12,6 +12,7 @@ from refine_af.exports.provenance import provenance
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
+from refine_af.records.subsets import in_words
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
@@ -49,7 +50,12 @@ class Plan:
     @cached_property
     def segments(self) -> list[int]:
         """The numbers of the pool's segments, as many as the largest size needs."""
-        return self.segments_of(max(self.sizes))
+        return self.segments_of(self.experiment.made)
+
+    def segments_for(self, size: int | str) -> list[int]:
+        """The segments that hold a size's instructions: random ones stand in any."""
+        drawn = self.experiment.subsets.order == "random"
+        return self.segments if drawn else self.segments_of(size)
 
     def segments_of(self, size: int | str) -> list[int]:
         """The segments that hold the first `size` instructions."""
@@ -87,15 +93,27 @@ class Plan:
     def surplus(self) -> str:
         """What is to be said where segments hold more instructions than any size asks for."""
         whole = self.experiment.instructions.segment_size
-        made, most = len(self.segments) * whole, max(self.sizes)
+        made, most = len(self.segments) * whole, self.experiment.made
         if made == most:
             return ""
         sizes = ", ".join(map(str, self.sizes))
         return (
             f"sizes {sizes} of segment_size {whole}: {made} instructions are made, {made - most} "
-            "more than the largest size. A smaller instructions.segment_size makes fewer; its "
+            f"more than {self._most}. A smaller instructions.segment_size makes fewer; its "
             "first segment is what PPO reads."
         )
+
+    @property
+    def drawn(self) -> str:
+        """What is to be said where sizes are drawn: from how many instructions."""
+        if self.experiment.subsets.order == "prefix":
+            return ""
+        return f"sizes {', '.join(map(str, self.sizes))}: {in_words(self.experiment.subsets)}"
+
+    @property
+    def _most(self) -> str:
+        drawn = self.experiment.subsets.order == "random"
+        return f"subsets.pool {self.experiment.made}" if drawn else "the largest size"
 
     # Where files stand.
 
@@ -150,6 +168,13 @@ class Plan:
         """A section of config.yaml, or one within it, as one canonical string."""
         text = canonical(self._section(names))
         return lambda wildcards: text
+
+    def subsets(self) -> Tracked:
+        """Which instructions a size has: of prefixes no seed and no pool counts."""
+        section = self.experiment.subsets
+        if section.order == "prefix":
+            section = section.model_copy(update={"pool": 1, "seed": 0})
+        return lambda wildcards: canonical(section)
 
     def untracked(self, *names: str) -> Untracked:
         """The same for what decides no result: a change of it reruns nothing."""

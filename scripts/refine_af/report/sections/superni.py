@@ -61,7 +61,7 @@ def superni_section(
 ) -> Html:
     """Every cell, method against method, and categories at the largest size.
 
-    `remark` is what else a reader must know of the tasks; empty where there is nothing.
+    `remark` is what else a reader must know of sizes and tasks.
     """
     return section(
         f"{run.name}-superni",

@@ -1,0 +1,35 @@
+"""Which instructions of the pool a size has."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Container
+
+from refine_af.errors import InputError
+from refine_af.randomness import derived_seed
+from refine_af.settings.subsets import Subsets
+
+
+def chosen(size: int, subsets: Subsets) -> Container[int]:
+    """The numbers of a size's instructions in the pool.
+
+    Random ones are the first of one order of the pool's first `subsets.pool`, which no size
+    changes: so a size has all of a smaller one's. InputError where it exceeds that number.
+    """
+    if subsets.order == "prefix":
+        return range(size)
+    if size > subsets.pool:
+        raise InputError(f"--size {size}: more than subsets.pool {subsets.pool}, which it is of")
+    order = list(range(subsets.pool))
+    random.Random(derived_seed(subsets.seed, "subsets")).shuffle(order)
+    return frozenset(order[:size])
+
+
+def in_words(subsets: Subsets) -> str:
+    """Which instructions a size has, in a sentence."""
+    if subsets.order == "prefix":
+        return "A size has the first instructions of the pool."
+    return (
+        f"A size's instructions are drawn at random from the first {subsets.pool:,} of the pool "
+        f"(seed {subsets.seed}), and each size has all of a smaller one's."
+    )
