@@ -17,10 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refine_af.instances.rounds import parts_of
 from refine_af.metrics.novelty import NoveltyPool
+from refine_af.prompts.class_labels import is_classification
 from refine_af.prompts.task_lists import decoding, items, refusal, task_list
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.human_tasks import read_seed_instances
+from refine_af.records.instructions import Instruction
 from refine_af.settings.instructions import Instructions
 from refine_af.workflow.configuration import read_configuration, read_experiment
 from tiny import ROOT
@@ -115,7 +118,54 @@ def test_the_numbers_are_theirs() -> None:
     instances = EXPERIMENT.instances
     assert instances.sampling.stop == ("Example 6", "Task:")
     assert (instances.sampling.temperature, instances.sampling.presence_penalty) == (0.0, 1.5)
+    assert instances.sampling.max_new_tokens == 350 and instances.prompts_per_round == 5
     assert instances.per_instruction == 5 and EXPERIMENT.sft.include_seeds
+    assert (EXPERIMENT.sft.epochs, EXPERIMENT.sft.strip_label_share) == (2, 0.5)
+    assert EXPERIMENT.superni.max_new_tokens == EXPERIMENT.users.max_new_tokens == 1024
+    assert EXPERIMENT.users.stop == () and EXPERIMENT.superni.end_of_text
+    assert EXPERIMENT.subsets.order == "random"
+
+
+def test_the_branch_for_classification_tasks_is_theirs() -> None:
+    branch = EXPERIMENT.instances.classification
+    assert branch is not None and branch.methods == ("self-instruct",)
+    told = branch.identification
+    assert (told.temperature, told.presence_penalty, told.max_new_tokens) == (0.0, 0.0, 3)
+    assert told.stop == ("\n", "Task")
+    rows = [Instruction(f"i{n:06d}", "x", 0, 0, [], "", 0.0, "", 0.0, 0, 0) for n in range(5)]
+    for tasks in (set(), {"i000003"}, {row.id for row in rows}):
+        parts = parts_of(rows, EXPERIMENT.instances, tasks)
+        limit = 300 if tasks else 350
+        assert all(part.sampling.max_new_tokens == limit for part in parts)
+        assert all(part.sampling.presence_penalty == 1.5 for part in parts)
+        asked = {rows[n].id: part.template for part in parts for n in part.places}
+        assert {name for name, how in asked.items() if how == "output first"} == tasks
+
+
+# encode_instance, as prompt and completion without <|endoftext|>.
+WITH_INPUT = [
+    ("{instruction}\nInput: {input}\nOutput:", " {output}"),
+    ("{instruction}\n\nInput: {input}\n\nOutput:", " {output}"),
+    ("Task: {instruction}\nInput: {input}\nOutput:", " {output}"),
+    ("{instruction}\n\n{input}\n\nOutput:", " {output}"),
+    ("{instruction}\n\n{input}\n\n", "{output}"),
+    ("{instruction}\n{input}\n\n", "{output}"),
+    ("Task: {instruction}\n\n{input}\n\n", "{output}"),
+]
+WITHOUT_INPUT = [
+    ("{instruction} Output:", " {output}"),
+    ("{instruction}\nOutput:", " {output}"),
+    ("{instruction}\n\nOutput:", " {output}"),
+    ("{instruction}\n", "{output}"),
+    ("{instruction}\n\n", "{output}"),
+    ("Task: {instruction}\n\n", "{output}"),
+]
+
+
+def test_the_encodings_of_fine_tuning_are_theirs() -> None:
+    stated = json.loads((ROOT / EXPERIMENT.prompts.sft).read_text())
+    for kind, theirs in (("with_input", WITH_INPUT), ("without_input", WITHOUT_INPUT)):
+        assert [(each["prompt"], each["completion"]) for each in stated[kind]] == theirs
 
 
 def test_exactly_the_threshold_is_kept() -> None:
@@ -126,6 +176,15 @@ def test_exactly_the_threshold_is_kept() -> None:
     tied = "one two three four five six seven red green blue"
     near = "one two three four five six seven eight green blue"
     assert pool.offer(tied).reason is None and pool.offer(near).reason == "similar"
+
+
+SAID_OF = {" Yes": True, "yes": True, "\nYES ": True, "Yes.": False, "No": False, "": False}
+
+
+@pytest.mark.parametrize("text", SAID_OF)
+def test_a_classification_task_is_told_as_there(text: str) -> None:
+    """`data["is_classification"].strip() in ["Yes", "yes", "YES"]`."""
+    assert (is_classification(text) is True) is SAID_OF[text]
 
 
 @pytest.mark.skipif("REFINE_AF_MIRROR" not in os.environ, reason="REFINE_AF_MIRROR is not set")
