@@ -71,7 +71,18 @@ def test_the_papers_grid_is_planned_from_a_fresh_clone(clone: Path) -> None:
 
 
 def test_the_grid_by_self_instructs_rules_is_planned(clone: Path) -> None:
-    assert plan("--directory", "self-instruct", project=clone) == Counter(PAPER)
+    branch = {"fetch_classification_prompts": 1, "instances_kinds": 9}
+    assert plan("--directory", "self-instruct", project=clone) == Counter(PAPER | branch)
+
+
+def test_random_subsets_are_told_in_the_plan(clone: Path) -> None:
+    config = ("--config", "subsets={order: random, pool: 6000}", "sizes=[100]")
+    done = snakemake("-n", "--quiet", "rules", *config, project=clone)
+    assert "sizes 100: A size's instructions are drawn at random from the first 6,000 of the" in (
+        done.stdout
+    )
+    assert re.search(r"^instructions_segment +6$", done.stdout, re.M), "two of each backbone"
+    assert re.search(r"^sft +6$", done.stdout, re.M)
 
 
 def test_ratings_that_came_back_are_read_and_reported(clone: Path, tmp_path: Path) -> None:
@@ -386,6 +397,11 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         {},
     ),
     "section instances": (edit_config(lambda c: c["instances"].update(seed=7)), WRITTEN),
+    "an edited script, instances_kinds": (edit_code("scripts/instances_kinds.py"), {}),
+    "a branch for classification tasks": (
+        edit_config(lambda c: c["instances"]["classification"].update(methods=["self-instruct"])),
+        {"instances_kinds": 2} | REFINED | {"exports_method": 2},  # whose cards tell the settings
+    ),
     "pairs of a reply": (
         edit_config(lambda c: c["instances"].update(per_instruction=2)),
         SCORED,
@@ -478,6 +494,14 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         }
         | HALF
         | TABLES,
+    ),
+    "random subsets": (
+        edit_config(lambda c: c["subsets"].update(order="random")),
+        TUNED | {"exports_method": 2},
+    ),
+    "the pool of random subsets, of prefixes": (
+        edit_config(lambda c: c["subsets"].update(pool=7, seed=9)),
+        {},
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),

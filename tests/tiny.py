@@ -277,12 +277,14 @@ def tiny_config(world: Path) -> dict[str, Any]:
     config: dict[str, Any] = demo_config()
     config["models"] = {"tiny": {"checkpoint": str(world / "llama")}}
     config["sizes"] = [4, 8]
+    config["subsets"]["pool"] = 8
     config["data"] = {
         "seeds": str(world / "seeds.jsonl"),
         "user_instructions": str(world / "users.jsonl"),
         "superni": str(world / "tasks"),
     }
-    config["prompts"]["instances"] = str(world / "instances.txt")
+    for name in ("instances", "output_first", "classification"):
+        config["prompts"][name] = str(world / "instances.txt")
     for stage in ("ppo", "instances"):
         config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do", "Task"]}
     config["demo"] = None

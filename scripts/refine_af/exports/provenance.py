@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
@@ -47,7 +48,7 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
         ppo=experiment.ppo,
         reward=experiment.reward.model_copy(update=judges),
         instances=experiment.instances,
-        subsets=experiment.subsets,
+        subsets=counting(experiment.subsets),
     )
 
 

@@ -25,6 +25,12 @@ def chosen(size: int, subsets: Subsets) -> Container[int]:
     return frozenset(order[:size])
 
 
+def counting(subsets: Subsets) -> Subsets:
+    """What of the section counts: of prefixes neither pool nor seed."""
+    prefix = subsets.order == "prefix"
+    return subsets.model_copy(update={"pool": 1, "seed": 0}) if prefix else subsets
+
+
 def in_words(subsets: Subsets) -> str:
     """Which instructions a size has, in a sentence."""
     if subsets.order == "prefix":

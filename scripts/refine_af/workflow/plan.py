@@ -12,7 +12,7 @@ from refine_af.exports.provenance import provenance
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
-from refine_af.records.subsets import in_words
+from refine_af.records.subsets import counting, in_words
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
@@ -170,11 +170,9 @@ class Plan:
         return lambda wildcards: text
 
     def subsets(self) -> Tracked:
-        """Which instructions a size has: of prefixes no seed and no pool counts."""
-        section = self.experiment.subsets
-        if section.order == "prefix":
-            section = section.model_copy(update={"pool": 1, "seed": 0})
-        return lambda wildcards: canonical(section)
+        """Which instructions a size has."""
+        text = canonical(counting(self.experiment.subsets))
+        return lambda wildcards: text
 
     def untracked(self, *names: str) -> Untracked:
         """The same for what decides no result: a change of it reruns nothing."""
