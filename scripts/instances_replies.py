@@ -55,18 +55,27 @@ def main(
     whatever the rounds, it goes on.
     """
     adapter = adapter_of(method, ppo)
-    pool = instructions / "instructions.jsonl"
     whole = read_segment(instructions)
     of_segment = rounds_of(whole, settings.prompts_per_round)
     tasks = tasks_of(settings, output_first, kinds, whole)
-    prompts = prompts_of(prompt, output_first)
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
-    inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instructions": pool}
-    inputs |= {"output_first": output_first, "kinds": kinds}
+    inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "kinds": kinds}
+    inputs |= {"output_first": output_first, "instructions": instructions / "instructions.jsonl"}
     stamp = stamp_of(settings, chat, inputs)
     engines = engines_of(settings, backbone, adapter, chat=chat)
     rows = {number: of_segment[number] for number in files}
-    writing = Writing(settings, watch, prompts, rows, tasks)
+    writing = Writing(settings, watch, prompts_of(prompt, output_first), rows, tasks)
+    land(files, writing, engines, progress, stamp)
+
+
+def land(
+    files: Mapping[int, Path],
+    writing: Writing,
+    engines: Callable[[Sampling], Engine],
+    progress: Path,
+    stamp: str,
+) -> None:
+    """Write the replies of some rounds to their files, as long as no later job wants others."""
     wanted = progress / "wanted"
     with scratch(wanted, stamp):
         pass  # held once: its last stamp now says that these replies are wanted, and no others

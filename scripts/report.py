@@ -72,8 +72,7 @@ def main(
         page=report,
     )
     told = Settings(settings, weights, bounds, subsets, rating_settings)
-    known = _truths(truths, models)
-    _write(runs, read_paper(paper, report), told, known, report=report, figures=figures)
+    _write(runs, read_paper(paper, report), told, _truths(truths, models), report, figures)
 
 
 def _write(
@@ -81,7 +80,6 @@ def _write(
     paper: Paper,
     settings: Settings,
     truths: Mapping[str, Truths],
-    *,
     report: Path,
     figures: Path,
 ) -> None:

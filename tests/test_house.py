@@ -90,7 +90,7 @@ def test_a_folder_imports_only_what_stands_below_it(folder: str) -> None:
 
 def test_a_script_imports_no_other_stage() -> None:
     for file in SCRIPTS.glob("*.py"):
-        own = file.stem.removesuffix("_replies")  # a stage's first half
+        own = re.sub("_(replies|kinds)$", "", file.stem)  # what comes first in a stage
         for name in imports(file):
             stage = name.split(".")[1] if name.startswith("refine_af.") else ""
             assert stage not in set(STAGES) - {own}, f"{file} imports {name}"

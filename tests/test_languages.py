@@ -258,7 +258,7 @@ def test_thirteen_letters_in_a_row_overlap() -> None:
 @ALL
 def test_the_card_counts_words(name: str) -> None:
     rows, found = rows_of(name), instances_of(name)
-    counts = {"instructions": 2, "parsed": 2, "kept": 2, "no output": 0}
+    counts = {"instructions": 2, "classification": 0, "parsed": 2, "kept": 2, "no output": 0}
     origin = provenance(read_experiment(shipped()), "mistral-7b")
     card = card_of(origin, "refine-af", found, counts, data_file="x", mended=0)
     lengths = {

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from refine_af.errors import InputError
 from refine_af.randomness import derived_seed
 from refine_af.settings.subsets import Subsets
+
+
+def needed(sizes: Sequence[int], subsets: Subsets) -> int:
+    """How many instructions the sizes need: the largest one, or all that are drawn from."""
+    return subsets.pool if subsets.order == "random" else max(sizes)
 
 
 def chosen(size: int, subsets: Subsets) -> Container[int]:

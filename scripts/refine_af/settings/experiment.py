@@ -96,11 +96,6 @@ class Experiment(Section):
         description="What a job of each stage asks of the machine; a change reruns nothing (ours)."
     )
 
-    @property
-    def made(self) -> int:
-        """How many instructions the sizes need: the largest one, or all that are drawn from."""
-        return self.subsets.pool if self.subsets.order == "random" else max(self.sizes)
-
     @model_validator(mode="after")
     def has_a_server_for_each_model(self) -> Experiment:
         if unknown := self.servers.keys() - self.models.keys():
@@ -125,9 +120,10 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
-        if self.made > MOST_SEGMENTS * self.instructions.segment_size:
+        most = self.subsets.pool if self.subsets.order == "random" else max(self.sizes)
+        if most > MOST_SEGMENTS * self.instructions.segment_size:
             raise ValueError(
-                f"sizes: {self.made} needs more than {MOST_SEGMENTS:,} segments of "
+                f"sizes: {most} needs more than {MOST_SEGMENTS:,} segments of "
                 f"{self.instructions.segment_size} (instructions.segment_size)"
             )
         if self.ppo.rollouts > self.instructions.segment_size:

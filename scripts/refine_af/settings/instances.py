@@ -52,7 +52,9 @@ class Instances(Section):
 class Identification(Section):
     """What decides which instructions are classification tasks: parts of the section above."""
 
-    seed: Seed
-    prompts_per_round: Count
-    quantization: Literal["nf4", "none"]
-    sampling: Sampling
+    seed: Seed = Field(description="Seed of the replies (SI).")
+    prompts_per_round: Count = Field(description="Prompts of a round (ours; SI: 5).")
+    quantization: Literal["nf4", "none"] = Field(
+        description="Rounding of the backbone's weights (ours)."
+    )
+    sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")

@@ -11,8 +11,8 @@ from refine_af.settings.fields import Count, Section, Seed
 
 class Subsets(Section):
     order: Literal["prefix", "random"] = Field(
-        description="prefix: a size has the pool's first instructions; random: it draws them from "
-        "the pool's first `pool`, so that each size has all of a smaller one's (ours; SI: drawn, "
+        description="Which instructions a size has: with prefix the pool's first; with random "
+        "some drawn from the pool's first `pool`, and all of a smaller size's (ours; SI: drawn, by "
         "--num_instructions)."
     )
     pool: Count = Field(

@@ -12,7 +12,7 @@ from refine_af.exports.provenance import provenance
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
-from refine_af.records.subsets import counting, in_words
+from refine_af.records.subsets import counting, in_words, needed
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
@@ -36,6 +36,7 @@ class Plan:
         self.models = list(experiment.models)
         self.methods = list(experiment.methods)
         self.sizes = list(experiment.sizes)
+        self.needed = needed(self.sizes, experiment.subsets)
         self.baselines = list(experiment.superni.baselines)
         self.tuned = [f"{method}_{size}" for method in self.methods for size in self.sizes]
         self.cells = self.baselines + self.tuned
@@ -50,7 +51,7 @@ class Plan:
     @cached_property
     def segments(self) -> list[int]:
         """The numbers of the pool's segments, as many as the largest size needs."""
-        return self.segments_of(self.experiment.made)
+        return self.segments_of(self.needed)
 
     def segments_for(self, size: int | str) -> list[int]:
         """The segments that hold a size's instructions: random ones stand in any."""
@@ -93,7 +94,7 @@ class Plan:
     def surplus(self) -> str:
         """What is to be said where segments hold more instructions than any size asks for."""
         whole = self.experiment.instructions.segment_size
-        made, most = len(self.segments) * whole, self.experiment.made
+        made, most = len(self.segments) * whole, self.needed
         if made == most:
             return ""
         sizes = ", ".join(map(str, self.sizes))
@@ -113,7 +114,7 @@ class Plan:
     @property
     def _most(self) -> str:
         drawn = self.experiment.subsets.order == "random"
-        return f"subsets.pool {self.experiment.made}" if drawn else "the largest size"
+        return f"subsets.pool {self.needed}" if drawn else "the largest size"
 
     # Where files stand.
 
