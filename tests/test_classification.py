@@ -27,6 +27,8 @@ from refine_af.instances.rounds import Part, parts_of
 from refine_af.records.instances import Identified, Instance
 from refine_af.settings.instances import Classification, Identification
 from refine_af.settings.sampling import Sampling
+from refine_af.workflow.configuration import read_experiment
+from refine_af.workflow.door import check_files
 from test_instances import (
     HALF,
     ONE,
@@ -40,6 +42,7 @@ from test_instances import (
     replying,
     write_pool,
 )
+from tiny import ROOT, tiny_config
 
 BRANCH = Classification(
     methods=("self-instruct",), max_new_tokens=5, shortens="task", identification=SAMPLING
@@ -342,3 +345,44 @@ def test_a_reply_without_its_prompt_is_refused(world: Path, pool: Path, tmp_path
     (tmp_path / "0.jsonl").write_text(json.dumps(vars(asked("x")) | {"template": "clf"}) + "\n")
     with pytest.raises(InputError, match=r"0\.jsonl, line 1: 'template' is no .*Literal"):
         second_half.segment(**final)
+
+
+def refused_at_the_door(config: dict[str, Any]) -> str:
+    """What is said before any job; "" where nothing is wrong."""
+    try:
+        experiment = read_experiment(config)
+        check_files(experiment, lambda path: str(ROOT / path), lambda path: False, lambda key: "")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def test_prompts_of_the_branch_are_looked_into_where_it_is_on(world: Path) -> None:
+    for key in ("output_first", "classification"):
+        config = tiny_config(world)
+        config["prompts"][key] = "results/fetch/none.txt"
+        assert not refused_at_the_door(config)
+        config["instances"]["classification"] = None
+        assert not refused_at_the_door(config)
+        config["instances"]["classification"] = BRANCH.model_dump(mode="json")
+        said = refused_at_the_door(config)
+        assert said.startswith(f"config.yaml, prompts.{key}: results/fetch/none.txt: there is not")
+        config["prompts"][key] = "README.md"
+        assert refused_at_the_door(config).startswith(f"config.yaml, prompts.{key}: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("methods", ["alpaca"]),
+        ("methods", ["refine-af", "refine-af"]),
+        ("methods", "self-instruct"),
+        ("shortens", "batch"),
+        ("max_new_tokens", 0),
+        ("identification", None),
+    ],
+)
+def test_a_wrong_value_of_the_branch_is_named(world: Path, key: str, value: object) -> None:
+    config = tiny_config(world)
+    config["instances"]["classification"][key] = value
+    assert f"instances.classification.{key}" in refused_at_the_door(config)
