@@ -17,11 +17,11 @@ import instructions as stage1
 from engines import Replies, Replying
 from made_up_run import METHODS, instance, make_run, overlap, write_rows
 from refine_af.engines.replies import Reply
-from refine_af.engines.reply_log import LoggedReply
 from refine_af.errors import InputError
 from refine_af.exports.provenance import provenance
 from refine_af.files.documents import read_document
 from refine_af.files.rows import read_records, write_records
+from refine_af.instances.replies import AskedReply
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.equation_1 import COMPONENTS
@@ -92,7 +92,7 @@ def segments(
 
     monkeypatch.setattr("refine_af.rewards.scorers.load_scorer", lambda *_: judge)
     written = [f"Input: in{odd}put\nOutput: out{odd}{odd}put" for odd in ODD]
-    logged = [LoggedReply(0, n, each, "stop", 9, 9) for n, each in enumerate(written)]
+    logged = [AskedReply(0, n, each, "stop", 9, 9, "input first") for n, each in enumerate(written)]
     write_records(tmp_path / "replies.jsonl", logged)
     stage3.segment(
         settings=experiment.instances,

@@ -43,6 +43,9 @@ def test_random_subsets_stand_in_every_segment_of_what_they_are_drawn_from() -> 
         "pool (seed 0), and each size has all of a smaller one's."
     )
     assert plan.surplus == ""
+    grown = plan_of(subsets={"order": "random"}, sizes=[100, 200, 5000])
+    assert grown.subsets()(None) == plan.subsets()(None), "another size leaves these two alone"
+    assert grown.segments_for(100) == plan.segments_for(100)
     odd = plan_of(subsets={"order": "random", "pool": 12_000}, sizes=[100])
     assert "3000 more than subsets.pool 12000. A smaller" in odd.surplus
     prefix = plan_of(sizes=[100, 5000])
