@@ -59,8 +59,7 @@ def main(
     """Write the page, and the folder of figures and of the tables' numbers.
 
     Lists follow the order of `models`: `pools` has each one's segments, `instances` and `overlaps`
-    those of each method, `ratings` one entry for each of `rated`, `truths` one or none each, and
-    any other one each. `paper` are the files of what the paper prints.
+    each method's, `ratings` one entry for each of `rated`, `truths` one or none, any other one.
     """
     runs = _runs(
         algorithm.upper(),
