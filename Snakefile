@@ -19,6 +19,13 @@ include: "rules/superni.smk"
 include: "rules/users.smk"
 include: "rules/overlap.smk"
 include: "rules/browser.smk"
+
+
+if experiment.diversity:
+
+    include: "rules/diversity.smk"
+
+
 include: "rules/ratings.smk"
 
 
@@ -52,6 +59,7 @@ rule all:
         rules.users.output.predictions,
         expand(rules.ratings_page.output.page, model=plan.models),
         expand(rules.ratings_summary.output.summary, model=plan.rated),
+        diversity_files,
         rules.report.output.report,
 
 

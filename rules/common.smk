@@ -138,6 +138,13 @@ def references(wildcards):
     return [plan.located(named)] if named else []
 
 
+def diversity_files(wildcards):
+    """Every model's verbs and nouns; no file where the stage is left out."""
+    if not experiment.diversity:
+        return []
+    return expand(rules.diversity.output.diversity, model=plan.models)
+
+
 def truths(wildcards):
     """The demo's check of outputs against exact solvers; no other experiment has one."""
     return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []

@@ -119,6 +119,29 @@ rule demo_evaluator:
         " --tokenizer {input.tokenizer:q} --evaluator {output.evaluator:q} > {log:q} 2>&1"
 
 
+rule demo_parser:
+    """A tiny parser, trained on a treebank of the corpus's instructions."""
+    output:
+        parser=directory("results/demo/parser"),
+    log:
+        "results/logs/demo/parser.log",
+    benchmark:
+        "results/benchmarks/demo/parser.tsv"
+    conda:
+        "../envs/models.yaml"
+    threads: plan.machine("demo").threads
+    resources:
+        mem_mb=plan.machine("demo").mem_mb,
+        runtime=plan.machine("demo").runtime,
+    params:
+        script=plan.script("demo"),
+        code=plan.code("demo"),
+        settings=plan.section("demo"),
+    shell:
+        "python {params.script:q} parser --settings {params.settings:q}"
+        " --parser {output.parser:q} > {log:q} 2>&1"
+
+
 rule demo_truth:
     """How many answers to PPO's fixed prompts exact solvers find true, before and after."""
     input:

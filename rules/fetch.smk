@@ -6,6 +6,7 @@ localrules:
     fetch_instance_prompt,
     fetch_classification_prompts,
     fetch_superni,
+    fetch_parser,
     fetch_checkpoint,
 
 
@@ -92,6 +93,26 @@ rule fetch_superni:
     shell:
         "python {input.script:q} superni --settings {params.settings:q} --digests {input.digests:q}"
         " --downloads results/scratch/fetch --tasks {output.tasks:q} > {log:q} 2>&1"
+
+
+rule fetch_parser:
+    """A parser of English, out of the archive at its pinned address."""
+    input:
+        script=ancient(plan.script("fetch")),
+    output:
+        folder=directory("results/fetch/parsers/{name}"),
+    log:
+        "results/logs/fetch/parser_{name}.log",
+    wildcard_constraints:
+        name="|".join(map(re.escape, plan.archives)) or "(?!)",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        pins=plan.pinned_file,
+        settings=plan.untracked_fetch(),
+    shell:
+        "python {input.script:q} parser --settings {params.settings:q} --name {wildcards.name}"
+        " --downloads results/scratch/fetch --folder {output.folder:q} > {log:q} 2>&1"
 
 
 rule fetch_checkpoint:

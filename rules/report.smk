@@ -25,6 +25,7 @@ rule report:
         ),
         tables=expand(rules.superni.output.table, model=plan.models),
         scores=expand(rules.superni.output.scores, model=plan.models),
+        diversity=diversity_files,
         truths=truths,
         ratings=expand(rules.ratings_summary.output.summary, model=plan.rated),
         paper=expand(
@@ -72,5 +73,6 @@ rule report:
         " --ppo {input.ppo:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"
         " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q}"
-        " --paper {input.paper:q} --report {output.report:q} --figures {output.figures:q}"
+        " --diversity {input.diversity:q} --paper {input.paper:q}"
+        " --report {output.report:q} --figures {output.figures:q}"
         " > {log:q} 2>&1"

@@ -1,6 +1,7 @@
 """The embedded demo: data and tiny models, made on the spot from a corpus of synthetic tasks."""
 
 from pathlib import Path
+from random import Random
 
 from refine_af.demo import data as demo
 from refine_af.demo.truth import PlainAnswer
@@ -10,6 +11,7 @@ from refine_af.files.documents import write_json
 from refine_af.files.landing import whole_folder
 from refine_af.files.rows import read_records, write_rows
 from refine_af.jobs.command_line import run
+from refine_af.randomness import derived_seed
 from refine_af.settings.demo import Demo
 
 
@@ -87,6 +89,20 @@ def evaluator(*, settings: Demo, tokenizer: Path, evaluator: Path) -> None:
         print(f"{question} answered rightly: {_known_and_new(quality)}")
 
 
+def parser(*, settings: Demo, parser: Path) -> None:
+    """Train the parser of the instructions."""
+    from refine_af.demo.parser import exact_share, save_parser, train_parser
+    from refine_af.demo.treebank import treebank
+
+    tiny, seed = settings.parser, settings.seed
+    trees = treebank(Random(derived_seed(seed, "treebank")), tiny.trees)
+    trained = train_parser(tiny, trees, seed=seed)
+    with whole_folder(parser) as folder:
+        save_parser(trained, folder)
+    unseen = treebank(Random(derived_seed(seed, "held-out trees")), settings.quality_tasks)
+    print(f"trees of new sentences given exactly: {exact_share(trained, unseen):.1%}")
+
+
 def truth(*, settings: Demo, ppo: Path, truth: Path) -> None:
     """Check what the model said before and after PPO against exact solvers."""
     rows = read_records(ppo / "evaluation.jsonl", PlainAnswer, extra=True)
@@ -99,4 +115,4 @@ def _known_and_new(shares: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    run(data, tokenizer, backbone, reward_model, evaluator, truth)
+    run(data, tokenizer, backbone, reward_model, evaluator, parser, truth)

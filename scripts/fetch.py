@@ -12,6 +12,7 @@ from pathlib import Path
 
 from refine_af.errors import InputError, shown
 from refine_af.fetch import files
+from refine_af.fetch.archives import unpack_parser
 from refine_af.fetch.checkpoint_files import hub_checkpoint
 from refine_af.fetch.local_checkpoints import (
     cached_checkpoint,
@@ -71,6 +72,15 @@ def superni(*, settings: Fetch, digests: Path, downloads: Path, tasks: Path) -> 
     remove_downloads(wanted, downloads)
 
 
+def parser(*, settings: Fetch, name: str, downloads: Path, folder: Path) -> None:
+    """A parser of English, out of the archive that its publisher offers."""
+    wanted = [files.parser_archive(name, settings)]
+    [found] = files.gathered(wanted, settings, downloads)
+    with whole_folder(folder) as aside:
+        unpack_parser(found, aside)
+    remove_downloads(wanted, downloads)
+
+
 def checkpoint(
     *, settings: Fetch, checkpoint: str, role: str, downloads: Path, folder: Path
 ) -> None:
@@ -112,4 +122,4 @@ def remove_downloads(landed: Sequence[Pinned], downloads: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(file, instance_prompt, classification_prompts, superni, checkpoint)
+    run(file, instance_prompt, classification_prompts, superni, parser, checkpoint)

@@ -25,6 +25,7 @@ from refine_af.report.finished_run import (
 from refine_af.report.lineage import lineage
 from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
+from refine_af.report.verb_nouns import read_diversity
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
@@ -52,6 +53,7 @@ def main(
     scores: list[Path],
     truths: list[Path],
     ratings: list[Path],
+    diversity: list[Path],
     paper: list[Path],
     report: Path,
     figures: Path,
@@ -67,7 +69,7 @@ def main(
         methods,
         segments={"pools": pools, "instances": instances, "overlaps": overlaps},
         files={"neighbours": neighbours, "ppo": ppo, "tables": tables, "scores": scores},
-        ratings=_by_owner("--ratings", ratings, rated, each=1),
+        some={"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])},
         page=report,
     )
     told = Settings(settings, weights, bounds, subsets, rating_settings)
@@ -108,18 +110,20 @@ def _runs(
     *,
     segments: Mapping[str, list[Path]],
     files: Mapping[str, list[Path]],
-    ratings: Mapping[str, list[Path]],
+    some: Mapping[str, tuple[list[Path], list[str]]],
     page: Path,
 ) -> list[ModelRun]:
     """The models' results: of each flag in `segments` a share, of each in `files` one.
 
-    The files that they are from are named as seen from the folder of the `page`.
+    Of a flag in `some` there is one of each of the models named there. The files that they are from
+    are named as seen from the folder of the `page`.
     """
     if not models or len(set(models)) < len(models):
         raise InputError(f"--models: no list of different names: {models}")
     shares = {name: _by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
     single = {name: _by_owner(f"--{name}", paths, models, each=1) for name, paths in files.items()}
-    single["ratings"] = dict(ratings)
+    for name, (paths, owners) in some.items():
+        single[name] = _by_owner(f"--{name}", paths, owners, each=1)
     return [
         _model_run(
             model,
@@ -173,6 +177,7 @@ def _model_run(
         scores=scores,
         instance_scores=read_instance_scores(files["scores"], scores, methods),
         ratings=read_ratings(files["ratings"]) if "ratings" in files else None,
+        diversity=read_diversity(files["diversity"]) if "diversity" in files else None,
         sources={name: seen_from(page, paths) for name, paths in segments.items()}
         | {name: seen_from(page, [path]) for name, path in files.items()},
     )

@@ -23,6 +23,7 @@ COMMANDS = (
     fetch.instance_prompt,
     fetch.classification_prompts,
     fetch.superni,
+    fetch.parser,
     fetch.checkpoint,
 )
 SEEDS = "/owner/project/commit1/data/seed_tasks.jsonl"
@@ -96,6 +97,7 @@ def settings(address: str, **changes: Any) -> str:
         "superni_task_url": address + "/tasks/{task}.json",
         "superni_digests": "digests.jsonl",
         "superni_tasks": None,
+        "parsers": {},
         "weights_sha256": {},
         "timeout_s": 3.0,
         "attempts": 2,

@@ -16,7 +16,7 @@ from refine_af.settings.ratings import Summary
 
 METHODS = ("self-instruct", "refine-af")
 SETTINGS = '{"seed":0,"confidence":0.95,"resamples":2000,"count_wins_over":"tasks",'
-SETTINGS += '"span":3,"examples":2}'
+SETTINGS += '"span":3,"verbs":3,"nouns":2,"examples":2}'
 WEIGHTS = '{"reward_model":0.0078,"naturalness":0.3212,"coherence":0.152,'  # of Eq. 1
 WEIGHTS += '"understandability":-0.4421,"constant":-0.0274,"unparseable":-0.6}'
 BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
@@ -39,6 +39,7 @@ def make_run(
         make_ppo(folder / f"ppo_{model}")
         for method in METHODS:
             make_instances(folder, model, method)
+        make_diversity(folder / f"diversity_{model}")
         make_scores(folder / f"superni_{model}.csv")
         make_instance_scores(folder / f"scores_{model}.csv")
         if truth:
@@ -85,6 +86,7 @@ def make_run(
         *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
         *("--scores", *(str(folder / f"scores_{model}.csv") for model in models)),
         *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
+        *("--diversity", *(str(folder / f"diversity_{model}") for model in models)),
         *("--paper", *map(str, sorted(PAPER.glob("*.csv")))),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
@@ -147,6 +149,19 @@ def make_ppo(folder: Path, *, alarm: bool = False) -> None:
     before = [answer("before", place, 0.25, parsed=place > 0) for place in range(8)]
     after = [answer("after", place, 0.75 if place % 2 else 0.5) for place in range(8)]
     write_rows(folder / "evaluation.jsonl", before + after)
+
+
+PAIRS = [("name", "river", 2), ("name", "lake", 1), ("write", "$<b>poem&\u202e", 1)]
+
+
+def make_diversity(folder: Path, pairs: Sequence[tuple[str, str, int]] = PAIRS) -> None:
+    """Of six instructions four have a pair, of which one stands twice; one was too long."""
+    write_csv(folder / "pairs.csv", "verb,noun,instructions", pairs)
+    counts = {"instructions": 6, "parsed": 5, "verbless": 0, "objectless": 1, "with_pair": 4}
+    counts |= {"unique_pairs": len(pairs)}
+    parser = {"backend": "benepar", "name": "small", "digest": "c" * 64, "versions": {"nltk": "3"}}
+    unparsed = {"empty": 0, "too long": 1, "unreadable": 0}
+    write_json(folder / "summary.json", {**counts, "unparsed": unparsed, "parser": parser})
 
 
 def make_instances(folder: Path, model: str, method: str) -> None:

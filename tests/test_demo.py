@@ -48,6 +48,15 @@ TINY = Demo.model_validate(
         },
         "reward_model": TINY_JUDGE,
         "evaluator": TINY_JUDGE,
+        "parser": {
+            "hidden_size": 16,
+            "layers": 1,
+            "heads": 2,
+            "trees": 20,
+            "steps": 2,
+            "batch_size": 4,
+            "learning_rate": 0.01,
+        },
     }
 )
 
@@ -238,6 +247,20 @@ def test_the_judges_are_checkpoints_and_the_same_every_time(
     settings = Reward.model_validate(CONFIG["reward"])
     (scores,) = Scorer(settings, *folders["first"])([Triplet("Say it.", "", "It.")])
     assert set(scores) == set(COMPONENTS)
+
+
+@pytest.mark.slow
+def test_the_parser_is_one_that_the_stage_reads_and_the_same_every_time(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from refine_af.diversity.benepar_parser import BeneparParser
+
+    for turn in ("first", "second"):
+        command(script.parser, parser=tmp_path / turn)
+    assert "trees of new sentences given exactly: " in capsys.readouterr().out
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+    ((tree, reason),) = BeneparParser(tmp_path / "first", 100).parses(["Sort the numbers."])
+    assert tree and tree.startswith("(TOP ") and reason is None
 
 
 def test_wrong_arguments_are_named(script: ModuleType, tokenizer: Path, tmp_path: Path) -> None:

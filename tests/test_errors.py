@@ -56,6 +56,7 @@ def checkpoint_of(*names: str) -> Change:
     return change
 
 
+PARSED_BY = {"backend": "benepar", "parser": "p", "batch_size": 4, "batch_subwords": 100}
 # kind: (change, what the message must hold)
 Wrong = dict[str, tuple[Change, list[str]]]
 
@@ -105,6 +106,10 @@ WRONG_VALUES: Wrong = {
     "fewest words above most": (
         put("instructions.filter.min_words", 99),
         ["instructions.filter", "min_words 99", "max_words 40"],
+    ),
+    "an unknown parser": (
+        put("diversity", {**PARSED_BY, "backend": "stanza"}),
+        ["diversity.backend", "'stanza'"],
     ),
     "a size twice": (put("sizes", [4, 4]), ["sizes", "4"]),
     "no base among the baselines": (
@@ -189,6 +194,14 @@ WRONG_FILES: Wrong = {
     "weights of another scorer": (
         put("reward.weights.brief", 1.0),
         ["reward", "weights are for brief", "gives coherence, naturalness"],
+    ),
+    "no parser there": (
+        put("diversity", {**PARSED_BY, "parser": "nowhere"}),
+        ["diversity.parser: nowhere: there is nothing at", "no rule makes it"],
+    ),
+    "a parser of another kind": (
+        put("diversity", {**PARSED_BY, "parser": "demo"}),
+        ["diversity.parser: ", "demo: no config.json, so this is not a parser of benepar"],
     ),
     "missing seeds": (put("data.seeds", "none.jsonl"), ["data.seeds", "none.jsonl"]),
     "missing prompt": (put("prompts.instances", "none.txt"), ["prompts.instances", "none.txt"]),

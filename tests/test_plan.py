@@ -125,6 +125,12 @@ def test_only_pins_decide_what_is_fetched() -> None:
         SimpleNamespace(name="gpt3_instances"),
     )
     assert plan_of(fetch={"gpt3_instances": blob}).pinned_file(name) != plan.pinned_file(name)
+    parser = SimpleNamespace(name="benepar_en3")
+    assert plan.pinned_file(parser) == slower.pinned_file(parser)
+    assert plan_of(fetch={"parsers": {"benepar_en3": pin}}).pinned_file(parser) != (
+        plan.pinned_file(parser)
+    )
+    assert plan.axes("fetch_parser")["name"] == ["benepar_en3", "en_core_web_md"]
 
 
 def test_a_scorer_that_is_no_python_is_named(

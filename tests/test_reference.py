@@ -116,7 +116,9 @@ def test_every_key_of_the_papers_config_is_on_the_page() -> None:
         return [path, *(key for name, below in named for key in keys(below, f"{path}.{name}"))]
 
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    own = re.compile(r"^(models|fetch\.weights_sha256|superni\.baselines)\.|^reward\.weights\.")
+    own = re.compile(
+        r"^(models|fetch\.(?:weights_sha256|parsers)|superni\.baselines)\.|^reward\.weights\."
+    )
     for section, node in config.items():
         for key in keys(node, section):
             if not own.match(key):
@@ -151,6 +153,7 @@ NAMED: dict[str, object] = {
     "demo.backbones": TINY | {"architecture": "llama", "learning_rate": 1.0},
     "reward.weights": 1.0,
     "fetch.weights_sha256": "0" * 64,
+    "fetch.parsers": {"url": "https://h/f", "sha256": "0" * 64},
 }
 # The keys whose values are names.
 NAMES = ["reward.scorer", "fetch.instance_prompt_constant"]

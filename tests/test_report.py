@@ -19,6 +19,7 @@ from made_up_run import (
     answer,
     instance,
     instruction,
+    make_diversity,
     make_ppo,
     make_run,
     overlap,
@@ -136,6 +137,17 @@ def rated(rated_folder: Path) -> str:
         "by their highest ROUGE-L with a seed (figure 4). Of 6 instructions the median is 0.250, "
         "the 90th percentile 0.250 and the highest 0.250; 6 (100.0%) have less than 0.3.",
         "as in figure 5 of the paper, was not asked for: neighbours.references is null",
+        # verbs and nouns
+        "Of 6 instructions, 4 (66.7%) have a verb with a noun as its object: 3 unique pairs. The "
+        "parser was trained on the patterns that the demo's corpus is made from: this shows that",
+        "The parser was small, whose files have the digest cccccccccccccccc… (nltk 3).",
+        "Inside the 2 verbs with the most instructions that have a pair; outside up to 2 nouns of "
+        "each, as wide as they are common. These are 3 pairs of 3, in 100.0% of the instructions",
+        "The commonest pairs: name river (2), name lake (1), write $<b>poem&� (1).",
+        "verb and noun 4 66.7% a verb without a noun as its object 1 16.7% no verb, or a form of "
+        "be 0 0.0% not parsed: empty 0 0.0% not parsed: too long 1 16.7% not parsed: unreadable 0",
+        "tiny 6 3 the paper: llama-2-7b 15,000 828 the paper: llama-2-13b 15,000 790 the paper: "
+        "mistral-7b 15,000 467",
         # stage 2: four prompts rise by .25 and four by .5
         "The reward on 8 fixed prompts rose by 0.375 (95% interval 0.",
         "reward 0.250 0.625 +0.375",
@@ -246,7 +258,7 @@ def test_self_contained_and_accessible(page: str) -> None:
     assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
     assert not {"script", "img", "link", "iframe"} & set(found.tags)
     assert not found.bare_headers
-    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 5
+    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 6
     assert "prefers-color-scheme: dark" in page and "@media print" in page
 
 
@@ -270,7 +282,7 @@ def test_only_the_contents_know_sections_and_the_demo(file: Path) -> None:
 
 def test_figures(page: str, folder: Path) -> None:
     stems = ["instructions_tiny", "nearest_seeds_tiny", "lengths_tiny", "ppo_tiny"]
-    stems.append("superni_tiny")
+    stems += ["superni_tiny", "diversity_tiny"]
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
     names |= {
         f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")
@@ -386,7 +398,7 @@ def test_ratings_are_a_figure_whose_bars_are_lettered(
     rated: str, rated_folder: Path, page: str
 ) -> None:
     found = structure(rated)
-    assert found.tags.count("svg") == 6
+    assert found.tags.count("svg") == 7
     drawn = (rated_folder / "figures" / "ratings_tiny.svg").read_text()
     letters = re.findall(r">([ABCD])</text>", drawn)
     assert Counter(letters) == Counter("AABBCCD")  # no D of refine-af
@@ -467,6 +479,7 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     near_by = {"nearest_seed": text, "seed_rouge_l": 0.5, "nearest_reference": text}
     rows = [{"id": f"i{place:06}", **near_by, "reference_rouge_l": 0.5} for place in range(6)]
     write_rows(tmp_path / "neighbours_tiny.jsonl", rows)
+    make_diversity(tmp_path / "diversity_tiny", [(quoted, quoted, 4)])
     told = {"instruction": text, "completion": text, "input": text, "output": text}
     rows = [{**answer(when, 0, 0.5), **told} for when in ("before", "after")]
     rows += [
@@ -476,7 +489,7 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     page = report(flags)
     found = structure(page)
     assert "script" not in found.tags and found.tags.count("style") == 1
-    assert found.tags.count("svg") == 6 and page.count("</body>") == 1
+    assert found.tags.count("svg") == 7 and page.count("</body>") == 1
     assert "<!--" not in page[15:]
     assert not re.search(
         "[\u0000-\u0008\u000d\u001b\u2028\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from parsers import make_subword_tokenizer
 from refine_af.fetch.local_checkpoints import _recorded
 from refine_af.models import upstream as upstream_hooks
 
@@ -83,6 +84,14 @@ def test_methods_that_are_overridden_take_what_ours_take(name: str, parameters: 
         ("trl:GRPOTrainer", "self._tokenize_prompts(prompts)"),
         ("trl:RLOOTrainer", "completion_ids = self._generate_single_turn("),
         ("trl:GRPOTrainer", "completion_ids, logprobs = self._generate_single_turn("),
+        (
+            "benepar.retokenization:Retokenizer.__init__",
+            "self.tokenizer.build_inputs_with_special_tokens([-100])",
+        ),
+        ("benepar.retokenization:Retokenizer.__init__", '"T5Tokenizer" in str(type('),
+        ("benepar.retokenization:Retokenizer.__call__", "raise ValueError("),
+        ("benepar.parse_chart:ChartParser.from_trained", '"benepar_model.bin"'),
+        ("benepar.decode_chart:ChartDecoder", "torch_struct.TreeCRF("),
         ("bitsandbytes.nn:Linear4bit.forward", "and self.support_avx512bf16_for_cpu"),
         ("bitsandbytes.nn:Linear4bit.forward", "_convert_weight_packed_for_cpu"),
     ],
@@ -153,6 +162,33 @@ def test_the_versions_that_were_looked_at_are_the_locks() -> None:
     said += (ROOT / "docs/upgrading.md").read_text()
     for name, library in (("TRL", "trl"), *((name, name.lower()) for name in ("PEFT",))):
         assert set(re.findall(rf"{name} (\d[\d.]*\d)", said)) == {version(library)}
-    for library in ("transformers", "bitsandbytes", "huggingface_hub", "torch"):
+    for library in ("transformers", "bitsandbytes", "huggingface_hub", "torch", "benepar"):
         named = set(re.findall(rf"{library} (\d[\d.]*\d)", said))
         assert named == {version(library).partition("+")[0]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "wanted"), [("t5", [7, -100, 1]), ("bert", [2, 7, -100, 3])])
+def test_tokenizers_build_inputs_as_they_encode_texts(kind: str, wanted: list[int]) -> None:
+    """What benepar asks of them: T5 ends a text with 1, BERT puts it between 2 and 3."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = make_subword_tokenizer(kind)
+    with upstream_hooks.special_tokens_built():
+        assert tokenizer.build_inputs_with_special_tokens([7, -100]) == wanted
+        text = "Write a story."
+        bare = tokenizer(text, add_special_tokens=False)["input_ids"]
+        whole = tokenizer.build_inputs_with_special_tokens(bare)
+    assert whole == tokenizer(text)["input_ids"] != bare
+    name = "build_inputs_with_special_tokens"
+    assert not hasattr(PreTrainedTokenizerFast, name), "only while a parser is loaded"
+
+
+def test_a_method_that_is_there_again_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    name = "build_inputs_with_special_tokens"
+    monkeypatch.setattr(PreTrainedTokenizerFast, name, "its own", raising=False)
+    with upstream_hooks.special_tokens_built():
+        assert getattr(PreTrainedTokenizerFast, name) == "its own"
+    assert getattr(PreTrainedTokenizerFast, name) == "its own"

@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tiny import ROOT, tiny_config, write_experiment
+from parsers import make_parser
+from tiny import ROOT, demo_config, tiny_config, write_experiment
 from workflow import plan, snakemake
 
 PAPER = {
@@ -38,6 +39,9 @@ PAPER = {
     "instances": 6,
     "exports_method": 6,
     "browser_page": 3,
+    "fetch_parser": 1,
+    "diversity_parses": 9,
+    "diversity": 3,
     "overlap": 18,
     "sft": 18,
     "superni_instances": 1,
@@ -140,9 +144,11 @@ class Run:
 def finished(clone: Path, world: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small grid, run by the real rules with eight cores and one GPU."""
     base = tmp_path_factory.mktemp("run")
+    make_parser(base / "parser")
     config = tiny_config(world)
     shutil.copy(world / "seeds.jsonl", base / "seeds.jsonl")
     config["data"]["seeds"] = str(base / "seeds.jsonl")
+    config["diversity"] = demo_config()["diversity"] | {"parser": str(base / "parser")}
     folder = write_experiment(base / "experiment", config)
     jobs = base / "jobs.jsonl"
     done = snakemake(
@@ -172,6 +178,7 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
     assert (results / "superni_tiny" / "base.jsonl").is_file()
     assert (results / "superni_tiny.csv").is_file()
     assert len((results / "neighbours_tiny.jsonl").read_text().splitlines()) == 8
+    assert len((results / "diversity_tiny" / "verb_nouns.jsonl").read_text().splitlines()) == 8
     assert (results / "report.html").is_file()
     assert (results / "browser_tiny.html").is_file()
 
@@ -180,11 +187,12 @@ def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
     models = (
         *("instructions.py segment", "ppo.py", "instances.py segment", "sft.py"),
         *("superni_replies.py replies", "users.py predictions", "instances_replies.py"),
+        "diversity_parses.py",
     )
     gpu = sorted((start, end) for name, start, end in finished.jobs if name.startswith(models))
-    # 2 segments, 1 PPO, 4 segments' replies, the same scored, 4 SFT, 6 predictions (4 cells, 2
-    # baselines), 5 of the user-oriented instructions (4 cells, 1 untuned)
-    assert len(gpu) == 26
+    # 2 segments, the same parsed, 1 PPO, 4 segments' replies, the same scored, 4 SFT, 6 predictions
+    # (4 cells, 2 baselines), 5 of the user-oriented instructions (4 cells, 1 untuned)
+    assert len(gpu) == 28
     for (_, end), (start, _) in itertools.pairwise(gpu):
         assert end <= start
 
@@ -230,7 +238,9 @@ REFINED |= {"overlap": 2, "sft": 2} | HALF | TABLES
 SCORED = {"instances_segment": 4, "instances": 2, "exports_method": 2, "overlap": 4} | TUNED
 SCORED |= {"browser_page": 1}
 WRITTEN = {"instances_replies_0": 4} | SCORED
-POOLED = {"instructions_segment": 2, "instructions": 1, "neighbours": 1, "ppo": 1} | WRITTEN
+PARSED = {"diversity_parses": 2, "diversity": 1}
+POOLED = {"instructions_segment": 2, "instructions": 1, "neighbours": 1, "ppo": 1}
+POOLED |= PARSED | WRITTEN
 
 
 def edit_text(name: str) -> Callable[[Run], None]:
@@ -433,6 +443,23 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         edit_code("scripts/users.py"),
         {"users_predictions": 5, "users": 1, "ratings_page": 1},
     ),
+    "section diversity": (
+        edit_config(lambda c: c["diversity"].update(batch_size=7)),
+        PARSED | {"report": 1},
+    ),
+    "an edited script, diversity_parses": (
+        edit_code("scripts/diversity_parses.py"),
+        PARSED | {"report": 1},
+    ),
+    "an edited script, diversity": (
+        edit_code("scripts/diversity.py"),
+        {"diversity": 1, "report": 1},
+    ),
+    "what a verb's noun is": (
+        edit_code("scripts/refine_af/diversity/constituency.py"),
+        {"diversity": 1, "report": 1},
+    ),
+    "no parser asked": (edit_config(lambda c: c.update(diversity=None)), {"report": 1}),
     "section overlap": (
         edit_config(lambda c: c["overlap"].update(ngram=8)),
         {"overlap": 4, "report": 1},
@@ -484,6 +511,8 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
             "instructions_segment": 1,
             "instructions": 1,
             "neighbours": 1,
+            "diversity_parses": 1,
+            "diversity": 1,
             "instances_replies_0": 2,
             "instances_segment": 2,
             "instances": 2,
@@ -506,8 +535,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
         {"instructions": 1, "neighbours": 1, "instances": 2, "exports_method": 2, "users": 1}
-        | {"browser_page": 1}
-        | {"ratings_page": 1}
+        | {"browser_page": 1, "ratings_page": 1, "diversity": 1}
         | TABLES,
     ),
 }

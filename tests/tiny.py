@@ -287,7 +287,7 @@ def tiny_config(world: Path) -> dict[str, Any]:
         config["prompts"][name] = str(world / "instances.txt")
     for stage in ("ppo", "instances"):
         config[stage]["sampling"] |= {"temperature": 0.7, "stop": ["Do", "Task"]}
-    config["demo"] = None
+    config["demo"] = config["diversity"] = None
     config["instructions"] |= {"segment_size": 4, "prompts_per_round": 8}
     config["watch"]["instructions"]["least_yield"] = 0.0
     config["instructions"]["novelty"]["threshold"] = "1.0"

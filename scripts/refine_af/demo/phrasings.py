@@ -152,17 +152,17 @@ _SLOT = re.compile(r"\{([A-Z]+|\d)\}")
 _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
 
-def _pattern(phrasing: str) -> str:
+def pattern(phrasing: str) -> str:
     """The regular expression of a phrasing's forms; any word may stand in a slot."""
     return _SLOT.sub(r"\\w+", phrasing).replace("{", "(?:").replace("}", ")")
 
 
-_WHERE = re.compile(f"(?:{_pattern(_LIST)}|{_pattern(_TEXT)}| shown| below)")
+_WHERE = re.compile(f"(?:{pattern(_LIST)}|{pattern(_TEXT)}| shown| below)")
 
 
 def phrase(random: Random, phrasing: str, values: Sequence[str], *, reads: bool) -> str:
     """An instruction in one of the phrasing's forms; `reads` where the task has an input."""
-    core = _spin(random, phrasing, values)
+    core = spin(random, phrasing, values)
     question = re.match(r"(what|which|is)\b", core) is not None
     opening = random.choice(_READING_OPENINGS if reads else _PLAIN_OPENINGS)
     ending = random.choice(_ENDINGS) if reads or random.random() < 0.4 else ""
@@ -182,7 +182,9 @@ def core(instruction: str) -> str:
     return _WHERE.sub("", text)
 
 
-def _spin(random: Random, phrasing: str, values: Sequence[str]) -> str:
+def spin(random: Random, phrasing: str, values: Sequence[str]) -> str:
+    """A phrasing with its slots filled and one of each choice taken, the innermost first."""
+
     def fill(slot: re.Match[str]) -> str:
         name = slot[1]
         return values[int(name)] if name.isdigit() else random.choice(_SLOTS[name])

@@ -109,7 +109,7 @@ class _Downloads:
                 self._meter.landed(file, whole)
                 return ""
             partial.unlink()
-        return f"downloaded twice with the wrong {file.what} {found}"
+        return f"downloaded twice with the wrong {file.what} {found}{file.advice}"
 
     def _digest(self, file: Pinned, path: Path) -> str:
         # One at a time: some measures hold the whole file in memory.

@@ -35,6 +35,21 @@ def named_file(name: str, settings: Fetch) -> Pinned:
     return Pinned(names, remote.url, remote.sha256)
 
 
+def parser_archive(name: str, settings: Fetch) -> Pinned:
+    """The archive of a parser, whose publisher states no digest of it."""
+    if name not in settings.parsers:
+        known = ", ".join(settings.parsers) or "none"
+        raise InputError(f"--name: no parser {shown(name)} in fetch.parsers; known are {known}")
+    remote = settings.parsers[name]
+    return Pinned(
+        names_in_mirror(remote.url.rpartition("/")[2], remote.url),
+        remote.url,
+        remote.sha256,
+        advice=". If you trust that file, its publisher having replaced it, state what was found "
+        f"as fetch.parsers.{name}.sha256",
+    )
+
+
 @dataclass(frozen=True)
 class PublishedPrompt:
     """A prompt that Self-Instruct keeps as a constant of a Python module.

@@ -25,7 +25,7 @@ class Pinned:
     """A file from outside: its names in a mirror, its address, and the digest that it must have.
 
     `measure` takes the digest of a file, and `what` says in words what kind of digest that is;
-    `size` is in bytes, where it is known.
+    `size` is in bytes, where it is known; `advice` follows where a file has another digest.
     """
 
     names: tuple[str, ...]
@@ -34,6 +34,7 @@ class Pinned:
     measure: Measure = sha256_of
     what: str = "sha256"
     size: int | None = None
+    advice: str = ""
 
     @property
     def name(self) -> str:
@@ -87,15 +88,15 @@ def mirrored(files: Sequence[Pinned], mirror: str) -> list[Path]:
         )
     places = {file: place for file, place in found.items() if place is not None}
     for file, place in places.items():
-        check_digest(place, file.digest, measure=file.measure, what=file.what)
+        check_digest(place, file.digest, measure=file.measure, what=file.what, advice=file.advice)
     return list(places.values())
 
 
-def check_digest(path: Path, digest: str, *, measure: Measure, what: str) -> None:
+def check_digest(path: Path, digest: str, *, measure: Measure, what: str, advice: str = "") -> None:
     """InputError naming the file and both digests unless `path` has the digest."""
     found = measure(path)
     if found != digest:
-        raise InputError(f"{path}: wrong {what}: expected {digest}, found {found}")
+        raise InputError(f"{path}: wrong {what}: expected {digest}, found {found}{advice}")
 
 
 def listed(faults: Mapping[Pinned, str]) -> str:

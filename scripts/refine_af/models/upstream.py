@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 # Of TRL 1.16.0: the name of its reference adapter, and its warning of a missing score.
@@ -90,6 +91,42 @@ def rows_in_one_sequence(rows: Sequence[Sequence[int]]) -> dict[str, Any]:
     collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
     batch: dict[str, Any] = collate([{"input_ids": list(row)} for row in rows])
     return {name: value for name, value in batch.items() if name != "labels"}
+
+
+@contextmanager
+def special_tokens_built() -> Iterator[None]:
+    """Let fast tokenizers build inputs with their special tokens, as benepar 0.2.0 asks them to.
+
+    It reads off the place of a sentence's words from `build_inputs_with_special_tokens([-100])`, a
+    method that transformers 5.23.0 has no more.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    name = "build_inputs_with_special_tokens"
+    if hasattr(PreTrainedTokenizerFast, name):
+        yield
+        return
+    setattr(PreTrainedTokenizerFast, name, _with_special_tokens)
+    try:
+        yield
+    finally:
+        delattr(PreTrainedTokenizerFast, name)
+
+
+def _with_special_tokens(tokenizer: Any, ids: Sequence[int]) -> list[int]:
+    """`ids` between the special tokens that the tokenizer puts around any text."""
+    encoding = tokenizer("a", return_special_tokens_mask=True)
+    mask, found = encoding["special_tokens_mask"], encoding["input_ids"]
+    first = mask.index(0)
+    last = len(mask) - mask[::-1].index(0)
+    return [*found[:first], *ids, *found[last:]]
+
+
+def say_scores_have_no_bounds() -> None:
+    """Keep torch 2.13.0 from warning that torch-struct 0.5 states no bounds of a tree's scores."""
+    from torch_struct import TreeCRF
+
+    TreeCRF.arg_constraints = {}
 
 
 def drop_reference(model: Any) -> None:

@@ -29,6 +29,7 @@ from refine_af.report.pages import Html, navigation, page, section
 from refine_af.report.published import Paper
 from refine_af.report.scores_by_size import score_by_size
 from refine_af.report.sections import demo
+from refine_af.report.sections.diversity import diversity_section
 from refine_af.report.sections.instances import instances_section, reward_numbers
 from refine_af.report.sections.instructions import instructions_section
 from refine_af.report.sections.limits import limits_section
@@ -38,6 +39,7 @@ from refine_af.report.sections.ppo import ppo_section
 from refine_af.report.sections.ratings import ratings_section
 from refine_af.report.sections.summary import summary_section
 from refine_af.report.sections.superni import superni_section
+from refine_af.report.verb_ring import verb_ring
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
 from refine_af.settings.report import Report
@@ -54,6 +56,7 @@ LEAD = (
 # module of a section has the name of its id, without the model's.
 SECTIONS = {
     "instructions": "Instructions",
+    "diversity": "Verbs and nouns",
     "ppo": "Training on feedback",
     "instances": "Instances",
     "overlap": "Overlap",
@@ -90,11 +93,14 @@ class Drawings(NamedTuple):
     ppo: Drawing
     scores: Drawing
     ratings: Drawing | None
+    diversity: Drawing | None
 
 
 def drawings(run: ModelRun, settings: Report, paper: Paper) -> Drawings:
-    """The figures of a model's sections; one of ratings only where people rated replies, and one
-    of references only where instructions were compared with some."""
+    """The figures of a model's sections; one of ratings only where people rated replies, one of
+    references only where instructions were compared with some, one of pairs where there are some.
+    """
+    parsed = run.diversity if run.diversity and len(run.diversity.pairs) else None
     rated = run.ratings if run.ratings and run.ratings.methods("ratings") else None
     return Drawings(
         pool=accepted_by_round(run),
@@ -104,6 +110,7 @@ def drawings(run: ModelRun, settings: Report, paper: Paper) -> Drawings:
         ppo=reward_by_step(run, settings.span),
         scores=score_by_size(run, paper, settings),
         ratings=ratings_by_method(run, rated) if rated else None,
+        diversity=verb_ring(run, parsed.pairs, settings.verbs, settings.nouns) if parsed else None,
     )
 
 
@@ -189,6 +196,7 @@ def _model(
         instructions_section(
             run, settings.report, figures.pool, figures.seeds, figures.references, paper
         ),
+        diversity_section(run, paper, settings.report, figures.diversity, remarks.diversity),
         ppo_section(
             run, found.changes, settings.weights, settings.report, figures.ppo, remarks.ppo
         ),

@@ -95,14 +95,17 @@ def drawn(
     *,
     panels: tuple[int, ...] = (1,),
     shared: bool = True,
+    size: tuple[float, float] | None = None,
 ) -> Drawing:
     """The figure that `draw` makes of as many axes as there are panels, of these heights.
 
-    `sources` are the files that `numbers` are from; `shared` panels have one scale of x.
+    `sources` are the files that `numbers` are from; `shared` panels have one scale of x. `size` is
+    in inches, where it is not as wide and high as the panels ask for.
     """
     files = {}
     with mpl.rc_context(STYLE):
-        whole = Figure(figsize=(4.6, 1.8 + sum(panels) / panels[0]), layout="constrained")
+        usual = (4.6, 1.8 + sum(panels) / panels[0])
+        whole = Figure(figsize=size or usual, layout="constrained")
         axes = whole.subplots(len(panels), squeeze=False, sharex=shared, height_ratios=panels)
         draw(*axes[:, 0])
         for kind, metadata in {

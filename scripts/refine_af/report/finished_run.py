@@ -19,6 +19,7 @@ from refine_af.records.neighbours import Neighbours
 from refine_af.records.overlap import Overlap
 from refine_af.report.files import count, read_rows, read_table, read_tables, real, real_or_none
 from refine_af.report.rated import Ratings
+from refine_af.report.verb_nouns import Diversity
 
 # The columns of tables of counts that every run has; each other one is a reason of rejection.
 POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
@@ -46,9 +47,9 @@ class ModelRun:
 
     `answers` pairs the answers to a prompt before and after PPO; `instances`, `overlaps` of each
     and `counts` are by method; `instance_scores` has a column of ROUGE-L a tuned cell;
-    `ratings` is None until some came back; `algorithm` is what stage 2 trained with: PPO, RLOO or
-    GRPO. `sources` names, by the flag of the command line, the files that it was read from, as
-    seen from the page's folder.
+    `ratings` is None until some came back, `diversity` where no parser was asked; `algorithm` is
+    what stage 2 trained with: PPO, RLOO or GRPO. `sources` names, by the flag of the command line,
+    the files that it was read from, as seen from the page's folder.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ModelRun:
     scores: pd.DataFrame
     instance_scores: pd.DataFrame
     ratings: Ratings | None
+    diversity: Diversity | None
     sources: Mapping[str, Sequence[str]]
 
 

@@ -72,6 +72,7 @@ class Compute(Section):
     instances: Shared = Field(description="Of a job of stage 3 (ours).")
     sft: SftMachine = Field(description="Of a job that fine-tunes (ours).")
     superni: Shared = Field(description="Of a job that answers Super-NI's tasks (ours).")
+    diversity: Machine = Field(description="Of a job that parses instructions (ours).")
     users: Machine = Field(
         description="Of a job that answers the user-oriented instructions (ours)."
     )

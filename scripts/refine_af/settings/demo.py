@@ -31,6 +31,16 @@ class TinyJudge(Section):
     learning_rate: Positive = Field(description="Highest learning rate of its training (ours).")
 
 
+class TinyParser(Section):
+    hidden_size: Count = Field(description="Width of a layer (ours).")
+    layers: Count = Field(description="Number of layers (ours).")
+    heads: Count = Field(description="Attention heads of a layer (ours).")
+    trees: Count = Field(description="Trees of the treebank that it is trained on (ours).")
+    steps: Count = Field(description="Training steps (ours).")
+    batch_size: Count = Field(description="Sentences of a training step (ours).")
+    learning_rate: Positive = Field(description="Highest learning rate of its training (ours).")
+
+
 class Demo(Section):
     seed: Seed = Field(description="Seed of the corpus and of the training of its models (ours).")
     seed_tasks: Count = Field(description="Number of seed tasks that are made up (ours).")
@@ -41,6 +51,7 @@ class Demo(Section):
     )
     reward_model: TinyJudge = Field(description="The tiny reward model (ours).")
     evaluator: TinyJudge = Field(description="The tiny evaluator (ours).")
+    parser: TinyParser = Field(description="The tiny parser of the demo's instructions (ours).")
     instances_per_task: Count = Field(
         description="Instances of each held-out task family, in Super-NI's file format (ours)."
     )

@@ -10,6 +10,7 @@ from refine_af.settings.browser import Browser
 from refine_af.settings.checkpoints import Model
 from refine_af.settings.compute import Compute
 from refine_af.settings.demo import Demo
+from refine_af.settings.diversity import Diversity
 from refine_af.settings.fetch import Fetch
 from refine_af.settings.fields import Count, Distinct, FilePath, Method, Name, Section
 from refine_af.settings.instances import Instances
@@ -74,6 +75,10 @@ class Experiment(Section):
     neighbours: NeighbourTexts = Field(
         description="Which texts each instruction of the pool is nearest to (paper IV-A, figures 4 "
         "and 5)."
+    )
+    diversity: Diversity | None = Field(
+        description="Verb and noun of each instruction, by a parser of English; null leaves it out "
+        "(paper IV-A, figure 8)."
     )
     overlap: OverlapBounds = Field(
         description="What instances share with the evaluation sets (ours)."

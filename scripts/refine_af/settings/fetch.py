@@ -11,6 +11,9 @@ from refine_af.settings.fields import Count, Digest, FilePath, Positive, Section
 # organisation/name
 Repository = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 
+# The name of a folder; publishers' own have capitals and underscores.
+Archive = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+
 Address = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*[^/\s]$")]
 
 
@@ -77,6 +80,10 @@ class Fetch(Section):
     )
     superni_tasks: Annotated[Texts, Field(min_length=1)] | None = Field(
         description="Names of the test tasks to fetch; null fetches all 119 (paper III-B)."
+    )
+    parsers: dict[Archive, RemoteFile] = Field(
+        description="By name, archives of parsers: a zip, or a wheel of a spaCy pipeline. Each "
+        "comes to stand in results/fetch/parsers/ under its name (paper IV-A; SI)."
     )
     weights_sha256: dict[Repository, Digest] = Field(
         description="By organisation/name, SHA-256 of weights published as one .bin, in hex digits "

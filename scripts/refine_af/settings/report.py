@@ -22,4 +22,6 @@ class Report(Section):
     span: Count = Field(
         description="Steps of the moving average of figure 2 (paper III-A, figure 2)."
     )
+    verbs: Count = Field(description="Verbs of figure 8, the commonest (paper figure 8).")
+    nouns: Count = Field(description="Nouns of each verb of figure 8 (paper figure 8).")
     examples: Count = Field(description="Examples of each kind that the report prints (ours).")

@@ -13,6 +13,7 @@ import psutil
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.models.checkpoints import check_backbone, check_chat, check_judge
+from refine_af.models.parsers import check_parser
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE
@@ -129,6 +130,8 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     references = experiment.neighbours.references
     if references and not references.startswith("results/"):  # what is fetched has its digest
         _check("neighbours.references", located(references), read_references)
+    if (asked := experiment.diversity) is not None:
+        _check("diversity.parser", located(asked.parser), _parser(asked.backend))
     if experiment.fetch and experiment.fetch.mirror:
         _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
 
@@ -173,6 +176,10 @@ def _check_scorer(dotted: str) -> None:
 
 def _seeds(settings: Instructions) -> Callable[[Path], object]:
     return lambda path: checked_seeds(read_seeds(path), demonstrations(settings), path)
+
+
+def _parser(backend: str) -> Callable[[Path], object]:
+    return lambda path: check_parser(path, backend)
 
 
 def _prompt(slots: set[str]) -> Callable[[Path], object]:

@@ -49,6 +49,8 @@ def local_paths(experiment: Experiment) -> list[tuple[str, str]]:
     if experiment.neighbours.references:
         paths.append(("neighbours.references", experiment.neighbours.references))
     paths += prompt_paths(experiment)
+    if experiment.diversity:
+        paths.append(("diversity.parser", experiment.diversity.parser))
     for model, files in experiment.ratings.files.items():
         paths += [(f"ratings.files.{model}", path) for path in files]
     if experiment.fetch:

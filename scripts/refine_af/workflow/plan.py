@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Plan:
         self.tuned = [f"{method}_{size}" for method in self.methods for size in self.sizes]
         self.cells = self.baselines + self.tuned
         self.rated = list(experiment.ratings.files)
+        self.archives = experiment.fetch.parsers if experiment.fetch else {}
         self.served = experiment.instructions.engine == "server"
         # Of a scorer of the user's own: an edit reruns what it scored.
         self.scorer = own_code(experiment.reward.scorer, homes(root))
@@ -80,6 +81,7 @@ class Plan:
         """The values that a rule's wildcards have in this experiment."""
         whole = self.experiment
         made_here = whole.demo.backbones if whole.demo else ()
+        named = {"fetch_file": PUBLISHED, "fetch_parser": self.archives}
         return {
             "model": self.rated if rule == "ratings_summary" else self.models,
             "method": list(map(str, self.methods)),
@@ -87,7 +89,7 @@ class Plan:
             "segment": list(map(str, self.segments)),
             "cell": [BASE, *self.tuned] if rule == "users_predictions" else self.cells,
             "checkpoint": hub_folders(whole),
-            "name": list(PUBLISHED if rule == "fetch_file" else made_here),
+            "name": list(named.get(rule, made_here)),
         }
 
     @property
@@ -194,8 +196,9 @@ class Plan:
         return lambda wildcards: text
 
     def pinned_file(self, wildcards: Any) -> str:
-        """The same for the file that the wildcard `name` names."""
-        return self.pins(wildcards.name)(wildcards)
+        """The same for the file, or the archive of a parser, that the wildcard `name` names."""
+        archive = self.archives.get(wildcards.name)
+        return repr([archive]) if archive else self.pins(wildcards.name)(wildcards)
 
     def untracked_parts(self, shard: int) -> Untracked:
         """A job's parts: how many jobs share them decides no prediction."""
@@ -222,10 +225,7 @@ class Plan:
         return code_digest(Path(self.script(name)).resolve())
 
     def _section(self, names: Sequence[str]) -> Any:
-        section: Any = self.experiment
-        for name in names:
-            section = getattr(section, name)
-        return section
+        return reduce(getattr, names, self.experiment)
 
     # What a job asks of the machine.
 

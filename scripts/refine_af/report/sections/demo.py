@@ -36,6 +36,10 @@ OF_INPUTS = (
     "The demo's corpus puts its sentences together from a few patterns, so that inputs may be "
     "alike without having been copied."
 )
+OF_PARSES = (
+    "The parser was trained on the patterns that the demo's corpus is made from: this shows that "
+    "the stage does its work, and measures nothing."
+)
 OF_TASKS = "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
 ONE_SEED = (
     "That holds for this seed and models this small: another seed of training may give another "
@@ -47,6 +51,7 @@ class Remarks(NamedTuple):
     """What the demo adds to sections, each under the name of its section."""
 
     ppo: Html
+    diversity: str
     overlap: str
     superni: str
 
@@ -62,8 +67,9 @@ class Claim(NamedTuple):
 def remarks(truths: Truths | None, settings: Report) -> Remarks:
     """What is added to a model's sections; nothing where no truth is known of its answers."""
     if truths is None:
-        return Remarks(ppo=Html(""), overlap="", superni="")
-    return Remarks(_checked_answers(truths, settings), overlap=OF_INPUTS, superni=OF_TASKS)
+        return Remarks(ppo=Html(""), diversity="", overlap="", superni="")
+    checked = _checked_answers(truths, settings)
+    return Remarks(checked, diversity=OF_PARSES, overlap=OF_INPUTS, superni=OF_TASKS)
 
 
 def claims(

@@ -1,0 +1,1 @@
+"""How diverse the instructions are: the verb and noun of each."""
