@@ -123,7 +123,7 @@ def written(folder: Path) -> tuple[float, int]:
     command += ["--methods", *METHODS, "--seeds", str(folder / "seeds.jsonl")]
     command += ["--pools", str(folder / "pool")]
     command += ["--instances", *(str(folder / method) for method in METHODS)]
-    command += ["--neighbours", str(folder / "neighbours.jsonl")]
+    command += ["--neighbours", str(folder / "neighbours.jsonl"), "--diversity"]
     for name, kind in assets.items():
         command += [f"--{name}", str(PAGE / f"page.{kind}")]
     command += ["--page", str(folder / "page.html")]

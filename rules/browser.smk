@@ -17,6 +17,7 @@ rule browser_page:
             allow_missing=True,
         ),
         neighbours=rules.neighbours.output.neighbours,
+        diversity=verbs_and_nouns,
         markup=plan.located("resources/browser/page.html"),
         style=plan.located("resources/browser/page.css"),
         script=plan.located("resources/browser/page.js"),
@@ -35,5 +36,5 @@ rule browser_page:
         "python {params.script:q} --settings {params.settings:q} --model {wildcards.model}"
         " --methods {params.methods} --seeds {input.seeds:q} --pools {input.pools:q}"
         " --instances {input.instances:q} --neighbours {input.neighbours:q}"
-        " --markup {input.markup:q} --style {input.style:q} --script {input.script:q}"
-        " --page {output.page:q} > {log:q} 2>&1"
+        " --diversity {input.diversity:q} --markup {input.markup:q} --style {input.style:q}"
+        " --script {input.script:q} --page {output.page:q} > {log:q} 2>&1"

@@ -145,6 +145,13 @@ def diversity_files(wildcards):
     return expand(rules.diversity.output.diversity, model=plan.models)
 
 
+def verbs_and_nouns(wildcards):
+    """A model's verbs and nouns; no file where the stage is left out."""
+    if not experiment.diversity:
+        return []
+    return expand(rules.diversity.output.diversity, model=wildcards.model)
+
+
 def truths(wildcards):
     """The demo's check of outputs against exact solvers; no other experiment has one."""
     return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []

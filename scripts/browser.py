@@ -11,6 +11,7 @@ from refine_af.files.rows import read_records
 from refine_af.jobs.command_line import run
 from refine_af.pages.standalone import page as standalone_page
 from refine_af.records.cells import check_method
+from refine_af.records.diversity import VerbNoun
 from refine_af.records.human_tasks import read_seeds
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import RejectedInstruction
@@ -28,13 +29,14 @@ def main(
     pools: list[Path],
     instances: list[Path],
     neighbours: Path,
+    diversity: Path | None,
     markup: Path,
     style: Path,
     script: Path,
     page: Path,
 ) -> None:
     """Write the page. `instances` are the folders of segments, as many for each method as pools."""
-    whole = read_collection(model, methods, seeds, pools, instances, neighbours)
+    whole = read_collection(model, methods, seeds, pools, instances, neighbours, diversity)
     texts = [read_text(path) for path in (markup, style, script)]
     around = len(standalone_page(*texts, data="").encode("utf-8"))
     shown, data = within(whole, settings.megabytes * 1_000_000 - around, settings.seed)
@@ -55,8 +57,9 @@ def read_collection(
     pools: list[Path],
     instances: list[Path],
     neighbours: Path,
+    diversity: Path | None,
 ) -> Collection:
-    """What the segments hold, and which reference each instruction is nearest to."""
+    """What the segments hold, and of each instruction the nearest reference, verb and noun."""
     for method in methods:
         check_method(method)
     if len(instances) != len(methods) * len(pools):
@@ -83,6 +86,7 @@ def read_collection(
         ],
         written,
         read_records(neighbours, Neighbours),
+        read_records(diversity / "verb_nouns.jsonl", VerbNoun) if diversity else None,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from conftest import Script
 from refine_af.files.rows import write_records
+from refine_af.records.diversity import VerbNoun
 from refine_af.records.human_tasks import Seed
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction, RejectedInstruction
@@ -45,6 +46,12 @@ def neighbours(pool: Sequence[Instruction]) -> list[Neighbours]:
         else Neighbours(row.id, "seed_1", 0.25, None, 0.0)
         for place, row in enumerate(pool)
     ]
+
+
+def verbs(pool: Sequence[Instruction]) -> list[VerbNoun]:
+    """Of three instructions one has verb and noun, one no verb, one a verb alone."""
+    kinds = [("sort", "text", None), (None, None, "verbless"), ("write", None, "objectless")]
+    return [VerbNoun(row.id, *kinds[place % 3]) for place, row in enumerate(pool)]
 
 
 @dataclass
@@ -114,6 +121,7 @@ class Data:
                 write_records(place / "rejected.jsonl", refused)
         write_records(folder / "seeds.jsonl", SEEDS)
         write_records(folder / "neighbours.jsonl", neighbours(self.pool))
+        write_records(folder / "diversity" / "verb_nouns.jsonl", verbs(self.pool))
 
 
 def arguments(folder: Path, methods: Sequence[str] = METHODS) -> dict[str, list[str]]:
@@ -126,6 +134,7 @@ def arguments(folder: Path, methods: Sequence[str] = METHODS) -> dict[str, list[
         "pools": [str(folder / f"pool_{k}") for k in (0, 1)],
         "instances": [str(folder / f"{method}_{k}") for method in methods for k in (0, 1)],
         "neighbours": [str(folder / "neighbours.jsonl")],
+        "diversity": [str(folder / "diversity")],
         **{name: [str(PAGE / f"page.{kind}")] for name, kind in ASSETS.items()},
         "page": [str(folder / "page.html")],
     }

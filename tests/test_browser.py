@@ -34,7 +34,13 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
 def collection(data: Data) -> Collection:
     written = [Written(name, data.written[name], data.refused[name]) for name in METHODS]
     return collected(
-        "tiny", SEEDS, data.pool, data.rejected, written, browsing.neighbours(data.pool)
+        "tiny",
+        SEEDS,
+        data.pool,
+        data.rejected,
+        written,
+        browsing.neighbours(data.pool),
+        browsing.verbs(data.pool),
     )
 
 
@@ -76,6 +82,8 @@ def test_columns_hold_each_text_once_and_rows_by_number() -> None:
     references = [None if n is None else texts[n] for n in pool["reference"]]
     assert references == [None, browsing.REFERENCE, None] * 2
     assert pool["reference_rouge_l"] == [0.0, 0.125, 0.0] * 2
+    assert pool["verb"] == ["sort", None, "write"] * 2
+    assert pool["noun"] == ["text", None, None] * 2
     # The text of i000999 is in no file; those of the pool stand there already.
     assert columns["named"]["id"] == ["seed_0", "seed_1"]
     assert [texts[n] for n in columns["named"]["text"]] == [row.instruction for row in SEEDS]
@@ -129,10 +137,12 @@ def test_the_command_line_writes_the_same_bytes_again(run_script: Script, tmp_pa
     assert found == columns_of(collection(Data()), collection(Data()))
 
 
-def test_one_method_alone_has_a_page(tmp_path: Path) -> None:
+def test_one_method_without_verbs_has_a_page(tmp_path: Path) -> None:
     Data().write(tmp_path)
-    run(main, arguments=browsing.words(browsing.arguments(tmp_path, METHODS[1:])))
+    flags = browsing.arguments(tmp_path, METHODS[1:]) | {"diversity": []}
+    run(main, arguments=browsing.words(flags))
     found = data_of((tmp_path / "page.html").read_text())
+    assert "verb" not in found["pool"]
     assert found["methods"] == ["refine-af"] and len(found["instances"]["id"]) == 6
 
 
@@ -269,13 +279,13 @@ def test_files_that_cannot_be_are_named(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds.jsonl"
     near = tmp_path / "neighbours.jsonl"
     with pytest.raises(InputError, match=r"3 folders are not 2 \(--pools\) for each of 2 --meth"):
-        read_collection("tiny", [*METHODS], seeds, pools, folders[:3], near)
+        read_collection("tiny", [*METHODS], seeds, pools, folders[:3], near, None)
     with pytest.raises(InputError, match="--method 'alpaca': known are"):
-        read_collection("tiny", ["alpaca"], seeds, pools, folders, near)
+        read_collection("tiny", ["alpaca"], seeds, pools, folders, near, None)
     (tmp_path / "refine-af_1" / "rejected.jsonl").write_text('{"source": 1}\n')
     with pytest.raises(InputError, match=r"refine-af_1/rejected\.jsonl, line 1: no 'reason'"):
-        read_collection("tiny", [*METHODS], seeds, pools, folders, near)
+        read_collection("tiny", [*METHODS], seeds, pools, folders, near, None)
     near.write_bytes(b"".join(near.read_bytes().splitlines(keepends=True)[:5]))
     (tmp_path / "refine-af_1" / "rejected.jsonl").write_text("")
     with pytest.raises(InputError, match="--neighbours: none of instruction 'i000005'"):
-        read_collection("tiny", [*METHODS], seeds, pools, folders, near)
+        read_collection("tiny", [*METHODS], seeds, pools, folders, near, None)

@@ -154,6 +154,24 @@ def test_filters_hold_together_and_rows_are_sorted(tab: Page) -> None:
     tab.until("found.length === 11")
 
 
+def test_instructions_are_found_by_their_verb(tab: Page) -> None:
+    """Sort is the first's and fourth's, none the second's and fifth's, write the others'."""
+    options = tab.evaluate("[...get('verb').options].map((each) => each.label)")
+    assert options == ["any", "sort (4)", "write (4)", "none (3)"]
+    choose(tab, "verb", "none")
+    tab.until("get('count').textContent === '3 of 11 instances'")
+    assert not tab.evaluate("get('clear').disabled")
+    tab.press("j")
+    assert "· no verb" in text(tab, "body")
+    choose(tab, "verb", "sort")
+    tab.until("get('count').textContent === '4 of 11 instances'")
+    tab.press("j")
+    assert "request 0 · verb: sort, noun: text" in text(tab, "body")
+    tab.click("[data-part=rejected]")
+    assert tab.evaluate("get('verb').disabled")
+    assert text(tab, "count") == "3 of 3 refused instructions"
+
+
 def test_what_was_refused_is_found_by_its_reason(tab: Page) -> None:
     tab.click("[data-part=rejected]")
     assert text(tab, "count") == "3 of 3 refused instructions"

@@ -445,21 +445,24 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "section diversity": (
         edit_config(lambda c: c["diversity"].update(batch_size=7)),
-        PARSED | {"report": 1},
+        PARSED | {"browser_page": 1, "report": 1},
     ),
     "an edited script, diversity_parses": (
         edit_code("scripts/diversity_parses.py"),
-        PARSED | {"report": 1},
+        PARSED | {"browser_page": 1, "report": 1},
     ),
     "an edited script, diversity": (
         edit_code("scripts/diversity.py"),
-        {"diversity": 1, "report": 1},
+        {"diversity": 1, "browser_page": 1, "report": 1},
     ),
     "what a verb's noun is": (
         edit_code("scripts/refine_af/diversity/constituency.py"),
-        {"diversity": 1, "report": 1},
+        {"diversity": 1, "browser_page": 1, "report": 1},
     ),
-    "no parser asked": (edit_config(lambda c: c.update(diversity=None)), {"report": 1}),
+    "no parser asked": (
+        edit_config(lambda c: c.update(diversity=None)),
+        {"browser_page": 1, "report": 1},
+    ),
     "section overlap": (
         edit_config(lambda c: c["overlap"].update(ngram=8)),
         {"overlap": 4, "report": 1},

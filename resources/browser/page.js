@@ -110,6 +110,9 @@ function readRanges() {
   ];
 }
 
+/** The verb of a row's instruction as a choice: after "=", which stands alone for none. */
+const verbOf = (row) => `=${DATA.pool.verb[row.pool] ?? ""}`;
+
 const numberOf = (range, row) => range.of(row) ?? null;
 
 /** The text that an id names: of the pool, or of what a row names as nearest. Else null. */
@@ -180,17 +183,19 @@ function find() {
   const [inBounds, count] = bounded();
   const method = get("method").value;
   const reason = get("reason").value;
+  const verb = get("verb").value;
   const holds = searched(get("search").value);
   found = sorted(rows[part].filter((row) =>
     (method === "" || part === "rejected" || row.method === Number(method))
     && (reason === "" || part === "instances" || row.reason === reason)
+    && (verb === "" || row.pool === null || verbOf(row) === verb)
     && inBounds(row) && holds(row)));
   const all = rows[part].length;
   const { name, names } = PARTS[part];
   get("count").textContent =
     `${number(found.length)} of ${number(all)} ${all === 1 ? name : names}`;
   get("bounded").textContent = count ? `(${count} set)` : "";
-  get("clear").disabled = !(count || method || reason || get("search").value);
+  get("clear").disabled = !(count || method || reason || verb || get("search").value);
   page = Math.max(0, Math.floor(found.indexOf(current) / ROWS));
   showList();
   if (current) showPlace();
@@ -368,9 +373,17 @@ function instructionBody() {
   return [
     askedOf(`Instruction ${pool.id[place]}`, text(pool.text[place]), nearest),
     make("p", "note", `${number(texts.words[pool.text[place]])} words · `
-      + `round ${pool.round[place]}, request ${pool.request[place]}`),
+      + `round ${pool.round[place]}, request ${pool.request[place]}${parsedOf(place)}`),
     make("section", "", beside(...columns)),
   ];
+}
+
+/** The verb and noun of an instruction, where they were looked for. */
+function parsedOf(place) {
+  const { verb, noun } = DATA.pool;
+  if (!verb) return "";
+  return (verb[place] ? ` · verb: ${verb[place]}` : " · no verb")
+    + (noun[place] ? `, noun: ${noun[place]}` : "");
 }
 
 function card(row, ...children) {
@@ -466,13 +479,13 @@ function turn(name) {
   }
   get("method").disabled = part === "rejected";
   get("reason").disabled = part === "instances";
-  const reasons = new Map();
-  for (const { reason } of rows[part]) {
-    if (reason !== null) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-  }
-  const counted = [...reasons].sort(([, a], [, b]) => b - a);
+  const reasons = part === "instances" ? [] : counted(rows[part].map((row) => row.reason));
   choices("reason", [["", part === "instances" ? "–" : "any"],
-    ...counted.map(([reason, count]) => [reason, `${reason} (${number(count)})`])]);
+    ...reasons.map(([reason, count]) => [reason, `${reason} (${number(count)})`])]);
+  const verbs = DATA.pool.verb && part !== "rejected" ? counted(rows[part].map(verbOf)) : [];
+  get("verb").disabled = part === "rejected";
+  choices("verb", [["", "any"], ...verbs.map(([verb, count]) =>
+    [verb, `${verb.slice(1) || "none"} (${number(count)})`])]);
   const known = ranges.map((range) => rows[part].map((row) => numberOf(range, row))
     .filter((value) => value !== null));
   choices("order", [["id", "id"], ...ranges.flatMap((range, index) =>
@@ -486,6 +499,13 @@ function turn(name) {
     });
   });
   find();
+}
+
+/** Each of some texts with how often it is there, the most frequent first. */
+function counted(all) {
+  const times = new Map();
+  for (const each of all) times.set(each, (times.get(each) ?? 0) + 1);
+  return [...times].sort(([, a], [, b]) => b - a);
 }
 
 /** Fill a choice; what was chosen stays where it still can be. */
@@ -627,6 +647,7 @@ function showRanges() {
 function showWhole() {
   const { model, methods, pool, rejected, whole } = DATA;
   get("model").textContent = `· ${model}`;
+  get("verb").parentElement.hidden = !pool.verb;
   for (const button of document.querySelectorAll("[data-part]")) {
     button.querySelector(".count").textContent = number(rows[button.dataset.part].length);
   }

@@ -10,12 +10,14 @@ from typing import TypeVar
 
 from refine_af.errors import InputError, doubled, shown
 from refine_af.randomness import derived_seed
+from refine_af.records.diversity import VerbNoun
 from refine_af.records.human_tasks import Seed
 from refine_af.records.instances import Instance, Rejected
 from refine_af.records.instructions import Instruction, RejectedInstruction
 from refine_af.records.neighbours import Neighbours
 
 Row = TypeVar("Row")
+Of = TypeVar("Of", Neighbours, VerbNoun)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Collection:
     """A model's data, in the order of its files.
 
     `known` gives the texts of ids that the pool's rows name as nearest: seeds, and all of the
-    pool even where `pool` is a sample of it. `neighbours` are those of the whole pool, by id.
+    pool even where `pool` is a sample of it. `neighbours` and `verbs` are those of
+    the whole pool, by id; `verbs` is None where nobody looked for them.
     """
 
     model: str
@@ -41,6 +44,7 @@ class Collection:
     rejected: list[RejectedInstruction]
     written: list[Written]
     neighbours: dict[str, Neighbours]
+    verbs: dict[str, VerbNoun] | None
 
 
 def collected(
@@ -50,12 +54,13 @@ def collected(
     rejected: list[RejectedInstruction],
     written: list[Written],
     neighbours: Sequence[Neighbours],
+    verbs: Sequence[VerbNoun] | None,
 ) -> Collection:
     """The collection of these rows.
 
     InputError where an instruction or an instance stands there twice, a row names an instruction
-    that the pool does not hold or another method, a score is no number, or the neighbours are not
-    the pool's.
+    that the pool does not hold or another method, a score is no number, or the pool has an
+    instruction without neighbours or, where they were looked for, verb and noun.
     """
     in_pool = {row.id: row.instruction for row in pool}
     if len(in_pool) < len(pool):
@@ -63,11 +68,18 @@ def collected(
         raise InputError(f"--pools: instruction {twice[0]} stands there twice")
     for part in written:
         _check(part, set(in_pool))
-    of_pool = {row.id: row for row in neighbours}
-    if lacking := next((row.id for row in pool if row.id not in of_pool), None):
-        raise InputError(f"--neighbours: none of instruction {shown(lacking)}")
+    near = _by_id(neighbours, pool, "--neighbours")
+    parsed = None if verbs is None else _by_id(verbs, pool, "--diversity")
     known = {row.id: row.instruction for row in seeds} | in_pool
-    return Collection(model, known, pool, rejected, written, of_pool)
+    return Collection(model, known, pool, rejected, written, near, parsed)
+
+
+def _by_id(rows: Sequence[Of], pool: Sequence[Instruction], flag: str) -> dict[str, Of]:
+    """The rows by id. InputError where an instruction of the pool has none."""
+    found = {row.id: row for row in rows}
+    if lacking := next((row.id for row in pool if row.id not in found), None):
+        raise InputError(f"{flag}: none of instruction {shown(lacking)}")
+    return found
 
 
 def _check(part: Written, pool: set[str]) -> None:

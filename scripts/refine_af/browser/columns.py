@@ -48,6 +48,7 @@ def columns_of(shown: Collection, whole: Collection) -> dict[str, Any]:
             "rouge_l": [_rounded(row.rouge_l) for row in shown.pool],
             "seed_rouge_l": [_rounded(row.seed_rouge_l) for row in shown.pool],
             **_references(shown, texts),
+            **_verbs(shown),
         },
         "instances": _instances(shown, places, texts),
         "pairs": _pairs(shown, places, texts),
@@ -70,6 +71,13 @@ def _references(shown: Collection, texts: Texts) -> dict[str, Any]:
         "reference": [None if text is None else texts.numbers([text])[0] for text in nearest],
         "reference_rouge_l": [_rounded(row.reference_rouge_l) for row in rows],
     }
+
+
+def _verbs(shown: Collection) -> dict[str, Any]:
+    """Verb and noun of each instruction; no column where nobody looked for them."""
+    if shown.verbs is None:
+        return {}
+    return _by_column([shown.verbs[row.id] for row in shown.pool], ("verb", "noun"))
 
 
 def _instances(shown: Collection, places: dict[str, int], texts: Texts) -> dict[str, Any]:
