@@ -20,7 +20,8 @@ DEMO := $(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
 WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 	'  report.html       the report: open it in a browser' \
 	'  superni_*.csv     scores, a row a method, size and task' \
-	'  instances_*/      the instruction data of each method'
+	'  instances_*/      the instruction data of each method' \
+	'  browser_*.html    the same to look at, with all that was refused'
 
 # Tests run a file to a worker, the longest first. `OMP_NUM_THREADS=2 make test` overrides the 1.
 ONE_THREAD := OMP_NUM_THREADS="$${OMP_NUM_THREADS:-1}"

@@ -12,5 +12,5 @@ class Browser(Section):
     megabytes: Count = Field(
         description="Most that a page's file may have, in 10^6 bytes; what would be more is "
         "sampled, and the page says so (ours: 15,000 instructions with both methods' pairs take 7 "
-        "to 22)."
+        "to 23)."
     )
