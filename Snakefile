@@ -4,6 +4,9 @@
 include: "rules/common.smk"
 
 
+report: "report/workflow.rst"
+
+
 if experiment.fetch:
 
     include: "rules/fetch.smk"
@@ -34,6 +37,7 @@ if experiment.demo:
     include: "rules/demo.smk"
 
 
+include: "rules/cost.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
 

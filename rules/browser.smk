@@ -22,7 +22,12 @@ rule browser_page:
         style=plan.located("resources/browser/page.css"),
         script=plan.located("resources/browser/page.js"),
     output:
-        page="results/browser_{model}.html",
+        page=report(
+            "results/browser_{model}.html",
+            caption="../report/page.rst",
+            category="Pages",
+            labels={"page": "to browse the data", "model": "{model}"},
+        ),
     log:
         "results/logs/browser_{model}.log",
     conda:

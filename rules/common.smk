@@ -8,8 +8,11 @@ sys.path.insert(0, str(Path(workflow.basedir, "scripts")))
 
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_file
+from refine_af.jobs.command_line import canonical
+from refine_af.jobs.record import ASKED_FOR
 from refine_af.workflow.configuration import read_configuration, read_experiment, resolved
 from refine_af.workflow.door import check_files, remove_made_folder
+from refine_af.workflow.paths import origins
 from refine_af.workflow.plan import Plan
 from refine_af.workflow.targets import Targets
 
@@ -24,6 +27,7 @@ except InputError as error:
 
 # Jobs run with the interpreter that runs Snakemake, unless an environment of --sdm replaces it.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+os.environ[ASKED_FOR] = "1"  # a job's log ends in what the job says of itself
 
 
 def any_of(wildcard):
@@ -152,9 +156,26 @@ def verbs_and_nouns(wildcards):
     return expand(rules.diversity.output.diversity, model=wildcards.model)
 
 
+def beginnings(wildcards, threads):
+    """What the run begins from, as a job is told: the stages' own inputs see to what reruns."""
+    return canonical(origins(experiment, plan.located, configuration.files))
+
+
 def truths(wildcards):
     """The demo's check of outputs against exact solvers; no other experiment has one."""
     return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []
+
+
+def kind_of_figure(wildcards):
+    """The category, in Snakemake's report, of a file of results/figures/."""
+    return "Figures" if hasattr(wildcards, "figure") else "Tables"
+
+
+def labels_of_figure(wildcards):
+    """Its labels there; a model's name has no underscore."""
+    if hasattr(wildcards, "figure"):
+        return {"figure": wildcards.figure, "model": wildcards.model}
+    return {"table": wildcards.table}
 
 
 def targets_asked():

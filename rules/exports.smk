@@ -14,7 +14,12 @@ rule exports_method:
     output:
         alpaca="results/exports_{model}/{method}/alpaca.json",
         dataset=directory("results/exports_{model}/{method}/dataset"),
-        card="results/exports_{model}/{method}/README.md",
+        card=report(
+            "results/exports_{model}/{method}/README.md",
+            caption="../report/card.rst",
+            category="Data cards",
+            labels={"method": "{method}", "model": "{model}"},
+        ),
     log:
         "results/logs/exports_{model}/{method}.log",
     conda:

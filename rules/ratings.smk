@@ -13,7 +13,12 @@ rule ratings_page:
         style=plan.located("resources/ratings/page.css"),
         script=plan.located("resources/ratings/page.js"),
     output:
-        page="results/ratings_{model}.html",
+        page=report(
+            "results/ratings_{model}.html",
+            caption="../report/page.rst",
+            category="Pages",
+            labels={"page": "to rate replies, blind", "model": "{model}"},
+        ),
         key="results/ratings_{model}_key.json",
     log:
         "results/logs/ratings_{model}/page.log",
@@ -37,7 +42,12 @@ rule ratings_summary:
         key=rules.ratings_page.output.key,
         files=plan.returned_ratings,
     output:
-        summary="results/ratings_{model}.csv",
+        summary=report(
+            "results/ratings_{model}.csv",
+            caption="../report/ratings.rst",
+            category="Tables",
+            labels={"table": "ratings of {model}"},
+        ),
     log:
         "results/logs/ratings_{model}/summary.log",
     conda:

@@ -11,6 +11,9 @@ rule report:
         ),
         neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
         ppo=expand(rules.ppo.output.ppo, model=plan.models),
+        adapters=expand(
+            rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes
+        ),
         instances=expand(
             rules.instances_segment.output.segment,
             model=plan.models,
@@ -40,13 +43,21 @@ rule report:
                 "figure_8",
             ],
         ),
+        cost=rules.cost.output.cost,
+        provenance=rules.cost.output.provenance,
     output:
-        report=report("results/report.html", category="Report"),
+        report=report(
+            "results/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"what": "the run in words, numbers and figures"},
+        ),
         figures=report(
             directory("results/figures"),
-            patterns=["{figure}.png"],
-            category="Figures",
-            labels={"figure": "{figure}"},
+            patterns=["{figure}_{model}.png", "{table}.csv"],
+            caption="../report/figure.rst",
+            category=kind_of_figure,
+            labels=labels_of_figure,
         ),
     log:
         "results/logs/report.log",
@@ -64,15 +75,18 @@ rule report:
         models=plan.models,
         methods=plan.methods,
         rated=plan.rated,
+        configuration="results/config.yaml",
     shell:
         "python {params.script:q} --settings {params.settings:q} --weights {params.weights:q}"
         " --bounds {params.bounds:q} --subsets {params.subsets:q} --rating-settings {params.rating_settings:q}"
         " --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated}"
         " --pools {input.pools:q} --neighbours {input.neighbours:q}"
-        " --ppo {input.ppo:q} --instances {input.instances:q}"
+        " --ppo {input.ppo:q} --adapters {input.adapters:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"
         " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q}"
         " --diversity {input.diversity:q} --paper {input.paper:q}"
+        " --cost {input.cost:q} --provenance {input.provenance:q}"
+        " --configuration {params.configuration:q}"
         " --report {output.report:q} --figures {output.figures:q}"
         " > {log:q} 2>&1"

@@ -11,7 +11,13 @@ rule sft:
         overlap=training_overlaps,
         seeds=training_seeds,
     output:
-        adapter=directory("results/sft_{model}/{method}_{size}"),
+        adapter=report(
+            directory("results/sft_{model}/{method}_{size}"),
+            patterns=["{card}.md"],
+            caption="../report/model_card.rst",
+            category="Model cards",
+            labels={"method": "{method}", "size": "{size}", "model": "{model}"},
+        ),
     log:
         "results/logs/sft_{model}/{method}_{size}.log",
     benchmark:

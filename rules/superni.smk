@@ -94,7 +94,12 @@ rule superni:
             rules.superni_predictions.output.predictions, cell=plan.cells, allow_missing=True
         ),
     output:
-        table="results/superni_{model}.csv",
+        table=report(
+            "results/superni_{model}.csv",
+            caption="../report/scores.rst",
+            category="Tables",
+            labels={"table": "Super-NI scores of {model}"},
+        ),
         scores="results/superni_{model}/scores.csv",
     log:
         "results/logs/superni_{model}/table.log",

@@ -6,6 +6,7 @@ from pathlib import Path
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_file, whole_folder
 from refine_af.jobs.command_line import run
+from refine_af.report.account import Account, read_account
 from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
 from refine_af.report.contents import report as report_page
 from refine_af.report.demo import Truths, read_truth
@@ -25,6 +26,7 @@ from refine_af.report.finished_run import (
 from refine_af.report.lineage import lineage
 from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
+from refine_af.report.tuned import read_tuned
 from refine_af.report.verb_nouns import read_diversity
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
@@ -47,6 +49,7 @@ def main(
     pools: list[Path],
     neighbours: list[Path],
     ppo: list[Path],
+    adapters: list[Path],
     instances: list[Path],
     overlaps: list[Path],
     tables: list[Path],
@@ -55,25 +58,23 @@ def main(
     ratings: list[Path],
     diversity: list[Path],
     paper: list[Path],
+    cost: Path,
+    provenance: Path,
+    configuration: Path,
     report: Path,
     figures: Path,
 ) -> None:
     """Write the page, and the folder of figures and of the tables' numbers.
 
-    Lists follow the order of `models`: `pools` has each one's segments, `instances` and `overlaps`
-    each method's, `ratings` one entry for each of `rated`, `truths` one or none, any other one.
+    Lists follow `models`, each with its segments, cells or methods; else one entry each, or none.
     """
-    runs = _runs(
-        algorithm.upper(),
-        models,
-        methods,
-        segments={"pools": pools, "instances": instances, "overlaps": overlaps},
-        files={"neighbours": neighbours, "ppo": ppo, "tables": tables, "scores": scores},
-        some={"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])},
-        page=report,
-    )
+    segments = {"pools": pools, "adapters": adapters, "instances": instances, "overlaps": overlaps}
+    files = {"neighbours": neighbours, "ppo": ppo, "tables": tables, "scores": scores}
+    some = {"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])}
+    runs = _runs(algorithm.upper(), models, methods, segments, files, some, report)
     told = Settings(settings, weights, bounds, subsets, rating_settings)
-    _write(runs, read_paper(paper, report), told, _truths(truths, models), report, figures)
+    account = read_account(cost, provenance, configuration)
+    _write(runs, read_paper(paper, report), told, _truths(truths, models), account, report, figures)
 
 
 def _write(
@@ -81,12 +82,13 @@ def _write(
     paper: Paper,
     settings: Settings,
     truths: Mapping[str, Truths],
+    account: Account,
     report: Path,
     figures: Path,
 ) -> None:
     found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
     drawn = [drawings(run, settings.report, paper) for run in runs]
-    page = report_page(runs, found, drawn, paper, settings, truths)
+    page = report_page(runs, found, drawn, paper, settings, truths, account)
     tables = numbers_of_tables(runs, found, paper, settings.overlap)
     of_all = [each for of_model in drawn for each in of_model if each]
     with whole_folder(figures) as folder:
@@ -107,7 +109,6 @@ def _runs(
     algorithm: str,
     models: list[str],
     methods: list[str],
-    *,
     segments: Mapping[str, list[Path]],
     files: Mapping[str, list[Path]],
     some: Mapping[str, tuple[list[Path], list[str]]],
@@ -174,6 +175,7 @@ def _model_run(
             method: read_overlaps(overlaps[method], rows) for method, (rows, _) in written.items()
         },
         alarms=read_alarms(files["ppo"]),
+        tuned=read_tuned(segments["adapters"]),
         scores=scores,
         instance_scores=read_instance_scores(files["scores"], scores, methods),
         ratings=read_ratings(files["ratings"]) if "ratings" in files else None,

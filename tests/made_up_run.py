@@ -23,6 +23,7 @@ BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
 SUBSETS = '{"order":"random","pool":9,"seed":4}'
 RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
 PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
+CELLS = tuple(f"{method}_{size}" for method in METHODS for size in (3, 6))
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 
 
@@ -37,6 +38,7 @@ def make_run(
         make_pool(folder, model)
         make_neighbours(folder / f"neighbours_{model}.jsonl")
         make_ppo(folder / f"ppo_{model}")
+        make_tuned(folder / f"sft_{model}")
         for method in METHODS:
             make_instances(folder, model, method)
         make_diversity(folder / f"diversity_{model}")
@@ -50,6 +52,7 @@ def make_run(
                 "after": whole | {"answers": marks("j.......", "011-1-0-")},
             }
             write_json(folder / f"truth_{model}.json", counts)
+    make_account(folder, models)
     segments = [folder / f"pool_{model}_{k}" for model in models for k in (0, 1)]
     instances = [
         folder / f"instances_{model}_{method}_{k}"
@@ -81,6 +84,10 @@ def make_run(
         *("--pools", *map(str, segments)),
         *("--neighbours", *(str(folder / f"neighbours_{model}.jsonl") for model in models)),
         *("--ppo", *(str(folder / f"ppo_{model}") for model in models)),
+        *(
+            "--adapters",
+            *(str(folder / f"sft_{model}" / name) for model in models for name in CELLS),
+        ),
         *("--instances", *map(str, instances)),
         *("--overlaps", *map(str, overlaps)),
         *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
@@ -88,6 +95,8 @@ def make_run(
         *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
         *("--diversity", *(str(folder / f"diversity_{model}") for model in models)),
         *("--paper", *map(str, sorted(PAPER.glob("*.csv")))),
+        *("--cost", str(folder / "cost.csv"), "--provenance", str(folder / "provenance.json")),
+        *("--configuration", str(folder / "config.yaml")),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
 
@@ -128,19 +137,25 @@ def make_ppo(folder: Path, *, alarm: bool = False) -> None:
     """Five steps, one of which may raise an alarm, and 8 prompts whose rewards rise by .25 or .5.
 
     The parse rate rises at every step, the reward of what parsed falls and is not known of the
-    third. One answer parses only after.
+    third. One answer parses only after. The KL grows by 0.5 a step and the entropy falls by 0.25,
+    the share of clipped tokens is not known, and coherence is of no reply in the third step.
     """
-    rewards = [0.1, 0.2, 0.15, 0.3, 0.4]
-    write_csv(
-        folder / "metrics.csv",
-        "step,reward_mean,reward_sd,kl,parse_rate,reward_parsed",
-        [
-            (step, reward, 0.1, "", rate, parsed)
-            for step, (reward, rate, parsed) in enumerate(
-                zip(rewards, (0.5, 0.6, 0.7, 0.8, 0.9), (0.5, 0.4, "", 0.4, 0.3), strict=True), 1
-            )
-        ],
-    )
+    columns = {
+        "step": (1, 2, 3, 4, 5),
+        "reward_mean": (0.1, 0.2, 0.15, 0.3, 0.4),
+        "reward_sd": (0.1,) * 5,
+        "coherence_mean": (0.25, 0.5, "", 0.5, 0.75),
+        "coherence_sd": (0.125,) * 5,
+        "kl": (0.0, 0.5, 1.0, 1.5, 2.0),
+        "entropy": (2.0, 1.75, 1.5, 1.25, 1.0),
+        "clip_fraction": ("",) * 5,
+        "value_loss": (0.5,) * 5,
+        "response_length": (20.0, 24.0, 24.0, 24.0, 28.0),
+        "parse_rate": (0.5, 0.6, 0.7, 0.8, 0.9),
+        "reward_parsed": (0.5, 0.4, "", 0.4, 0.3),
+    }
+    rows = list(zip(*columns.values(), strict=True))
+    write_csv(folder / "metrics.csv", ",".join(columns), rows)
     write_csv(
         folder / "alarms.csv",
         "name,step,value,bound,words",
@@ -162,6 +177,50 @@ def make_diversity(folder: Path, pairs: Sequence[tuple[str, str, int]] = PAIRS) 
     parser = {"backend": "benepar", "name": "small", "digest": "c" * 64, "versions": {"nltk": "3"}}
     unparsed = {"empty": 0, "too long": 1, "unreadable": 0}
     write_json(folder / "summary.json", {**counts, "unparsed": unparsed, "parser": parser})
+
+
+def make_tuned(folder: Path) -> None:
+    """Four cells of 20 updates in two epochs: the loss falls from 2 to 1, or for one rises to 3."""
+    for name in CELLS:
+        last = 3.0 if name == "refine-af_6" else 1.0
+        losses = [2.0] * 2 + [1.5] * 16 + [last] * 2
+        write_csv(
+            folder / name / "history.csv",
+            "step,epoch,loss,learning_rate",
+            [(step, step / 10, loss, 1e-4) for step, loss in enumerate(losses, 1)],
+        )
+        tokens = {"instances": 4, "tokens": 1200, "completion_tokens": 400}
+        write_json(folder / name / "summary.json", tokens)
+
+
+def make_account(folder: Path, models: Sequence[str], *, gpus: Sequence[str] = ()) -> None:
+    """Costs: of no model half an hour; of each stage 1 an hour, and PPO two, one of them before.
+
+    Of them a job is resumed and, where there are `gpus`, sees them; CPU time is half the hours.
+    """
+    head = "model,stage,jobs,resumed,unrecorded,seconds,longest_s,cpu_s,gpus,gpu_s,memory_mb,tokens"
+    rows: list[Sequence[object]] = [("", "shared", 1, 0, 0, 1800, 1800, 900, 0, 0, 500.0, "")]
+    for model in models:
+        gpu = len(gpus)
+        rows.append((model, "instructions", 2, 0, 0, 3600, 2700, 1800, 0, 0, 700.0, 180))
+        rows.append((model, "ppo", 1, 1, 0, 7200, 7200, 3600, gpu, 7200 * gpu, 2500.0, 496))
+    write_csv(folder / "cost.csv", head, rows)
+    machine = {"system": "Linux x86_64", "cpu": "Any CPU", "cores": 2, "memory_gb": 16}
+    found = {
+        "first_job_began": "2026-01-31T12:00:00Z",
+        "last_job_ended": "2026-01-31T15:30:00Z",
+        "jobs": 1 + 3 * len(models),
+        "jobs_without_record": 0,
+        "code": [{"commit": "ab" * 20, "dirty": False, "jobs": 1 + 3 * len(models)}],
+        "machines": [{**machine, "gpus": list(gpus), "jobs": 1 + 3 * len(models)}],
+        "software": [{"python": "3.12.1", "libraries": {"torch": "2.9"}, "jobs": 4}],
+        "origins": [
+            {"what": "data.seeds", "name": "seeds.jsonl", "sha256": "0123456789abcdef" * 4},
+            {"what": "models.tiny.checkpoint", "name": "a/b@1234567", "sha256": ""},
+        ],
+    }
+    write_json(folder / "provenance.json", found)
+    (folder / "config.yaml").write_text("sizes: [3, 6]\n")
 
 
 def make_instances(folder: Path, model: str, method: str) -> None:

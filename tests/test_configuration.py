@@ -77,6 +77,9 @@ def test_what_is_extended_may_extend_another(tmp_path: Path) -> None:
     assert "extends" not in found.values
     assert found.place_of("sft.epochs") == f"{tmp_path}/mine/../demo/config.yaml, line 2"
     assert found.place_of("sft.lora.dropout").endswith("/config.yaml, line 4")
+    given = read_configuration(path, typed={"sft": {"lora": {"r": 1}}})
+    folders = {tmp_path, tmp_path / "demo", tmp_path / "mine"}
+    assert {Path(file).resolve().parent for file in given.files} == folders
 
 
 def test_the_command_line_stands_above_all_files(tmp_path: Path) -> None:

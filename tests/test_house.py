@@ -46,6 +46,7 @@ STAGES = [
     "diversity",
     "browser",
     "ratings",
+    "cost",
     "report",
     "demo",
 ]
@@ -149,3 +150,12 @@ def test_the_map_names_every_room() -> None:
         line.split()[0] for line in tree.splitlines() if line.startswith("    ") and line[4] > " "
     ]
     assert rooms == [f"{name}.py" if name in GROUND else f"{name}/" for name in FOLDERS]
+
+
+def test_a_benchmark_and_its_log_have_one_name() -> None:
+    """So that what a job says in its log is told of the right job."""
+    for file in RULE_FILES:
+        text = file.read_text(encoding="utf-8")
+        benchmarks = re.findall(r'"results/benchmarks/(.*)\.tsv"', text)
+        logs = re.findall(r'"results/logs/(.*)\.log"', text)
+        assert set(benchmarks) <= set(logs), file

@@ -11,6 +11,7 @@ import pytest
 from refine_af.errors import InputError
 from refine_af.workflow.configuration import read_configuration, read_experiment
 from refine_af.workflow.instances_plan import InstancesPlan
+from refine_af.workflow.paths import origins
 from refine_af.workflow.plan import Plan
 from tiny import ROOT
 
@@ -144,3 +145,20 @@ def test_a_scorer_that_is_no_python_is_named(
     values["reward"] |= reward
     with pytest.raises(InputError, match=r"mine\.py, line 1: no Python"):
         Plan(read_experiment(values), ROOT)
+
+
+def test_what_a_run_begins_from_tells_of_no_persons_folders() -> None:
+    """A checkpoint of the hub by its commit; all else with the path that a digest is made of."""
+    config = read_configuration(ROOT / "config.yaml").values
+    config["models"]["mine"] = {"checkpoint": "/home/anna/models/mine"}
+    files = ["/home/anna/config.yaml"]
+    found = origins(read_experiment(config), lambda path: f"root/{path}", files)
+    entries = {entry.what: entry for entry in found.entries}
+    assert entries["configuration"].name == "config.yaml"
+    assert entries["configuration"].path == "/home/anna/config.yaml"
+    hub = entries["models.mistral-7b.checkpoint"]
+    assert hub.name.startswith("mistralai/Mistral-7B-v0.1@") and hub.path is None
+    mine = entries["models.mine.checkpoint"]
+    assert (mine.name, mine.path) == ("mine", "root//home/anna/models/mine")
+    assert entries["prompts.sft"].path == "root/resources/prompts/sft.json"
+    assert {"data.seeds", "data.superni", "reward.model", "reward.evaluator"} <= entries.keys()

@@ -173,6 +173,16 @@ def rated(rated_folder: Path) -> str:
         "raised over 5 steps: no window of them",
         "nothing to compare. The reward on 8 fixed prompts",
         "alarms of reward hacking none",
+        # the first and the last of five steps
+        "KL, nats 0.000 2.000 entropy, nats 2.000 1.000 reply, tokens 20.000 28.000 value loss "
+        "0.500 0.500 coherence 0.250 0.750",
+        "a moving average of span 3: KL, nats, entropy, nats, reply, tokens, value loss and "
+        "coherence. Numbers: figures/curves_tiny.csv, from ppo_tiny/metrics.csv.",
+        # fine-tuning: the means of 2 of 20 updates
+        "In 3 of 4 cells the loss fell from the first tenth of the updates to the last; not in "
+        "refine-af, 6.",
+        "refine-af, 6 4 400 of 1,200 20 2.00 2.000 3.000",
+        "Numbers: figures/sft_tiny.csv, from ",
         # stage 3
         "For refine-af, 5 of 6 replies (83.3%) could be parsed and 4 instances kept.",
         "drawn at random from the first 9 of the pool (seed 4), and each size has all of a small",
@@ -258,7 +268,7 @@ def test_self_contained_and_accessible(page: str) -> None:
     assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
     assert not {"script", "img", "link", "iframe"} & set(found.tags)
     assert not found.bare_headers
-    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 6
+    assert page.count('role="img" aria-label="') == found.tags.count("svg") == 8
     assert "prefers-color-scheme: dark" in page and "@media print" in page
 
 
@@ -282,7 +292,7 @@ def test_only_the_contents_know_sections_and_the_demo(file: Path) -> None:
 
 def test_figures(page: str, folder: Path) -> None:
     stems = ["instructions_tiny", "nearest_seeds_tiny", "lengths_tiny", "ppo_tiny"]
-    stems += ["superni_tiny", "diversity_tiny"]
+    stems += ["superni_tiny", "diversity_tiny", "curves_tiny", "sft_tiny"]
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
     names |= {
         f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")
@@ -299,6 +309,15 @@ def test_figures(page: str, folder: Path) -> None:
     # rates .5 and .6: (.6 + .5 / 2) / 1.5; rewards of parsed replies .5 and .4, then none
     assert "2,0.2,0.166667,0.6,0.566667,0.4,0.433333" in steps
     assert "\n3,0.15," in steps and ",0.7," in steps and ",,0.433333\n" in steps
+    curves = (folder / "figures" / "curves_tiny.csv").read_text().splitlines()
+    columns = ("kl", "entropy", "response_length", "value_loss", "coherence_mean")  # of clips none
+    averages = (f"{column},{column}_moving_average" for column in columns)
+    assert curves[0] == f"step,{','.join(averages)}"
+    # (.5 + 0 / 2) / 1.5; (1.75 + 2 / 2) / 1.5; (24 + 20 / 2) / 1.5; (.5 + .25 / 2) / 1.5
+    assert curves[2] == "2,0.5,0.333333,1.75,1.833333,24.0,22.666667,0.5,0.5,0.5,0.416667"
+    losses = (folder / "figures" / "sft_tiny.csv").read_text().splitlines()
+    assert losses[0] == "method,size,step,epoch,loss,loss_moving_average"
+    assert losses[3] == "self-instruct,3,3,0.3,1.5,1.714286"  # (1.5 + 2 / 2 + 2 / 4) / 1.75
 
 
 def test_every_figure_and_table_tells_the_files_that_it_is_from(page: str, folder: Path) -> None:
@@ -398,7 +417,7 @@ def test_ratings_are_a_figure_whose_bars_are_lettered(
     rated: str, rated_folder: Path, page: str
 ) -> None:
     found = structure(rated)
-    assert found.tags.count("svg") == 7
+    assert found.tags.count("svg") == 9
     drawn = (rated_folder / "figures" / "ratings_tiny.svg").read_text()
     letters = re.findall(r">([ABCD])</text>", drawn)
     assert Counter(letters) == Counter("AABBCCD")  # no D of refine-af
@@ -489,7 +508,7 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     page = report(flags)
     found = structure(page)
     assert "script" not in found.tags and found.tags.count("style") == 1
-    assert found.tags.count("svg") == 7 and page.count("</body>") == 1
+    assert found.tags.count("svg") == 9 and page.count("</body>") == 1
     assert "<!--" not in page[15:]
     assert not re.search(
         "[\u0000-\u0008\u000d\u001b\u2028\u200f\u202a-\u202e\u2066-\u2069\ufeff]", page

@@ -51,6 +51,7 @@ PAPER = {
     "users_predictions": 21,
     "users": 1,
     "ratings_page": 3,
+    "cost": 1,
     "report": 1,
 }
 
@@ -61,7 +62,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("rules", "scripts", "resources", "profiles", "envs", "demo/prompts"):
+    for name in ("rules", "scripts", "resources", "report", "profiles", "envs", "demo/prompts"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "self-instruct").mkdir()
     shutil.copy(ROOT / "self-instruct" / "config.yaml", folder / "self-instruct")
@@ -197,6 +198,77 @@ def test_no_two_gpu_jobs_overlap(finished: Run) -> None:
         assert end <= start
 
 
+def test_every_job_with_a_benchmark_tells_where_it_ran(finished: Run) -> None:
+    results = finished.folder / "results"
+    found = json.loads((results / "provenance.json").read_text())
+    # 26 on the GPU, the overlap of 4 segments, the nearest texts, and the parses of 2 segments
+    assert (found["jobs"], found["jobs_without_record"]) == (33, 0)
+    assert len(found["machines"]) == len(found["software"]) == 1
+    assert found["machines"][0]["jobs"] == 33
+    assert found["code"] == [{"commit": "", "dirty": False, "jobs": 33}]  # a copy without git
+    names = [origin["what"] for origin in found["origins"]]
+    assert names[:2] == ["configuration", "data.seeds"]
+    assert {"models.tiny.checkpoint", "reward.model", "prompts.sft"} <= {*names}
+    assert all(len(origin["sha256"]) == 64 for origin in found["origins"])
+    table = (results / "cost.csv").read_text()
+    rows = {row.split(",")[1]: row.split(",") for row in table.splitlines()}
+    jobs = {
+        "instructions": 2,
+        "ppo": 1,
+        "instances": 8,
+        "overlap": 4,
+        "neighbours": 1,
+        "diversity": 2,
+    }
+    jobs |= {"sft": 4, "superni": 6, "users": 5}
+    assert {stage: int(row[2]) for stage, row in rows.items() if stage != "stage"} == jobs
+    assert all(int(rows[stage][-1]) > 0 for stage in ("instructions", "ppo", "instances", "sft"))
+
+
+def test_snakemakes_own_report_holds_every_table_figure_card_and_page(
+    finished: Run, tmp_path: Path
+) -> None:
+    """Without a network, which a proxy that nobody serves stands for: all scripts are shipped."""
+    page, none = tmp_path / "report.html", "http://127.0.0.1:9"
+    done = snakemake(
+        *("--directory", finished.folder, "--report", page),
+        project=finished.project,
+        environment={"http_proxy": none, "https_proxy": none},
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    text = page.read_text()
+    held, shelves = (
+        json.loads(text.split(f'<script id="{name}">')[1].split(" = ", 1)[1].partition(";\n")[0])
+        for name in ("results", "categories")
+    )
+    results = finished.folder / "results"
+    wanted = [*results.glob("figures/*.png"), *results.glob("figures/*.csv")]
+    wanted += [*results.glob("exports_tiny/*/README.md"), *results.glob("sft_tiny/*/README.md")]
+    wanted += [results / "superni_tiny.csv"]
+    wanted += [results / name for name in ("report.html", "cost.csv", "provenance.json")]
+    wanted += [results / name for name in ("ratings_tiny.html", "browser_tiny.html")]
+    assert held.keys() == {str(path.relative_to(finished.folder)) for path in wanted}
+    for name, entry in held.items():
+        assert entry["labels"] and entry["caption"].strip(), name
+    names = {
+        "Report",
+        "Figures",
+        "Tables",
+        "Data cards",
+        "Model cards",
+        "Pages",
+        "Cost and provenance",
+    }
+    assert shelves.keys() == names
+    figures = [held[name] for name in shelves["Figures"]["Other"]]
+    assert {entry["labels"]["figure"] for entry in figures} >= {"ppo", "curves", "sft", "superni"}
+    assert {entry["labels"]["model"] for entry in figures} == {"tiny"}
+    curves = held["results/figures/curves_tiny.png"]
+    assert "KL to the reference, entropy" in curves["caption"]
+    assert "by tiny: how much data" in held["results/exports_tiny/refine-af/README.md"]["caption"]
+    assert "Instruction data from open models" in text
+
+
 def test_a_finished_run_has_nothing_to_do(finished: Run) -> None:
     assert finished.plan() == Counter()
 
@@ -226,7 +298,7 @@ def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
 
 
 # What each kind of change plans, for one model, two sizes in two segments, and two methods.
-TABLES = {"superni": 1, "report": 1}
+TABLES = {"superni": 1, "cost": 1, "report": 1}
 ANSWERED = {"users_predictions": 4, "users": 1, "ratings_page": 1}
 EVALUATED = {"superni_replies_0": 4, "superni_predictions": 4} | ANSWERED | TABLES
 TUNED = {"sft": 4} | EVALUATED
@@ -334,11 +406,11 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, instructions": (edit_code("scripts/instructions.py"), POOLED),
     "an edited script, neighbours": (
         edit_code("scripts/neighbours.py"),
-        {"neighbours": 1, "browser_page": 1, "report": 1},
+        {"neighbours": 1, "browser_page": 1, "cost": 1, "report": 1},
     ),
     "section neighbours": (
         edit_references,
-        {"neighbours": 1, "browser_page": 1, "report": 1},
+        {"neighbours": 1, "browser_page": 1, "cost": 1, "report": 1},
     ),
     "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
@@ -346,6 +418,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, exports": (edit_code("scripts/exports.py"), {"exports_method": 2}),
     "an edited script, browser": (edit_code("scripts/browser.py"), {"browser_page": 1}),
     "an edited script, sft": (edit_code("scripts/sft.py"), TUNED),
+    "an edited script, cost": (edit_code("scripts/cost.py"), {"cost": 1, "report": 1}),
     "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
     "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
     "an edited shared module, novelty": (edit_code("scripts/refine_af/metrics/novelty.py"), POOLED),
@@ -424,7 +497,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "section users": (
         edit_config(lambda c: c["users"].update(max_new_tokens=5)),
-        {"users_predictions": 5, "users": 1, "ratings_page": 1},
+        {"users_predictions": 5, "users": 1, "ratings_page": 1, "cost": 1, "report": 1},
     ),
     "more jobs for a cell's predictions": (
         edit_config(lambda c: c["compute"]["superni"].update(shards=3)),
@@ -441,35 +514,35 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "an edited script, users": (
         edit_code("scripts/users.py"),
-        {"users_predictions": 5, "users": 1, "ratings_page": 1},
+        {"users_predictions": 5, "users": 1, "ratings_page": 1, "cost": 1, "report": 1},
     ),
     "section diversity": (
         edit_config(lambda c: c["diversity"].update(batch_size=7)),
-        PARSED | {"browser_page": 1, "report": 1},
+        PARSED | {"browser_page": 1, "cost": 1, "report": 1},
     ),
     "an edited script, diversity_parses": (
         edit_code("scripts/diversity_parses.py"),
-        PARSED | {"browser_page": 1, "report": 1},
+        PARSED | {"browser_page": 1, "cost": 1, "report": 1},
     ),
     "an edited script, diversity": (
         edit_code("scripts/diversity.py"),
-        {"diversity": 1, "browser_page": 1, "report": 1},
+        {"diversity": 1, "browser_page": 1, "cost": 1, "report": 1},
     ),
     "what a verb's noun is": (
         edit_code("scripts/refine_af/diversity/constituency.py"),
-        {"diversity": 1, "browser_page": 1, "report": 1},
+        {"diversity": 1, "browser_page": 1, "cost": 1, "report": 1},
     ),
     "no parser asked": (
         edit_config(lambda c: c.update(diversity=None)),
-        {"browser_page": 1, "report": 1},
+        {"browser_page": 1, "cost": 1, "report": 1},
     ),
     "section overlap": (
         edit_config(lambda c: c["overlap"].update(ngram=8)),
-        {"overlap": 4, "report": 1},
+        {"overlap": 4, "cost": 1, "report": 1},
     ),
     "an edited script, overlap": (
         edit_code("scripts/overlap.py"),
-        {"overlap": 4, "report": 1},
+        {"overlap": 4, "cost": 1, "report": 1},
     ),
     "section browser": (
         edit_config(lambda c: c["browser"].update(megabytes=7)),
@@ -492,12 +565,12 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a model added": (
         edit_config(add_model),
         {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
-        | {"users": 1, "ratings_page": 2, "report": 1},
+        | {"users": 1, "ratings_page": 2, "cost": 1, "report": 1},
     ),
     "prompts as a chat's turns": (
         edit_config(lambda c: c["models"]["tiny"].update(chat=True)),
         {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
-        | {"users": 1, "ratings_page": 1, "report": 1},
+        | {"users": 1, "ratings_page": 1, "cost": 1, "report": 1},
     ),
     "a seed edited": (edit_seed, POOLED),
     "one cell deleted": (

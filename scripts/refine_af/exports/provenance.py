@@ -35,15 +35,15 @@ class Provenance(Section):
 
 def provenance(experiment: Experiment, model: str) -> Provenance:
     """What the data sets of one of the models come from."""
-    judges = {key: _public(name) for key, name in judges_of(experiment.reward).items()}
+    judges = {key: public_name(name) for key, name in judges_of(experiment.reward).items()}
     return Provenance(
         model=model,
-        checkpoint=_public(experiment.models[model].checkpoint),
+        checkpoint=public_name(experiment.models[model].checkpoint),
         chat=experiment.models[model].chat,
-        seeds=_public(experiment.data.seeds),
-        prompt=_public(experiment.prompts.instances),
-        output_first=_public(experiment.prompts.output_first),
-        classification=_public(experiment.prompts.classification),
+        seeds=public_name(experiment.data.seeds),
+        prompt=public_name(experiment.prompts.instances),
+        output_first=public_name(experiment.prompts.output_first),
+        classification=public_name(experiment.prompts.classification),
         instructions=experiment.instructions,
         ppo=experiment.ppo,
         reward=experiment.reward.model_copy(update=judges),
@@ -52,6 +52,6 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
     )
 
 
-def _public(name: str) -> str:
+def public_name(name: str) -> str:
     """A checkpoint's name on the hub, or a path's last part, as folders may tell of a person."""
     return name if HUB.fullmatch(name) else PurePath(name).name or name

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.jobs.flags import FLAGS
+from refine_af.jobs.record import now, tell
 from refine_af.settings.fields import Section
 
 Command = Callable[..., None]
@@ -44,13 +45,14 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not end the job
             stream.reconfigure(errors="backslashreplace")
-    given = vars(parser.parse_args(arguments))
+    began, given = now(), vars(parser.parse_args(arguments))
     command = given.pop("command")
     # A terminated job unwinds like an interrupted one, so that half-written files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     try:
         command(**given)
+        tell(began)
     except InputError as error:
         sys.exit(f"error: {error}")
     except MemoryError:

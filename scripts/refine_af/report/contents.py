@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from refine_af.records.subsets import in_words
+from refine_af.report.account import Account
+from refine_af.report.curves import curves_by_step, loss_by_epoch
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
 from refine_af.report.differences import Change, Compared, changes, compared, rewards
@@ -29,6 +31,7 @@ from refine_af.report.pages import Html, navigation, page, section
 from refine_af.report.published import Paper
 from refine_af.report.scores_by_size import score_by_size
 from refine_af.report.sections import demo
+from refine_af.report.sections.cost import cost_section
 from refine_af.report.sections.diversity import diversity_section
 from refine_af.report.sections.instances import instances_section, reward_numbers
 from refine_af.report.sections.instructions import instructions_section
@@ -36,7 +39,9 @@ from refine_af.report.sections.limits import limits_section
 from refine_af.report.sections.overlap import overlap_numbers, overlap_section
 from refine_af.report.sections.paper import paper_section, table_2_numbers, table_3_numbers
 from refine_af.report.sections.ppo import ppo_section
+from refine_af.report.sections.provenance import provenance_section
 from refine_af.report.sections.ratings import ratings_section
+from refine_af.report.sections.sft import sft_section
 from refine_af.report.sections.summary import summary_section
 from refine_af.report.sections.superni import superni_section
 from refine_af.report.verb_ring import verb_ring
@@ -60,8 +65,16 @@ SECTIONS = {
     "ppo": "Training on feedback",
     "instances": "Instances",
     "overlap": "Overlap",
+    "sft": "Fine-tuning",
     "superni": "Super-NI",
     "ratings": "Ratings",
+}
+# The sections below the models'.
+LAST = {
+    "paper": "The paper's tables",
+    "limits": "What this shows",
+    "cost": "Cost",
+    "provenance": "Provenance",
 }
 
 
@@ -91,6 +104,8 @@ class Drawings(NamedTuple):
     references: Drawing | None
     lengths: Drawing
     ppo: Drawing
+    curves: Drawing | None
+    sft: Drawing
     scores: Drawing
     ratings: Drawing | None
     diversity: Drawing | None
@@ -108,6 +123,8 @@ def drawings(run: ModelRun, settings: Report, paper: Paper) -> Drawings:
         references=nearest_references(run, paper),
         lengths=lengths_of_texts(run),
         ppo=reward_by_step(run, settings.span),
+        curves=curves_by_step(run, settings.span),
+        sft=loss_by_epoch(run, settings.span),
         scores=score_by_size(run, paper, settings),
         ratings=ratings_by_method(run, rated) if rated else None,
         diversity=verb_ring(run, parsed.pairs, settings.verbs, settings.nouns) if parsed else None,
@@ -148,6 +165,7 @@ def report(
     paper: Paper,
     settings: Settings,
     truths: Mapping[str, Truths],
+    account: Account,
 ) -> str:
     """The page as HTML; `drawn` are the runs' figures, in their order.
 
@@ -159,7 +177,7 @@ def report(
     return page(
         TITLE,
         LEAD,
-        [*links, ("paper", "The paper's tables"), ("limits", "What this shows")],
+        [*links, *LAST.items()],
         summary_section(runs, differences, by_size, settings.report),
         *(
             _model(
@@ -177,6 +195,8 @@ def report(
             demo.claims(runs, truths, differences, settings.report),
             demo.limits(runs, truths, by_size, settings.report),
         ),
+        cost_section([run.name for run in runs], account),
+        provenance_section(account),
     )
 
 
@@ -198,10 +218,16 @@ def _model(
         ),
         diversity_section(run, paper, settings.report, figures.diversity, remarks.diversity),
         ppo_section(
-            run, found.changes, settings.weights, settings.report, figures.ppo, remarks.ppo
+            run,
+            found.changes,
+            settings.weights,
+            settings.report,
+            (figures.ppo, figures.curves),
+            remarks.ppo,
         ),
         instances_section(run, found.rewards, settings.report, figures.lengths),
         overlap_section(run, settings.overlap, settings.report, remarks.overlap),
+        sft_section(run, settings.report, figures.sft),
         superni_section(
             run,
             found.compared,

@@ -95,16 +95,18 @@ def drawn(
     *,
     panels: tuple[int, ...] = (1,),
     shared: bool = True,
+    inches: float = 1.0,
     size: tuple[float, float] | None = None,
 ) -> Drawing:
     """The figure that `draw` makes of as many axes as there are panels, of these heights.
 
-    `sources` are the files that `numbers` are from; `shared` panels have one scale of x. `size` is
-    in inches, where it is not as wide and high as the panels ask for.
+    `sources` are the files that `numbers` are from; `shared` panels have one scale of x. `inches`
+    is the height of the first panel, to which the others stand as `panels` say. `size` is in
+    inches, where it is not as wide and high as the panels ask for.
     """
     files = {}
     with mpl.rc_context(STYLE):
-        usual = (4.6, 1.8 + sum(panels) / panels[0])
+        usual = (4.6, 1.8 + inches * sum(panels) / panels[0])
         whole = Figure(figsize=size or usual, layout="constrained")
         axes = whole.subplots(len(panels), squeeze=False, sharex=shared, height_ratios=panels)
         draw(*axes[:, 0])

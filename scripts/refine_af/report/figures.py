@@ -20,7 +20,7 @@ from refine_af.report.drawing import (
 )
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.rated import GRADES, Ratings
-from refine_af.report.trends import smoothed
+from refine_af.report.trends import moving_average
 
 # Of the grades A to D, each with the ink of its letter: the better, the darker.
 SHADES = (("#14507d", "#fefefe"), (BLUE, "#fefefe"), ("#b9cfe2", "#101010"), ("#d9d9d6", "#101010"))
@@ -51,11 +51,11 @@ def reward_by_step(run: ModelRun, span: int) -> Drawing:
     """
     steps = run.steps
     numbers = pd.DataFrame({"step": steps["step"], "reward": steps["reward_mean"]})
-    numbers["moving_average"] = _average(steps["reward_mean"], span)
+    numbers["moving_average"] = moving_average(steps["reward_mean"], span)
     numbers["parse_rate"] = steps["parse_rate"]
-    numbers["parse_rate_moving_average"] = _average(steps["parse_rate"], span)
+    numbers["parse_rate_moving_average"] = moving_average(steps["parse_rate"], span)
     numbers["reward_parsed"] = steps["reward_parsed"]
-    numbers["reward_parsed_moving_average"] = _average(steps["reward_parsed"], span)
+    numbers["reward_parsed_moving_average"] = moving_average(steps["reward_parsed"], span)
 
     def draw(upper: Axes, lower: Axes) -> None:
         x = numbers["step"]
@@ -111,7 +111,3 @@ def ratings_by_method(run: ModelRun, ratings: Ratings) -> Drawing:
         axes.set_xlabel("share of the ratings")
 
     return drawn(f"ratings_{run.name}", draw, numbers, run.sources["ratings"])
-
-
-def _average(values: pd.Series[float], span: int) -> list[float]:
-    return [round(value, 6) for value in smoothed(values.to_list(), span)]

@@ -19,6 +19,7 @@ from refine_af.records.neighbours import Neighbours
 from refine_af.records.overlap import Overlap
 from refine_af.report.files import count, read_rows, read_table, read_tables, real, real_or_none
 from refine_af.report.rated import Ratings
+from refine_af.report.tuned import TunedCell
 from refine_af.report.verb_nouns import Diversity
 
 # The columns of tables of counts that every run has; each other one is a reason of rejection.
@@ -46,7 +47,8 @@ class ModelRun:
     """One model's results; frames have the columns of the files that they were read from.
 
     `answers` pairs the answers to a prompt before and after PPO; `instances`, `overlaps` of each
-    and `counts` are by method; `instance_scores` has a column of ROUGE-L a tuned cell;
+    and `counts` are by method; `tuned` is by method and size; `instance_scores` has a
+    column of ROUGE-L a tuned cell;
     `ratings` is None until some came back, `diversity` where no parser was asked; `algorithm` is
     what stage 2 trained with: PPO, RLOO or GRPO. `sources` names, by the flag of the command line,
     the files that it was read from, as seen from the page's folder.
@@ -64,6 +66,7 @@ class ModelRun:
     counts: dict[str, pd.DataFrame]
     overlaps: dict[str, list[Overlap]]
     alarms: list[AlarmRow]
+    tuned: dict[tuple[str, str], TunedCell]
     scores: pd.DataFrame
     instance_scores: pd.DataFrame
     ratings: Ratings | None
@@ -111,13 +114,13 @@ def read_overlaps(segments: Sequence[Path], instances: Sequence[Instance]) -> li
 
 
 def read_steps(ppo: Path) -> pd.DataFrame:
-    """Step and mean reward of each PPO step, its parse rate, and the mean reward of what parsed.
+    """A row a step of PPO, with all the columns of its metrics.csv; nan stands for none.
 
-    The last is nan where nothing did.
+    Every step has a mean reward and a parse rate; the mean reward of what parsed may be none.
     """
     path = ppo / "metrics.csv"
     columns = {"step": count, "reward_mean": real, "parse_rate": real}
-    steps = read_table(path, columns | {"reward_parsed": real_or_none})
+    steps = read_table(path, columns | {"reward_parsed": real_or_none}, real_or_none)
     if steps.empty:
         raise InputError(f"{path}: holds no step")
     return steps

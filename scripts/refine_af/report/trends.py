@@ -33,6 +33,11 @@ def smoothed(rewards: Sequence[float], span: int) -> list[float]:
     return [float(value) for value in pd.Series(rewards).ewm(span=span).mean()]
 
 
+def moving_average(values: pd.Series[float], span: int) -> list[float]:
+    """The same of a column, to six decimals: what a figure shows."""
+    return [round(value, 6) for value in smoothed(values.to_list(), span)]
+
+
 def trend(
     rewards: Sequence[float], *, span: int, confidence: float, draws: int, seed: int
 ) -> Trend | None:

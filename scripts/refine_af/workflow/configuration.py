@@ -20,6 +20,7 @@ from refine_af.workflow.yaml_files import Key, read_yaml
 # The mappings that an experiment states as a whole: models it chose itself, and what speaks of
 # them; and weights, which belong to one scorer's components.
 WHOLE: set[Key] = {("models",), ("servers",), ("ratings", "files"), ("reward", "weights")}
+COMMAND_LINE = "--config"  # the place of what it gives
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ class Configuration:
             if not any(key[:length] in here for length in range(len(key) + 1))
         }
         return Configuration(values, {**kept, **self.places}, self.spelled)
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it was read from, as seen from where they were read."""
+        files = (place.rsplit(", line ", 1)[0] for place in self.places.values())
+        return sorted({file for file in files if file != COMMAND_LINE})
 
     def place_of(self, message: str) -> str:
         """The file and line of the key that a message begins with, or of the nearest around it.
@@ -161,7 +168,7 @@ def _told(values: Mapping[str, Any], above: Key) -> Iterator[tuple[Key, str]]:
     """The place of each key that --config gives."""
     for name, value in values.items():
         key = (*above, str(name))
-        yield key, "--config"
+        yield key, COMMAND_LINE
         if isinstance(value, Mapping):
             yield from _told(value, key)
 

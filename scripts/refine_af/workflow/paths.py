@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from refine_af.exports.provenance import public_name
+from refine_af.records.origins import Origin, Origins
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
@@ -31,6 +35,32 @@ def _checkpoints(experiment: Experiment) -> list[str]:
     """Every checkpoint that config.yaml names, as it names it."""
     named = [model.checkpoint for model in experiment.models.values()]
     return [*named, *judges_of(experiment.reward).values()]
+
+
+def origins(experiment: Experiment, located: Callable[[str], str], files: Sequence[str]) -> Origins:
+    """What a run begins from: the `files` that configure it, and each file that these name, by key.
+
+    `located` tells where a path of config.yaml leads.
+    """
+    own = [Origin(what="configuration", name=public_name(path), path=path) for path in files]
+    data = experiment.data.model_dump()
+    named = [(f"data.{key}", path) for key, path in data.items()]
+    named += prompt_paths(experiment)
+    named += [(f"models.{key}.checkpoint", m.checkpoint) for key, m in experiment.models.items()]
+    named += [(f"reward.{key}", name) for key, name in judges_of(experiment.reward).items()]
+    return Origins(
+        entries=(
+            *own,
+            *(
+                Origin(
+                    what=key,
+                    name=public_name(name),
+                    path=None if HUB.fullmatch(name) else located(name),
+                )
+                for key, name in named
+            ),
+        )
+    )
 
 
 def prompt_paths(experiment: Experiment) -> list[tuple[str, str]]:

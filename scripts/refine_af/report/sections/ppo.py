@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from refine_af.records.fixed_prompts import Answer
 from refine_af.report.course import course_of_training
+from refine_af.report.curves import ends, measured
 from refine_af.report.differences import Change
 from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
@@ -27,6 +28,7 @@ from refine_af.report.wording import (
     change_row,
     confident,
     counted,
+    listed,
     number,
     reward_sentence,
     share,
@@ -42,17 +44,19 @@ def ppo_section(
     changes: Mapping[str, Change | None],
     weights: Weights,
     settings: Report,
-    drawing: Drawing,
+    drawings: tuple[Drawing, Drawing | None],
     checked: Html,
 ) -> Html:
     """Alarms, answers to the same prompts before and after, and the reward while training.
 
-    `checked` is what is known of the answers without the reward; empty where nothing is.
+    `drawings` are that of the reward, and those of all else that the steps measured. `checked` is
+    what is known of the answers without the reward; empty where nothing is.
     """
     caption = (
         f"Mean reward of each {run.algorithm} step, and its moving average of span {settings.span} "
         "beside that of the replies that could be parsed; below, the share of these."
     )
+    reward, curves = drawings
     return section(
         f"{run.name}-ppo",
         f"Stage 2: {run.algorithm} from automated feedback",
@@ -61,12 +65,35 @@ def ppo_section(
         _before_and_after(run, changes, weights, settings),
         checked,
         course_of_training(run, changes["reward"], settings),
-        shown(drawing, "Scatter plot with a line", caption),
+        shown(reward, "Scatter plot with a line", caption),
+        _curves(run, curves, settings) if curves else Html(""),
         details(
             "Examples: answers to the same prompt before and after, evenly spaced",
             *_answers(run, settings.examples),
         ),
         level=3,
+    )
+
+
+def _curves(run: ModelRun, drawing: Drawing, settings: Report) -> Html:
+    """What else was measured at every step, and how far it went from the first to the last."""
+    count, first, last = ends(run.steps)
+    labels = measured(run.steps)
+    caption = (
+        f"What each {run.algorithm} step measured, and a moving average of span {settings.span}: "
+        f"{listed(list(labels.values()))}."
+    )
+    return join(
+        shown(drawing, "Scatter plots with a line", caption),
+        table(
+            f"Means over the first and the last {counted(count, 'step')}; KL is to the reference, "
+            "of a whole reply, entropy of a token; components are of replies that parsed",
+            ("", "first", "last"),
+            [
+                (label, number(first[column].mean()), number(last[column].mean()))
+                for column, label in labels.items()
+            ],
+        ),
     )
 
 
