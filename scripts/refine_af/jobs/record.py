@@ -70,7 +70,7 @@ def told(log: Path) -> Record | None:
     try:
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = file.read().decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return None
     found = [line for line in lines if line.startswith(BEGINNING)]
@@ -104,7 +104,7 @@ def _git(folder: Path, *arguments: str) -> tuple[str, ...] | None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return tuple(done.stdout.splitlines())
+    return tuple(done.stdout.strip().split("\n"))
 
 
 def _record(began: str) -> Record:
@@ -137,7 +137,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
