@@ -147,6 +147,7 @@ def untrained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Promp
         prompts_per_round=arguments.requests,
         per_instruction=1,
         quantization="none",
+        classification=None,
         sampling=Sampling(
             temperature=0.0,
             top_p=1.0,
