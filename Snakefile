@@ -53,11 +53,13 @@ rule all:
         plan.located(experiment.data.user_instructions),
         expand(rules.instructions.output.instructions, model=plan.models),
         expand(rules.neighbours.output.neighbours, model=plan.models),
-        expand(rules.ppo.output.ppo, model=plan.models),
-        expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
+        expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
+        expand(
+            rules.instances.output.instances, model=plan.models, method=plan.replicates.data_sets
+        ),
         expand(rules.exports_method.output.card, model=plan.models, method=plan.methods),
         expand(rules.browser_page.output.page, model=plan.models),
-        expand(rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes),
+        expand(rules.sft.output.adapter, model=plan.models, cell=plan.tuned),
         expand(rules.superni_predictions.output.predictions, model=plan.models, cell=plan.cells),
         expand(rules.superni.output.table, model=plan.models),
         rules.users.output.predictions,

@@ -32,13 +32,14 @@ os.environ[ASKED_FOR] = "1"  # a job's log ends in what the job says of itself
 
 def any_of(wildcard):
     """The pattern of a wildcard that takes the values of this experiment alone."""
-    return "|".join(map(re.escape, plan.axes("")[wildcard])) or "(?!)"
+    values = plan.axes("")[wildcard]
+    return f"(?:{'|'.join(map(re.escape, values))})" if values else "(?!)"
 
 
 wildcard_constraints:
     model=any_of("model"),
     method=any_of("method"),
-    size=any_of("size"),
+    replicate=any_of("replicate"),
     segment="[0-9]+",
     cell=any_of("cell"),
     checkpoint=any_of("checkpoint"),
@@ -77,8 +78,8 @@ def first_segment(wildcards):
 
 def writer(wildcards):
     """What the method adds to the backbone: refine-af the adapter of PPO, self-instruct nothing."""
-    trained = wildcards.method == "refine-af"
-    return expand(rules.ppo.output.ppo, model=wildcards.model) if trained else []
+    taught = plan.replicates.teachers(wildcards)
+    return expand(rules.ppo.output.ppo, model=wildcards.model, replicate=taught)
 
 
 def kinds(wildcards):
@@ -91,12 +92,13 @@ def kinds(wildcards):
 
 
 def training_segments(wildcards):
-    """The instances of a size's instructions, in whole segments."""
+    """The instances of a cell's instructions, in whole segments."""
+    cell = plan.replicates.cell(wildcards)
     return expand(
         rules.instances_segment.output.segment,
         model=wildcards.model,
-        method=wildcards.method,
-        segment=plan.segments_for(wildcards.size),
+        method=cell.data_set,
+        segment=plan.segments_for(cell.size),
     )
 
 
@@ -104,11 +106,12 @@ def training_overlaps(wildcards):
     """What the same instances share with the evaluation sets, where it decides what stays."""
     if not experiment.sft.remove_overlap:
         return []
+    cell = plan.replicates.cell(wildcards)
     return expand(
         rules.overlap.output.overlap,
         model=wildcards.model,
-        method=wildcards.method,
-        segment=plan.segments_for(wildcards.size),
+        method=cell.data_set,
+        segment=plan.segments_for(cell.size),
     )
 
 
@@ -121,8 +124,7 @@ def tuned_adapter(wildcards):
     """The cell's adapter; a baseline has none."""
     if wildcards.cell in plan.baselines:
         return []
-    method, _, size = wildcards.cell.rpartition("_")
-    return expand(rules.sft.output.adapter, model=wildcards.model, method=method, size=size)
+    return expand(rules.sft.output.adapter, model=wildcards.model, cell=wildcards.cell)
 
 
 def reviewed_segments(wildcards):

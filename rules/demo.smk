@@ -145,7 +145,7 @@ rule demo_parser:
 rule demo_truth:
     """How many answers to PPO's fixed prompts exact solvers find true, before and after."""
     input:
-        ppo=rules.ppo.output.ppo,
+        ppo=expand(rules.ppo.output.ppo, replicate="", allow_missing=True),
     output:
         truth="results/demo/truth_{model}.json",
     log:

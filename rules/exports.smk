@@ -27,8 +27,9 @@ rule exports_method:
     params:
         script=plan.script("exports"),
         code=plan.code("exports"),
-        origin=plan.origin,
+        origin=plan.replicates.origin,
+        method=plan.replicates.method,
     shell:
-        "python {params.script:q} --origin {params.origin:q} --method {wildcards.method}"
+        "python {params.script:q} --origin {params.origin:q} --method {params.method}"
         " --instances {input.instances:q} --segments {input.segments:q} --alpaca {output.alpaca:q}"
         " --dataset {output.dataset:q} --card {output.card:q} > {log:q} 2>&1"

@@ -74,12 +74,13 @@ for shard in plan.instances.shards:
             python=plan.on_gpus(1),
             settings=plan.instances.section_of_replies,
             chat=plan.chat,
+            method=plan.replicates.method,
             watch=plan.untracked("watch", "instances"),
             rounds=plan.instances.untracked_rounds(shard),
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
             "{params.python} {params.script:q} --settings {params.settings:q}"
-            " --watch {params.watch:q} --method {wildcards.method} --prompt {input.prompt:q}"
+            " --watch {params.watch:q} --method {params.method} --prompt {input.prompt:q}"
             " --output-first {input.output_first:q} --kinds {input.kinds:q}"
             " --chat {params.chat} --backbone {input.backbone:q}"
             " --ppo {input.ppo:q} --instructions {input.instructions:q} --rounds {params.rounds}"
@@ -115,11 +116,12 @@ rule instances_segment:
         python=plan.on_gpus(1),
         settings=plan.instances.section_of_pairs(),
         reward=plan.section("reward"),
+        method=plan.replicates.method,
         watch=plan.untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/{method}/{segment}/scores",
     shell:
         "{params.python} {params.script:q} segment --settings {params.settings:q}"
-        " --reward {params.reward:q} --watch {params.watch:q} --method {wildcards.method}"
+        " --reward {params.reward:q} --watch {params.watch:q} --method {params.method}"
         " --instructions {input.instructions:q}"
         " --replies {input.replies:q} --ppo {input.ppo:q} --reward-model {input.reward_model:q}"
         " --evaluator {input.evaluator:q} --progress {params.progress:q}"

@@ -1,5 +1,6 @@
 # Stage 2: the backbone learns, from automated feedback, to write input and output for an
-# instruction. Once a backbone, on the pool's first segment, so that no size changes it.
+# instruction. Once a backbone, or once a seed where replicates.ppo says more, on
+# the pool's first segment, so that no size changes it.
 
 
 rule ppo:
@@ -11,11 +12,11 @@ rule ppo:
         instructions=first_segment,
         prompt=plan.located(experiment.prompts.instances),
     output:
-        ppo=directory("results/ppo_{model}"),
+        ppo=directory("results/ppo_{model}{replicate}"),
     log:
-        "results/logs/ppo_{model}.log",
+        "results/logs/ppo_{model}{replicate}.log",
     benchmark:
-        "results/benchmarks/ppo_{model}.tsv"
+        "results/benchmarks/ppo_{model}{replicate}.tsv"
     priority: 3
     conda:
         "../envs/models.yaml"
@@ -30,11 +31,11 @@ rule ppo:
         scorer=plan.scorer,
         chat=plan.chat,
         python=plan.on_gpus(1),
-        settings=plan.section("ppo"),
+        settings=plan.replicates.ppo_section,
         reward=plan.section("reward"),
         watch=plan.untracked("watch", "ppo"),
         compute=plan.untracked("compute", "ppo"),
-        progress="results/scratch/ppo_{model}",
+        progress="results/scratch/ppo_{model}{replicate}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
         " --reward {params.reward:q} --watch {params.watch:q} --compute {params.compute:q}"

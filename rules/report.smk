@@ -10,9 +10,9 @@ rule report:
             rules.instructions_segment.output.segment, model=plan.models, segment=plan.segments
         ),
         neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
-        ppo=expand(rules.ppo.output.ppo, model=plan.models),
+        ppo=expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
         adapters=expand(
-            rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes
+            rules.sft.output.adapter, model=plan.models, cell=plan.replicates.first
         ),
         instances=expand(
             rules.instances_segment.output.segment,

@@ -12,16 +12,16 @@ rule sft:
         seeds=training_seeds,
     output:
         adapter=report(
-            directory("results/sft_{model}/{method}_{size}"),
+            directory("results/sft_{model}/{cell}"),
             patterns=["{card}.md"],
             caption="../report/model_card.rst",
             category="Model cards",
-            labels={"method": "{method}", "size": "{size}", "model": "{model}"},
+            labels={"cell": "{cell}", "model": "{model}"},
         ),
     log:
-        "results/logs/sft_{model}/{method}_{size}.log",
+        "results/logs/sft_{model}/{cell}.log",
     benchmark:
-        "results/benchmarks/sft_{model}/{method}_{size}.tsv"
+        "results/benchmarks/sft_{model}/{cell}.tsv"
     conda:
         "../envs/models.yaml"
     threads: plan.machine("sft").threads
@@ -32,15 +32,16 @@ rule sft:
     params:
         script=plan.script("sft"),
         code=plan.code("sft"),
-        settings=plan.section("sft"),
+        settings=plan.replicates.sft_section,
         subsets=plan.subsets(),
         chat=plan.chat,
+        size=plan.replicates.size,
         compute=plan.untracked("compute", "sft"),
         python=plan.on_gpus(plan.machine("sft").gpus),
-        progress="results/scratch/sft_{model}/{method}_{size}",
+        progress="results/scratch/sft_{model}/{cell}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
-        " --compute {params.compute:q} --size {wildcards.size}"
+        " --compute {params.compute:q} --size {params.size}"
         " --subsets {params.subsets:q}"
         " --encodings {input.encodings:q} --chat {params.chat} --backbone {input.backbone:q}"
         " --instances {input.instances:q} --overlap {input.overlap:q} --seeds {input.seeds:q}"

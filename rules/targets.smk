@@ -12,7 +12,9 @@ rule data:
     """Target: the instructions, and the instances of every method."""
     input:
         expand(rules.instructions.output.instructions, model=plan.models),
-        expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
+        expand(
+            rules.instances.output.instances, model=plan.models, method=plan.replicates.data_sets
+        ),
 
 
 rule exports:
@@ -30,8 +32,8 @@ rule browser:
 rule adapters:
     """Target: the adapters of PPO, and the fine-tuned model of every cell."""
     input:
-        expand(rules.ppo.output.ppo, model=plan.models),
-        expand(rules.sft.output.adapter, model=plan.models, method=plan.methods, size=plan.sizes),
+        expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
+        expand(rules.sft.output.adapter, model=plan.models, cell=plan.tuned),
 
 
 rule scores:

@@ -44,7 +44,7 @@ rule users:
         cells=expand(
             rules.users_predictions.output.predictions,
             model=plan.models,
-            cell=["base", *plan.tuned],
+            cell=["base", *plan.replicates.first],
         ),
     output:
         predictions="results/user_predictions.jsonl",

@@ -63,10 +63,11 @@ def stage_of(rule: str) -> str:
 
 
 def work_of(rule: str, wildcards: Mapping[str, object]) -> str:
-    """A job in words, such as `fine-tuning · tiny-llama · refine-af · 240`."""
+    """A job in words, such as `fine-tuning · tiny-llama · refine-af_240`."""
     known = RULES.get(_of_one(rule))
     doing = known[1] if known else rule
-    return " · ".join([doing, *map(str, wildcards.values())])
+    named = [str(value).lstrip("_") for value in wildcards.values()]  # _r2 is a second replicate
+    return " · ".join([doing, *filter(None, named)])
 
 
 def _of_one(rule: str) -> str:

@@ -20,6 +20,7 @@ from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.prompts import Prompts
 from refine_af.settings.ratings import Ratings
+from refine_af.settings.replicates import Replicates
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Reward
 from refine_af.settings.servers import Server
@@ -53,6 +54,9 @@ class Experiment(Section):
     methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False), Distinct] = Field(
         description="Who writes the instances: the untouched backbone, or the one that PPO "
         "trained (paper III-A)."
+    )
+    replicates: Replicates = Field(
+        description="How often trainings are repeated with another seed; more only add jobs (ours)."
     )
     data: Data = Field(description="The data that the stages read (paper III).")
     prompts: Prompts = Field(description="The prompt files (paper IX-C, IX-D; SI; T-k).")

@@ -8,7 +8,6 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
-from refine_af.exports.provenance import provenance
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
@@ -19,6 +18,7 @@ from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
 from refine_af.workflow.instances_plan import InstancesPlan, Tracked, Untracked
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name
+from refine_af.workflow.replicates import Replicates
 
 # The files of fetch_file, by the keys of config.yaml's section fetch.
 PUBLISHED = ("seed_tasks", "user_oriented_instructions", "gpt3_instances")
@@ -38,7 +38,8 @@ class Plan:
         self.sizes = list(experiment.sizes)
         self.needed = needed(self.sizes, experiment.subsets)
         self.baselines = list(experiment.superni.baselines)
-        self.tuned = [f"{method}_{size}" for method in self.methods for size in self.sizes]
+        self.replicates = Replicates(experiment)
+        self.tuned = self.replicates.tuned
         self.cells = self.baselines + self.tuned
         self.rated = list(experiment.ratings.files)
         self.archives = experiment.fetch.parsers if experiment.fetch else {}
@@ -82,12 +83,13 @@ class Plan:
         whole = self.experiment
         made_here = whole.demo.backbones if whole.demo else ()
         named = {"fetch_file": PUBLISHED, "fetch_parser": self.archives}
+        own = {"sft": self.tuned, "users_predictions": [BASE, *self.tuned]}
         return {
             "model": self.rated if rule == "ratings_summary" else self.models,
-            "method": list(map(str, self.methods)),
-            "size": list(map(str, self.sizes)),
+            "method": self.replicates.data_sets,
             "segment": list(map(str, self.segments)),
-            "cell": [BASE, *self.tuned] if rule == "users_predictions" else self.cells,
+            "cell": own.get(rule, self.cells),
+            "replicate": self.replicates.ppo,
             "checkpoint": hub_folders(whole),
             "name": list(named.get(rule, made_here)),
         }
@@ -211,10 +213,6 @@ class Plan:
     def served_model(self, wildcards: Any) -> str:
         """What that process calls the model, which decides the replies."""
         return self.experiment.servers[wildcards.model].model if self.served else ""
-
-    def origin(self, wildcards: Any) -> str:
-        """What a data set's card tells of where it comes from."""
-        return canonical(provenance(self.experiment, wildcards.model))
 
     def script(self, name: str) -> str:
         """The path of a script; what it computes is told by `code`."""

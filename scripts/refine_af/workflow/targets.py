@@ -15,6 +15,7 @@ Axes = Mapping[str, Sequence[str]]  # by wildcard, its values in this experiment
 SHOWN = 6
 CONSTRAINT = re.compile(r"(?<=\w),[^}]*(?=\})")  # of a wildcard, as in {name,a|b}
 WILDCARD = re.compile(r"\{(\w+)\}")
+REPLICATE = "(?:_r[0-9]+)?"  # the first one has no ending
 PLURALS = {"checkpoint": "checkpoints of the hub"}
 SEE = "`snakemake --list` tells what else there is"
 
@@ -84,7 +85,10 @@ class Targets:
         """What no axis of a rule knows of a path that fits its pattern; None where it fits not."""
         parts = WILDCARD.split(pattern)
         regex = "".join(
-            f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)
+            f"(?P<{part}>{REPLICATE if part == 'replicate' else '[^/]+?'})"
+            if odd % 2
+            else re.escape(part)
+            for odd, part in enumerate(parts)
         )
         found = re.fullmatch(regex, path)
         if found is None:
@@ -114,6 +118,7 @@ class Targets:
 
 
 def listed(names: Sequence[str], most: int = SHOWN) -> str:
-    """The first names, and how many more there are."""
+    """The first names that say something, and how many more there are."""
+    names = list(filter(None, names))
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more if names else "(there are none)"
