@@ -13,15 +13,13 @@ from refine_af.report.demo import Truths, read_truth
 from refine_af.report.files import seen_from
 from refine_af.report.finished_run import (
     ModelRun,
-    read_alarms,
-    read_answers,
     read_instance_scores,
     read_instances,
     read_neighbours,
     read_overlaps,
     read_pool,
+    read_ppo,
     read_scores,
-    read_steps,
 )
 from refine_af.report.lineage import lineage
 from refine_af.report.published import Paper, read_paper
@@ -68,8 +66,9 @@ def main(
 
     Lists follow `models`, each with its segments, cells or methods; else one entry each, or none.
     """
-    segments = {"pools": pools, "adapters": adapters, "instances": instances, "overlaps": overlaps}
-    files = {"neighbours": neighbours, "ppo": ppo, "tables": tables, "scores": scores}
+    segments = {"pools": pools, "ppo": ppo, "adapters": adapters}
+    segments |= {"instances": instances, "overlaps": overlaps}
+    files = {"neighbours": neighbours, "tables": tables, "scores": scores}
     some = {"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])}
     runs = _runs(algorithm.upper(), models, methods, segments, files, some, report)
     told = Settings(settings, weights, bounds, subsets, rating_settings)
@@ -160,26 +159,28 @@ def _model_run(
     by_method = _by_owner("--instances", segments["instances"], methods)
     overlaps = _by_owner("--overlaps", segments["overlaps"], methods)
     written = {method: read_instances(paths) for method, paths in by_method.items()}
+    first, *further = map(read_ppo, segments["ppo"])
     return ModelRun(
         name=model,
         algorithm=algorithm,
         pool=instructions,
         rejected=rejected,
         rounds=rounds,
-        steps=read_steps(files["ppo"]),
+        steps=first.steps,
         neighbours=read_neighbours(files["neighbours"], instructions),
-        answers=read_answers(files["ppo"]),
+        answers=first.answers,
         instances={method: rows for method, (rows, _) in written.items()},
         counts={method: counts for method, (_, counts) in written.items()},
         overlaps={
             method: read_overlaps(overlaps[method], rows) for method, (rows, _) in written.items()
         },
-        alarms=read_alarms(files["ppo"]),
+        alarms=first.alarms,
         tuned=read_tuned(segments["adapters"]),
         scores=scores,
         instance_scores=read_instance_scores(files["scores"], scores, methods),
         ratings=read_ratings(files["ratings"]) if "ratings" in files else None,
         diversity=read_diversity(files["diversity"]) if "diversity" in files else None,
+        further=further,
         sources={name: seen_from(page, paths) for name, paths in segments.items()}
         | {name: seen_from(page, [path]) for name, path in files.items()},
     )

@@ -12,6 +12,7 @@ from refine_af.files.tables import write_table
 from refine_af.ratings.items import QUESTIONS, Item, Key
 from refine_af.ratings.returned import Returned
 from refine_af.ratings.summary import COLUMNS, summary
+from refine_af.records.cells import method_and_size
 from refine_af.settings.ratings import Summary
 
 METHODS = ("self-instruct", "refine-af")
@@ -23,6 +24,7 @@ BOUNDS = '{"ngram":13,"rouge_l":"0.7","min_words":3}'
 SUBSETS = '{"order":"random","pool":9,"seed":4}'
 RATINGS = '{"seed":0,"confidence":0.95,"resamples":2000}'
 PAPER = Path(__file__).resolve().parents[1] / "resources" / "paper"
+TABLE = "method,size,cell,task,category,instances,rouge_l,exact_match,reply_words,eos_share"
 CELLS = tuple(f"{method}_{size}" for method in METHODS for size in (3, 6))
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 
@@ -286,22 +288,32 @@ def make_ratings(path: Path) -> None:
 def make_scores(path: Path) -> None:
     """Three tasks of 1, 1 and 2 instances in two categories; at 6 refine-af wins, ties, loses."""
     scores = {
-        ("base", ""): (4, 8, 6),
-        ("base-few-shot", ""): (12, 12, 12),
-        ("copy-demonstration", ""): (9, 9, 9),
-        ("empty", ""): (0, 0, 0),
-        ("self-instruct", "3"): (10, 20, 15),
-        ("self-instruct", "6"): (10, 20, 30),
-        ("refine-af", "3"): (11, 21, 16),
-        ("refine-af", "6"): (18, 20, 25),
+        "base": (4, 8, 6),
+        "base-few-shot": (12, 12, 12),
+        "copy-demonstration": (9, 9, 9),
+        "empty": (0, 0, 0),
+        "self-instruct_3": (10, 20, 15),
+        "self-instruct_6": (10, 20, 30),
+        "refine-af_3": (11, 21, 16),
+        "refine-af_6": (18, 20, 25),
     }
     tasks = (("task1", "word_naming", 1), ("task2", "word_naming", 1), ("task3", "copying", 2))
     write_csv(
         path,
-        "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share",
+        TABLE,
         [
-            (method, size, task, category, instances, rouge_l, rouge_l / 2, 4.0, 0.75)
-            for (method, size), values in scores.items()
+            (
+                *method_and_size(cell),
+                cell,
+                task,
+                category,
+                instances,
+                rouge_l,
+                rouge_l / 2,
+                4.0,
+                0.75,
+            )
+            for cell, values in scores.items()
             for (task, category, instances), rouge_l in zip(tasks, values, strict=True)
         ],
     )
@@ -323,24 +335,28 @@ def make_comparison(folder: Path, differences: Mapping[str, Sequence[float]]) ->
 
     It takes the place of `make_scores` and `make_instance_scores`; base has 5 everywhere.
     """
-    tasks = [f"task{place}" for place in range(len(next(iter(differences.values()))))]
-    cells = {("base", ""): [5.0] * len(tasks)}
+    cells: dict[str, Sequence[float]] = {}
     for size, apart in differences.items():
-        cells["self-instruct", size] = [20.0] * len(tasks)
-        cells["refine-af", size] = [20.0 + difference for difference in apart]
+        cells[f"self-instruct_{size}"] = [20.0] * len(apart)
+        cells[f"refine-af_{size}"] = [20.0 + difference for difference in apart]
+    make_cells(folder, cells)
+
+
+def make_cells(folder: Path, cells: Mapping[str, Sequence[float]]) -> None:
+    """Scores of tasks with an instance each, by tuned cell; base has 5 everywhere."""
+    tasks = [f"task{place}" for place in range(len(next(iter(cells.values()))))]
     write_csv(
         folder / "superni_tiny.csv",
-        "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share",
+        TABLE,
         [
-            (*cell, task, "c", 1, score, 0.0, 4.0, 0.75)
-            for cell, scores in cells.items()
+            (*method_and_size(cell), cell, task, "c", 1, score, 0.0, 4.0, 0.75)
+            for cell, scores in {"base": [5.0] * len(tasks), **cells}.items()
             for task, score in zip(tasks, scores, strict=True)
         ],
     )
-    tuned = {cell: scores for cell, scores in cells.items() if cell[1]}
-    head = ",".join(["id", "task", *(f"{method}_{size}" for method, size in tuned)])
-    columns = [[f"i{task}" for task in tasks], tasks, *tuned.values()]
-    write_csv(folder / "scores_tiny.csv", head, list(zip(*columns, strict=True)))
+    columns = [[f"i{task}" for task in tasks], tasks, *cells.values()]
+    rows = list(zip(*columns, strict=True))
+    write_csv(folder / "scores_tiny.csv", ",".join(["id", "task", *cells]), rows)
 
 
 def marks(junk: str, right: str) -> list[dict[str, bool | None]]:

@@ -11,10 +11,10 @@ from made_up_run import answer, make_run, write_rows
 from refine_af.jobs.command_line import run
 from report import main
 
-SCORES = "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
+SCORES = "method,size,cell,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
 STEPS = "step,reward_mean,parse_rate,reward_parsed\n"
 ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens\n"
-BASE = "base,,task1,c,1,1,1,1,1\n"
+BASE = "base,,base,task1,c,1,1,1,1,1\n"
 COUNTS: dict[str, object] = {"prompts": 2, "parsed": 2, "checked": 2, "true": 1, "junk": 2}
 COUNTS |= {"answers": [{"junk": True, "true": False}, {"junk": True, "true": True}]}
 
@@ -64,9 +64,17 @@ BROKEN = [
     ("instances_tiny_refine-af_0/instances.jsonl", "[]\n", ["line 1", "not a JSON object"]),
     ("superni_tiny.csv", SCORES, ["no row of self-instruct or refine-af"]),
     ("superni_tiny.csv", SCORES + BASE, ["no row of self-instruct or refine-af"]),
-    ("superni_tiny.csv", SCORES + BASE + "refine-af,6,task1,c,1,1,1,1,1\n", ["'self-instruct'"]),
-    ("superni_tiny.csv", SCORES + "refine-af,six,task1,c,1,1,1,1,1\n", ["'six'"]),
-    ("superni_tiny.csv", SCORES + "refine-af,6,task1,c,1,inf,1,1,1\n", ["'rouge_l'", "'inf'"]),
+    (
+        "superni_tiny.csv",
+        SCORES + BASE + "refine-af,6,refine-af_6,task1,c,1,1,1,1,1\n",
+        ["'self-instruct'"],
+    ),
+    ("superni_tiny.csv", SCORES + "refine-af,six,refine-af_six,task1,c,1,1,1,1,1\n", ["'six'"]),
+    (
+        "superni_tiny.csv",
+        SCORES + "refine-af,6,refine-af_6,task1,c,1,inf,1,1,1\n",
+        ["'rouge_l'", "'inf'"],
+    ),
     ("superni_tiny.csv", SCORES + 'base,"', ["superni_tiny.csv"]),
     ("truth_tiny.json", "[1]", ["not a JSON object", "[1]"]),
     ("truth_tiny.json", '{"before": ', ["not JSON"]),

@@ -458,6 +458,7 @@ def test_cells_that_make_no_table_are_refused(tmp_path: Path) -> None:
     [
         ("refine-af_5000", ("refine-af", "5000")),
         ("self-instruct_15000", ("self-instruct", "15000")),
+        ("refine-af_r2_5000_r12", ("refine-af", "5000")),
         ("base-few-shot", ("base-few-shot", "")),
     ],
 )
@@ -483,11 +484,11 @@ def test_a_table_by_hand(run_script: Script, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     # ROUGE-L 1, 1/2 and 0; words 1, 3 and 0. The demonstration has one word too many: 2/3.
     assert (tmp_path / "t.csv").read_text() == (
-        "method,size,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
-        "base,,a,words,3,50.0,33.3333,1.3333,0.6667\n"
-        "copy-demonstration,,a,words,3,66.6667,0.0,2.0,1.0\n"
-        "copy-input,,a,words,3,0.0,0.0,1.0,1.0\n"
-        "empty,,a,words,3,0.0,0.0,0.0,1.0\n"
+        "method,size,cell,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
+        "base,,base,a,words,3,50.0,33.3333,1.3333,0.6667\n"
+        "copy-demonstration,,copy-demonstration,a,words,3,66.6667,0.0,2.0,1.0\n"
+        "copy-input,,copy-input,a,words,3,0.0,0.0,1.0,1.0\n"
+        "empty,,empty,a,words,3,0.0,0.0,0.0,1.0\n"
     )
     scores = (tmp_path / "scores.csv").read_text()
     assert scores == (

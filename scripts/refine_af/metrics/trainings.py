@@ -102,7 +102,7 @@ def _by_task(trainings: ArrayLike, tasks: Sequence[str]) -> tuple[Reals, Reals]:
     known: dict[str, int] = {}
     numbers = np.array([known.setdefault(task, len(known)) for task in tasks])
     sums = np.stack([np.bincount(numbers, weights=row) for row in rows])
-    return np.bincount(numbers).astype(float), sums
+    return np.bincount(numbers).astype(np.float64), sums.astype(np.float64)
 
 
 def _side(sums: Reals, sizes: Reals) -> _Trainings:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
 from refine_af.metrics.intervals import Mark, bootstrap_difference, share_difference
-from refine_af.metrics.significance import Wins, flip_test, mean_over_tasks, wins
+from refine_af.metrics.significance import Wins, flip_test, wins
+from refine_af.metrics.trainings import mean_over_tasks_and_trainings
 from refine_af.randomness import derived_seed
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.published import EQUATION_1
 from refine_af.report.summaries import Cell, cells, parses, rows_of, sizes
+from refine_af.report.trainings import Seeds, independent, seeds_of
 from refine_af.rewards.equation_1 import composite, weighed
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Weights
@@ -37,10 +40,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Compared:
-    """ROUGE-L of refine-af less self-instruct's at a size.
+    """ROUGE-L of refine-af less self-instruct's at a size, each a mean over its trainings.
 
     `rouge_l` has the interval for other instances of the same tasks, `low` and `high` are the
-    ends of the one for other tasks; `p` is of the permutation test over tasks.
+    ends of the one for other tasks. `p` is of the permutation test over tasks. Where a method has
+    several trainings, the interval and `p`, then of Student's t, are for other seeds too.
     """
 
     size: str
@@ -49,6 +53,12 @@ class Compared:
     high: float
     p: float
     wins: Wins
+    seeds: dict[str, Seeds]
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the interval for other tasks and `p` know anything of seeds."""
+        return any(each.several for each in self.seeds.values())
 
 
 def changes(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Change | None]:
@@ -92,16 +102,20 @@ def compared(run: ModelRun, settings: Report) -> list[Compared]:
 
 
 def against_base(run: ModelRun, settings: Report) -> dict[Cell, tuple[float, float, float]]:
-    """By tuned cell, its ROUGE-L less the base's, and the ends of the interval for other tasks."""
-    base = rows_of(run.scores, ("base", "")).set_index("task")["rouge_l"]
+    """By tuned cell, its ROUGE-L less the base's, and the ends of the interval.
+
+    It is for other tasks, and for other seeds where the cell has several trainings.
+    """
+    rows = rows_of(run.scores, ("base", "")).set_index("task")["rouge_l"]
+    tasks = run.instance_scores["task"].to_list()
+    # What the interval asks of a task is the sum over its instances, and how many there are.
+    base = [[float(rows[task]) for task in tasks]]
     found = {}
     for cell in (each for each in cells(run.scores) if each[1]):
-        rows = rows_of(run.scores, cell)
-        # What the interval asks of a task is the sum over its instances, and how many there are.
-        tasks = [str(task) for task in rows["task"].repeat(rows["instances"].to_list())]
-        apart = rows.set_index("task")["rouge_l"] - base
-        differences = [float(apart[task]) for task in tasks]
-        found[cell] = mean_over_tasks(differences, tasks, confidence=settings.confidence)
+        apart = mean_over_tasks_and_trainings(
+            independent(run, cell), tasks, less=base, confidence=settings.confidence
+        )
+        found[cell] = (apart.mean, apart.low, apart.high)
     return found
 
 
@@ -161,30 +175,46 @@ def _difference(
 
 
 def _compared(run: ModelRun, size: str, settings: Report) -> Compared:
-    seeds = [
-        derived_seed(settings.seed, run.name, what, int(size))
-        for what in ("rouge_l", "wins", "permutation")
-    ]
-    before, after = (run.instance_scores[f"{method}_{size}"].to_list() for method in METHODS)
-    differences = [new - old for old, new in zip(before, after, strict=True)]
+    own = {method: independent(run, (method, size)) for method in METHODS}
+    seeds = {method: seeds_of(run, (method, size)) for method in METHODS}
+    before, after = (rows.mean(axis=0) for rows in own.values())
+    # A whole number of times the difference, for only sums of scores are exact, and so are ties.
+    times = math.prod(each.trainings for each in seeds.values())
+    differences = ((after - before) * times).tolist()
     tasks = run.instance_scores["task"].to_list()
-    base = run.scores[run.scores["method"] == "base"]
-    categories = dict(zip(base["task"], base["category"], strict=True))
-    _, low, high = mean_over_tasks(differences, tasks, confidence=settings.confidence)
+    found = mean_over_tasks_and_trainings(
+        own["refine-af"], tasks, less=own["self-instruct"], confidence=settings.confidence
+    )
+    seed = {
+        what: derived_seed(settings.seed, run.name, what, int(size))
+        for what in ("rouge_l", "wins", "permutation")
+    }
+    p = found.p
+    if not any(each.several for each in seeds.values()):
+        p = flip_test(differences, tasks, draws=settings.resamples, seed=seed["permutation"])
     return Compared(
         size=size,
-        rouge_l=_difference(before, after, settings, seeds[0]),
-        low=low,
-        high=high,
-        p=flip_test(differences, tasks, draws=settings.resamples, seed=seeds[2]),
-        wins=wins(
-            differences,
-            tasks,
-            categories if settings.count_wins_over == "paper" else None,
-            confidence=settings.confidence,
-            resamples=settings.resamples,
-            seed=seeds[1],
-        ),
+        rouge_l=_difference(before.tolist(), after.tolist(), settings, seed["rouge_l"]),
+        low=found.low,
+        high=found.high,
+        p=p,
+        wins=_wins(run, differences, tasks, settings, seed["wins"]),
+        seeds=seeds,
+    )
+
+
+def _wins(
+    run: ModelRun, differences: Sequence[float], tasks: Sequence[str], settings: Report, seed: int
+) -> Wins:
+    base = run.scores[run.scores["method"] == "base"]
+    categories = dict(zip(base["task"], base["category"], strict=True))
+    return wins(
+        differences,
+        tasks,
+        categories if settings.count_wins_over == "paper" else None,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        seed=seed,
     )
 
 

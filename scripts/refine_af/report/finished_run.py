@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from refine_af.errors import InputError, shown
+from refine_af.records.cells import BASE, method_and_size
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction, RejectedInstruction
@@ -43,6 +44,15 @@ class AlarmRow:
 
 
 @dataclass(frozen=True)
+class PpoRun:
+    """What a further run of stage 2, with a seed of its own, left."""
+
+    steps: pd.DataFrame
+    answers: list[tuple[Answer, Answer]]
+    alarms: list[AlarmRow]
+
+
+@dataclass(frozen=True)
 class ModelRun:
     """One model's results; frames have the columns of the files that they were read from.
 
@@ -50,8 +60,9 @@ class ModelRun:
     and `counts` are by method; `tuned` is by method and size; `instance_scores` has a
     column of ROUGE-L a tuned cell;
     `ratings` is None until some came back, `diversity` where no parser was asked; `algorithm` is
-    what stage 2 trained with: PPO, RLOO or GRPO. `sources` names, by the flag of the command line,
-    the files that it was read from, as seen from the page's folder.
+    what stage 2 trained with: PPO, RLOO or GRPO. Of stage 2 all is the first run's, and so are the
+    instances; `further` has the others. `sources` names, by the flag of the command line, the
+    files that it was read from, as seen from the page's folder.
     """
 
     name: str
@@ -72,6 +83,11 @@ class ModelRun:
     ratings: Ratings | None
     diversity: Diversity | None
     sources: Mapping[str, Sequence[str]]
+    further: list[PpoRun]
+
+    def runs_of_ppo(self) -> list[ModelRun]:
+        """The same with each run of stage 2 in the place of the first one, which leads."""
+        return [self, *(replace(self, **vars(each)) for each in self.further)]
 
 
 def read_pool(
@@ -126,6 +142,11 @@ def read_steps(ppo: Path) -> pd.DataFrame:
     return steps
 
 
+def read_ppo(ppo: Path) -> PpoRun:
+    """What a run of stage 2 left."""
+    return PpoRun(read_steps(ppo), read_answers(ppo), read_alarms(ppo))
+
+
 def read_alarms(ppo: Path) -> list[AlarmRow]:
     """The alarms of reward hacking that PPO raised."""
     table = read_table(ppo / "alarms.csv", {"step": count, "words": str})
@@ -156,39 +177,40 @@ def read_answers(ppo: Path) -> list[tuple[Answer, Answer]]:
 def read_scores(path: Path, methods: Sequence[str]) -> pd.DataFrame:
     """The rows of a Super-NI table: the base and, for each size, every method, on the same tasks.
 
-    `size` stays text, empty for a baseline.
+    `size` stays text, empty for a baseline. A method and size has several cells where it was
+    trained several times.
     """
     columns: dict[str, Callable[[str], Any]] = dict.fromkeys(
-        ("method", "size", "task", "category"), str
+        ("method", "size", "cell", "task", "category"), str
     )
     columns["instances"] = count
     columns |= dict.fromkeys(("rouge_l", "exact_match", "reply_words", "eos_share"), real)
     scores = read_table(path, columns)
-    tasks: dict[tuple[str, str], list[str]] = {}
-    for method, size, task in zip(scores["method"], scores["size"], scores["task"], strict=True):
-        tasks.setdefault((method, size), []).append(task)
+    tasks: dict[str, list[str]] = {}
+    sizes = set()
+    rows = zip(*(scores[name] for name in ("method", "size", "cell", "task")), strict=True)
+    for method, size, cell, task in rows:
+        tasks.setdefault(cell, []).append(task)
         if method in methods and not (size.isdecimal() and size.isascii()):
             raise InputError(f"{path}: {method!r} with size {shown(size)}, which is no number")
-    sizes = {size for method, size in tasks if method in methods}
+        if method_and_size(cell) != (method, size):
+            raise InputError(f"{path}: {shown(cell)} is no cell of {method!r} with size {size!r}")
+        sizes |= {size} if method in methods else set()
     if not sizes:
         raise InputError(f"{path}: no row of {' or '.join(methods)}")
-    for cell in [("base", ""), *((method, size) for method in methods for size in sorted(sizes))]:
+    for cell in [BASE, *(f"{method}_{size}" for method in methods for size in sorted(sizes))]:
         if cell not in tasks:
-            raise InputError(f"{path}: no row of method {cell[0]!r} with size {cell[1]!r}")
-    for (method, size), found in tasks.items():
-        if sorted(found) != sorted(set(tasks["base", ""])):
-            raise InputError(
-                f"{path}: {method!r} with size {size!r} has other tasks than 'base', or one twice"
-            )
+            raise InputError(f"{path}: no row of the cell {cell!r}")
+    for cell, found in tasks.items():
+        if sorted(found) != sorted(set(tasks[BASE])):
+            raise InputError(f"{path}: {cell!r} has other tasks than 'base', or one twice")
     return scores
 
 
 def read_instance_scores(path: Path, scores: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """ROUGE-L of each instance, ×100: `task`, and a column for each tuned cell of `scores`."""
     tuned = scores[scores["method"].isin(methods)]
-    cells = dict.fromkeys(zip(tuned["method"], tuned["size"], strict=True))
-    columns = {f"{method}_{size}": real for method, size in cells}
-    table = read_table(path, {"task": str, **columns})
+    table = read_table(path, {"task": str, **dict.fromkeys(tuned["cell"], real)})
     if table.empty:
         raise InputError(f"{path}: holds no instance")
     base = scores[scores["method"] == "base"]

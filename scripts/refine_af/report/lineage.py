@@ -18,7 +18,11 @@ OF_ALL = {
     "figure_5": ("neighbours",),
     "table_5": ("pools", "instances"),
 }
-OF_A_MODEL = {"rewards": ("instances",), "overlap": ("instances", "overlaps")}
+OF_A_MODEL = {
+    "rewards": ("instances",),
+    "overlap": ("instances", "overlaps"),
+    "trainings": ("tables", "scores"),
+}
 
 
 def lineage(

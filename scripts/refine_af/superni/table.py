@@ -15,6 +15,7 @@ from refine_af.words import words_of
 COLUMNS = (
     "method",
     "size",
+    "cell",
     "task",
     "category",
     "instances",
@@ -99,6 +100,7 @@ def table_rows(
                 {
                     "method": method,
                     "size": size,
+                    "cell": cell,
                     "task": task,
                     "category": category,
                     **mean([scores[cell][place] for place in places]),
