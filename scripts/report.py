@@ -88,7 +88,7 @@ def _write(
     found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
     drawn = [drawings(run, settings.report, paper) for run in runs]
     page = report_page(runs, found, drawn, paper, settings, truths, account)
-    tables = numbers_of_tables(runs, found, paper, settings.overlap)
+    tables = numbers_of_tables(runs, found, paper, settings)
     of_all = [each for of_model in drawn for each in of_model if each]
     with whole_folder(figures) as folder:
         for drawing in of_all:

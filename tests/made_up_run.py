@@ -135,8 +135,10 @@ def make_neighbours(path: Path, references: Sequence[float] | None = None) -> No
     write_rows(path, rows)
 
 
-def make_ppo(folder: Path, *, alarm: bool = False) -> None:
+def make_ppo(folder: Path, *, alarm: bool = False, falls: bool = False) -> None:
     """Five steps, one of which may raise an alarm, and 8 prompts whose rewards rise by .25 or .5.
+
+    With `falls` the steps' rewards are in the opposite order, and those of prompts fall by as much.
 
     The parse rate rises at every step, the reward of what parsed falls and is not known of the
     third. One answer parses only after. The KL grows by 0.5 a step and the entropy falls by 0.25,
@@ -144,7 +146,7 @@ def make_ppo(folder: Path, *, alarm: bool = False) -> None:
     """
     columns = {
         "step": (1, 2, 3, 4, 5),
-        "reward_mean": (0.1, 0.2, 0.15, 0.3, 0.4),
+        "reward_mean": (0.1, 0.2, 0.15, 0.3, 0.4)[:: -1 if falls else 1],
         "reward_sd": (0.1,) * 5,
         "coherence_mean": (0.25, 0.5, "", 0.5, 0.75),
         "coherence_sd": (0.125,) * 5,
@@ -165,6 +167,9 @@ def make_ppo(folder: Path, *, alarm: bool = False) -> None:
     )
     before = [answer("before", place, 0.25, parsed=place > 0) for place in range(8)]
     after = [answer("after", place, 0.75 if place % 2 else 0.5) for place in range(8)]
+    if falls:
+        for first, last in zip(before, after, strict=True):
+            last["reward"] = 2 * first["reward"] - last["reward"]
     write_rows(folder / "evaluation.jsonl", before + after)
 
 

@@ -67,7 +67,22 @@ BROKEN = [
     (
         "superni_tiny.csv",
         SCORES + BASE + "refine-af,6,refine-af_6,task1,c,1,1,1,1,1\n",
-        ["'self-instruct'"],
+        ["'self-instruct_6'"],
+    ),
+    (
+        "superni_tiny.csv",
+        SCORES + "refine-af,6,refine-af_5,task1,c,1,1,1,1,1\n",
+        ["'refine-af_5' is no cell of 'refine-af' with size '6'"],
+    ),
+    (
+        "superni_tiny.csv",
+        SCORES
+        + BASE
+        + "".join(
+            f"{name.partition('_')[0]},6,{name},task1,c,1,1,1,1,1\n"
+            for name in ("self-instruct_6", "refine-af_6", "refine-af_6_r2", "refine-af_r2_6")
+        ),
+        ["no row of the cell 'refine-af_r2_6_r2'"],
     ),
     ("superni_tiny.csv", SCORES + "refine-af,six,refine-af_six,task1,c,1,1,1,1,1\n", ["'six'"]),
     (
@@ -154,8 +169,9 @@ def test_lists_that_do_not_fit_the_models(tmp_path: Path, flag: str) -> None:
     flags = make_run(tmp_path)
     flags.insert(flags.index(flag) + 1, "one-too-many")
     assert "one-too-many" in flags
-    if flag == "--pools":
-        assert "one-too-many/instructions.jsonl: there is no such file" in refusal(flags)
+    first = {"--pools": "instructions.jsonl", "--ppo": "metrics.csv"}  # may have any number
+    if flag in first:
+        assert f"one-too-many/{first[flag]}: there is no such file" in refusal(flags)
     else:
         assert f"{flag}: " in refusal(flags)
 

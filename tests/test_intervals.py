@@ -17,7 +17,8 @@ from refine_af.metrics.intervals import (
     spearman,
     spearman_interval,
 )
-from refine_af.metrics.significance import flip_test, mean_over_tasks, wins
+from refine_af.metrics.significance import flip_test, wins
+from refine_af.metrics.trainings import mean_over_tasks_and_trainings
 
 
 def interval(
@@ -271,8 +272,8 @@ def test_about_95_of_100_intervals_over_tasks_hold_the_truth(
     held = 0
     for _ in range(RUNS):
         values, names = differences(draw, tasks, each, apart, ties)
-        _, low, high = mean_over_tasks(values.tolist(), names, confidence=0.95)
-        held += low <= apart[0] * (1 - ties) <= high
+        found = mean_over_tasks_and_trainings([values], names, confidence=0.95)
+        held += found.low <= apart[0] * (1 - ties) <= found.high
     assert held in HELD
 
 

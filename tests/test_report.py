@@ -254,8 +254,8 @@ def rated(rated_folder: Path) -> str:
         "9.00, empty 0.00; the interval that reaches lowest is of self-instruct, 6: +16.50, −8.34 "
         "to 41.34).",
         "tiny: Tested at each number of instructions, refine-af's ROUGE-L is not shown to differ "
-        "with 3 (+1.00, p = 0.250) and not shown to differ with 6 (−0.50, p = 1.000). That holds "
-        "for this seed and models this small",
+        "with 3 (+1.00, p = 0.250) and not shown to differ with 6 (−0.50, p = 1.000). Another "
+        "seed of training may give another order. Models this small tell nothing",
     ],
 )
 def test_numbers(page: str, said_so: str) -> None:
@@ -294,9 +294,8 @@ def test_figures(page: str, folder: Path) -> None:
     stems = ["instructions_tiny", "nearest_seeds_tiny", "lengths_tiny", "ppo_tiny"]
     stems += ["superni_tiny", "diversity_tiny", "curves_tiny", "sft_tiny"]
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
-    names |= {
-        f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny")
-    }
+    tables = ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny", "trainings_tiny")
+    names |= {f"{stem}.csv" for stem in tables}
     names.add("lineage.csv")
     assert {path.name for path in (folder / "figures").iterdir()} == names
     lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
 
 import refine_af.metrics.significance
-from refine_af.metrics.significance import Wins, flip_test, mean_over_tasks, wins
+from refine_af.metrics.significance import Wins, flip_test, wins
 
 TASKS = ["a", "b", "c", "b", "a", "d"]
 DIFFERENCES = [1.0, 0.5, -2.0, -0.5, 2.0, 0.25]  # a +3, b 0, c −2, d +0.25
@@ -58,8 +57,6 @@ def test_three_wins_of_three_leave_doubt() -> None:
 def test_a_single_task_tells_nothing_of_others() -> None:
     found = won([1.0, 2.0], ["a", "a"])
     assert found.better == 1 and math.isnan(found.low) and math.isnan(found.high)
-    mean, low, high = mean_over_tasks([1.0, 2.0], ["a", "a"], confidence=0.95)
-    assert mean == 1.5 and math.isnan(low) and math.isnan(high)
 
 
 def test_noise_within_tasks_widens_no_more_than_the_number_of_tasks_allows() -> None:
@@ -71,25 +68,6 @@ def test_noise_within_tasks_widens_no_more_than_the_number_of_tasks_allows() -> 
     assert won(differences, tasks, seed=1) == won(differences, tasks, seed=1)
     wider = won(differences, tasks, confidence=0.99)
     assert wider.low < found.low < found.high < wider.high
-
-
-def test_the_mean_over_tasks_of_one_instance_each_is_students() -> None:
-    values = [0.5, 1.5, -0.25, 2.0, 0.75]
-    student = ttest_1samp(values, 0).confidence_interval(0.95)
-    found = mean_over_tasks(values, list("abcde"), confidence=0.95)
-    assert found == pytest.approx((0.9, student.low, student.high))
-
-
-def test_the_mean_over_tasks_weighs_instances_and_counts_tasks() -> None:
-    # a: 3 instances of +1; b: one of −1. Mean 0.5; residuals 3 − 1.5 and −1 − 0.5, so the
-    # variance is 2 · (1.5² + 1.5²) / 4² and the reach that of t with one degree, 12.706.
-    found = mean_over_tasks([1.0, 1.0, 1.0, -1.0], list("aaab"), confidence=0.95)
-    reach = 12.7062 * math.sqrt(2 * 4.5 / 16)
-    assert found == pytest.approx((0.5, 0.5 - reach, 0.5 + reach), rel=1e-4)
-    # Instances of a task that say the same ten times over say no more.
-    once = mean_over_tasks([1.0, -0.5, 0.25], list("abc"), confidence=0.95)
-    often = mean_over_tasks([1.0, -0.5, 0.25] * 10, list("abc") * 10, confidence=0.95)
-    assert often == pytest.approx(once)
 
 
 def test_exchanges_are_counted_by_hand() -> None:

@@ -30,6 +30,17 @@ def test_of_one_training_with_an_instance_a_task_it_is_students() -> None:
     assert both == estimate([values], TASKS)
 
 
+def test_instances_weigh_and_tasks_count() -> None:
+    # a: 3 instances of +1; b: one of −1. Mean 0.5; residuals 3 − 1.5 and −1 − 0.5, so the
+    # variance is 2 · (1.5² + 1.5²) / 4² and the reach that of t with one degree, 12.706.
+    found = estimate([[1.0, 1.0, 1.0, -1.0]], list("aaab"))
+    reach = 12.7062 * math.sqrt(2 * 4.5 / 16)
+    assert [found.mean, found.low, found.high] == pytest.approx([0.5, 0.5 - reach, 0.5 + reach])
+    # Instances of a task that say the same ten times over say no more.
+    once, often = (estimate([[1.0, -0.5, 0.25] * n], list("abc") * n) for n in (1, 10))
+    assert [often.low, often.high, often.p] == pytest.approx([once.low, once.high, once.p])
+
+
 def test_where_seeds_alone_differ_it_is_welchs() -> None:
     """Every task has the same scores, so its variance is 0 and that of the trainings is left."""
     first, second = [3.0, 4.0, 6.5], [1.0, 1.5]

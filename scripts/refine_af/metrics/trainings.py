@@ -1,4 +1,19 @@
-"""How sure a mean over tasks is, of a model that was trained once or several times, by seeds."""
+"""How sure a mean over tasks is, of a model that was trained once or several times, by seeds.
+
+The model: a score is a mean, an effect of the task, of the training, of the task in that training,
+and of the instance, all random: tasks with their instances are drawn and, for either of two models
+by itself, trainings. The variance of the mean is that of whole tasks' residuals of a ratio of sums
+(Liang and Zeger 1986, Biometrika 73:13, with their n / (n − 1) in small samples), plus for each
+model that of its trainings' means, less what the effects of tasks in trainings give it, which the
+first part holds already, where that leaves something (the analysis of variance of two crossed
+random factors: Searle, Casella and McCulloch 1992, Variance Components, chapter 4).
+
+Student's t has Satterthwaite's degrees of freedom (1946, Biometrics Bulletin 2:110), no fewer than
+a model's trainings less one. In them a model's part counts as what is left times what was seen:
+with the square of either, up to 99% of the intervals hold the truth, or as few as 92% of 3
+trainings each and 90% of 2. As it is, at a confidence of 0.95, of 12 to 119 tasks and 2 to 6
+trainings each, 92 to 98% hold the mean over all tasks and seeds.
+"""
 
 from __future__ import annotations
 
@@ -52,23 +67,8 @@ def mean_over_tasks_and_trainings(
 
     `trainings` has a row of scores, one an instance, for each independent training, and `tasks`
     each instance's task. `less` has such rows of the same instances; one row of it may be of a
-    model that nobody tuned.
-
-    The model: a score is a mean, an effect of the task, of the training, of the task in that
-    training, and of the instance, all random: tasks with their instances are drawn and, on either
-    side by themselves, trainings. The variance of the mean is that of whole tasks' residuals
-    of a ratio of sums (Liang and Zeger 1986, Biometrika 73:13, with their n / (n − 1) in small
-    samples), plus on each side that of the trainings' means, less what the effects of tasks in
-    trainings give it, which the first part holds already, where that leaves something (the
-    analysis of variance of two crossed random factors: Searle, Casella and McCulloch 1992,
-    Variance Components, chapter 4). Student's t has Satterthwaite's degrees of freedom (1946,
-    Biometrics Bulletin 2:110), no fewer than a side's trainings less one. In them the part of a
-    side counts as what is left times what was seen: with the square of either, up to 99% of the
-    intervals hold the truth, or as few as 92% of 3 trainings a side and 91% of 2.
-
-    With one training on each side it knows nothing of seeds, and is about other tasks alone. At a
-    confidence of 0.95, of 12 to 119 tasks and 2 to 6 trainings a side, 92 to 98% of the intervals
-    hold the mean over all tasks and seeds.
+    model that nobody tuned. With one training on each side it knows nothing of seeds, and is about
+    other tasks alone. The module tells the model.
     Raises ValueError where there is no training or instance, or where rows differ in length.
     """
     sizes, rows = _by_task(trainings, tasks)

@@ -12,7 +12,14 @@ from refine_af.report.account import Account
 from refine_af.report.curves import curves_by_step, loss_by_epoch
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
-from refine_af.report.differences import Change, Compared, changes, compared, rewards
+from refine_af.report.differences import (
+    Change,
+    Compared,
+    changes,
+    compared,
+    reward_change,
+    rewards,
+)
 from refine_af.report.distributions import (
     figure_5_numbers,
     lengths_of_texts,
@@ -44,6 +51,7 @@ from refine_af.report.sections.ratings import ratings_section
 from refine_af.report.sections.sft import sft_section
 from refine_af.report.sections.summary import summary_section
 from refine_af.report.sections.superni import superni_section
+from refine_af.report.trainings import training_numbers
 from refine_af.report.verb_ring import verb_ring
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ratings import Summary
@@ -89,9 +97,13 @@ class Settings(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """One model's differences: before and after PPO, and refine-af against self-instruct."""
+    """One model's differences: before and after PPO, and refine-af against self-instruct.
+
+    `by_seed` is the change of the reward by each run of stage 2.
+    """
 
     changes: dict[str, Change | None]
+    by_seed: list[Change | None]
     rewards: dict[str, Change]
     compared: list[Compared]
 
@@ -134,12 +146,15 @@ def drawings(run: ModelRun, settings: Report, paper: Paper) -> Drawings:
 def findings(run: ModelRun, weights: Weights, settings: Report) -> Findings:
     """One model's differences, each with its interval."""
     return Findings(
-        changes(run, weights, settings), rewards(run, weights, settings), compared(run, settings)
+        changes(run, weights, settings),
+        [reward_change(each, settings) for each in run.runs_of_ppo()],
+        rewards(run, weights, settings),
+        compared(run, settings),
     )
 
 
 def numbers_of_tables(
-    runs: Sequence[ModelRun], found: Mapping[str, Findings], paper: Paper, bounds: OverlapBounds
+    runs: Sequence[ModelRun], found: Mapping[str, Findings], paper: Paper, settings: Settings
 ) -> dict[str, pd.DataFrame]:
     """What the page's tables show, under the names of files, to six decimals."""
     by_size = {name: each.compared for name, each in found.items()}
@@ -153,8 +168,9 @@ def numbers_of_tables(
     if any(map(with_references, runs)):
         numbers["figure_5"] = figure_5_numbers(runs, paper)
     for run in runs:
+        numbers[f"trainings_{run.name}"] = training_numbers(run, settings.report.confidence)
         numbers[f"rewards_{run.name}"] = reward_numbers(found[run.name].rewards)
-        numbers[f"overlap_{run.name}"] = overlap_numbers(run, bounds)
+        numbers[f"overlap_{run.name}"] = overlap_numbers(run, settings.overlap)
     return numbers
 
 
@@ -190,10 +206,11 @@ def report(
             )
             for run, figures in zip(runs, drawn, strict=True)
         ),
-        paper_section(runs, by_size, paper),
+        paper_section(runs, by_size, paper, settings.report),
         limits_section(
             demo.claims(runs, truths, differences, settings.report),
             demo.limits(runs, truths, by_size, settings.report),
+            runs,
         ),
         cost_section([run.name for run in runs], account),
         provenance_section(account),
@@ -220,6 +237,7 @@ def _model(
         ppo_section(
             run,
             found.changes,
+            found.by_seed,
             settings.weights,
             settings.report,
             (figures.ppo, figures.curves),

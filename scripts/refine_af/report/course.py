@@ -19,7 +19,7 @@ PARTS = {"parse rate": "parse_rate", "mean reward among parsed replies": "reward
 
 def course_of_training(run: ModelRun, reward: Change | None, settings: Report) -> Html:
     """Whether the reward rises with the steps, and how much of that is that more can be parsed."""
-    found = _trend(run, "reward_mean", settings)
+    found = reward_trend(run, settings)
     if found is None:
         return paragraph("Too few steps, or rewards all the same: there is no trend to compute.")
     parts = {name: _trend(run, column, settings) for name, column in PARTS.items()}
@@ -40,6 +40,11 @@ def course_of_training(run: ModelRun, reward: Change | None, settings: Report) -
         ),
         _figure_2(found, list(parts.items()), reward, settings),
     )
+
+
+def reward_trend(run: ModelRun, settings: Report) -> Trend | None:
+    """The trend of the mean reward over the steps; None where there is none to compute."""
+    return _trend(run, "reward_mean", settings)
 
 
 def _trend(run: ModelRun, column: str, settings: Report) -> Trend | None:

@@ -69,7 +69,7 @@ def changes(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Chan
     None where no prompt has a value before and after. Components exist where an answer parsed:
     their means are over prompts whose answers both did.
     """
-    found = {"reward": _mean_change(run, "reward", lambda answer: answer.reward, settings)}
+    found = {"reward": reward_change(run, settings)}
     if own_weights(weights):
         found[BY_THE_PAPER] = _mean_change(run, BY_THE_PAPER, _by_the_paper, settings)
     parsed = [[parses(answer) for answer in answers] for answers in zip(*run.answers, strict=True)]
@@ -79,6 +79,11 @@ def changes(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Chan
         score = partial(_component, name=name)
         found[name] = _mean_change(run, name, score, settings)
     return found
+
+
+def reward_change(run: ModelRun, settings: Report) -> Change | None:
+    """What PPO did to the reward, over all prompts."""
+    return _mean_change(run, "reward", lambda answer: answer.reward, settings)
 
 
 def share_change(marks: Sequence[Sequence[Mark]], settings: Report) -> Change | None:

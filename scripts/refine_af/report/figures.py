@@ -78,7 +78,7 @@ def reward_by_step(run: ModelRun, span: int) -> Drawing:
         lower.xaxis.set_major_locator(whole_steps())
         legend(upper)
 
-    return drawn(f"ppo_{run.name}", draw, numbers, run.sources["ppo"], panels=(2, 1))
+    return drawn(f"ppo_{run.name}", draw, numbers, run.sources["ppo"][:1], panels=(2, 1))
 
 
 def ratings_by_method(run: ModelRun, ratings: Ratings) -> Drawing:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from refine_af.errors import InputError, shown
-from refine_af.records.cells import BASE, method_and_size
+from refine_af.records.cells import BASE, Tuned, method_and_size, tuned_cell
 from refine_af.records.fixed_prompts import Answer
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction, RejectedInstruction
@@ -201,10 +201,22 @@ def read_scores(path: Path, methods: Sequence[str]) -> pd.DataFrame:
     for cell in [BASE, *(f"{method}_{size}" for method in methods for size in sorted(sizes))]:
         if cell not in tasks:
             raise InputError(f"{path}: no row of the cell {cell!r}")
+    _check_replicates(path, list(tasks))
     for cell, found in tasks.items():
         if sorted(found) != sorted(set(tasks[BASE])):
             raise InputError(f"{path}: {cell!r} has other tasks than 'base', or one twice")
     return scores
+
+
+def _check_replicates(path: Path, cells: Sequence[str]) -> None:
+    """InputError unless each run of stage 2 that a cell has goes on to the same fine-tunings."""
+    tuned = [found for found in map(tuned_cell, cells) if found]
+    for method, size in dict.fromkeys((each.method, each.size) for each in tuned):
+        own = [each for each in tuned if (each.method, each.size) == (method, size)]
+        for ppo in {each.ppo for each in own}:
+            for sft in {each.sft for each in own}:
+                if (wanted := Tuned(method, size, ppo, sft)) not in own:
+                    raise InputError(f"{path}: no row of the cell {wanted.name!r}")
 
 
 def read_instance_scores(path: Path, scores: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:

@@ -41,10 +41,8 @@ OF_PARSES = (
     "the stage does its work, and measures nothing."
 )
 OF_TASKS = "They are the demo's held-out task families in Super-NI's file format, not Super-NI."
-ONE_SEED = (
-    "That holds for this seed and models this small: another seed of training may give another "
-    "order, and no result here tells which method is better for models of a useful size."
-)
+ONE_SEED = "Another seed of training may give another order. "
+SMALL = "Models this small tell nothing of which method is better for models of a useful size."
 
 
 class Remarks(NamedTuple):
@@ -97,7 +95,8 @@ def limits(
     if not truths:
         return []
     tested = [
-        f"{run.name}: {methods_sentence(compared[run.name], settings)} {ONE_SEED}"
+        f"{run.name}: {methods_sentence(compared[run.name], settings)} "
+        f"{'' if any(row.seeded for row in compared[run.name]) else ONE_SEED}{SMALL}"
         for run in runs
         if compared[run.name]
     ]

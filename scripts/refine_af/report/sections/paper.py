@@ -12,8 +12,10 @@ from refine_af.report.differences import METHODS, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, below, details, join, paragraph, section, table, tag
 from refine_af.report.published import CATEGORY_INSTANCES, TABLE_3_SIZE, Paper
+from refine_af.report.spread import beside_the_papers
 from refine_af.report.summaries import category_means, cell_name, sizes
 from refine_af.report.wording import number, words
+from refine_af.settings.report import Report
 
 TABLE_2 = ("", *METHODS, "difference", "% tasks better")
 CONTRADICTIONS = (
@@ -36,14 +38,17 @@ CONTRADICTIONS = (
 
 
 def paper_section(
-    runs: Sequence[ModelRun], compared: Mapping[str, Sequence[Compared]], paper: Paper
+    runs: Sequence[ModelRun],
+    compared: Mapping[str, Sequence[Compared]],
+    paper: Paper,
+    settings: Report,
 ) -> Html:
     """Tables II, III and V of the run beside the paper's, and what is wrong with these."""
     known = [run for run in runs if run.name in paper.models]
     return section(
         "paper",
         "The paper's tables, and this run",
-        paragraph(_comparable(runs, known)),
+        paragraph(_comparable(runs, known), beside_the_papers(runs, paper, settings)),
         table(
             "This run in the form of table II: zero-shot ROUGE-L",
             TABLE_2,

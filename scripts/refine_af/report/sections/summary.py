@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from refine_af.report.differences import Change, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, paragraph, section, table
+from refine_af.report.spread import over_trainings, seeds_told
 from refine_af.report.summaries import cell_means, cell_name, parsed_counts
+from refine_af.report.trainings import spreads
 from refine_af.report.wording import (
     counted,
     methods_sentence,
@@ -27,7 +29,7 @@ def summary_section(
     settings: Report,
 ) -> Html:
     """In a few sentences a model, and in one table, what the sections below tell in full."""
-    columns = [_column(run, found[run.name], compared[run.name]) for run in runs]
+    columns = [_column(run, found[run.name], compared[run.name], settings) for run in runs]
     names = dict.fromkeys(name for column in columns for name in column)
     return section(
         "summary",
@@ -38,6 +40,7 @@ def summary_section(
                 reward_sentence(found[run.name], settings),
                 scores_sentence(run),
                 methods_sentence(compared[run.name], settings),
+                seeds_told(run),
             )
             for run in runs
         ),
@@ -50,7 +53,10 @@ def summary_section(
 
 
 def _column(
-    run: ModelRun, found: Mapping[str, Change | None], compared: Sequence[Compared]
+    run: ModelRun,
+    found: Mapping[str, Change | None],
+    compared: Sequence[Compared],
+    settings: Report,
 ) -> dict[str, str]:
     answers, (before, after) = len(run.answers), parsed_counts(run)
     accepted, parsed = (int(run.rounds[name].sum()) for name in ("accepted", "parsed"))
@@ -65,9 +71,11 @@ def _column(
         column[f"reward on fixed prompts, before {run.algorithm}"] = number(reward.before)
         column[f"reward on fixed prompts, after {run.algorithm}"] = number(reward.after)
     column["alarms of reward hacking"] = f"{len(run.alarms):,}" if run.alarms else "none"
+    trained = spreads(run, settings.confidence)
     for cell, figures in cell_means(run.scores).items():
         tuned = " instructions" if cell[1] else ""
-        column[f"ROUGE-L of {cell_name(cell)}{tuned}"] = number(figures["rouge_l"], 2)
+        score = over_trainings(trained[cell]) if tuned else number(figures["rouge_l"], 2)
+        column[f"ROUGE-L of {cell_name(cell)}{tuned}"] = score
     for row in compared:
         apart = number(row.rouge_l.difference, 2, signed=True)
         name = f"refine-af less self-instruct, {int(row.size):,} instructions"

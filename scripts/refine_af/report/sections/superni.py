@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from refine_af.metrics.significance import Wins
-from refine_af.report.differences import METHODS, Compared
+from refine_af.report.comparison import difference_by_size
+from refine_af.report.differences import Compared
 from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
-from refine_af.report.pages import Html, join, paragraph, section, table, tag
+from refine_af.report.pages import Html, join, paragraph, section, table
 from refine_af.report.published import Paper
 from refine_af.report.scores_by_size import caption
+from refine_af.report.spread import cells_over_trainings, seeds_told
 from refine_af.report.summaries import (
     Cell,
     category_means,
@@ -22,18 +23,11 @@ from refine_af.report.summaries import (
     sizes,
 )
 from refine_af.report.wording import (
-    change_sentence,
     confident,
     counted,
-    digits_of,
-    interval,
     number,
-    p_value,
-    probability,
     scores_sentence,
     share,
-    span,
-    standing,
     words,
 )
 from refine_af.settings.report import Report
@@ -68,7 +62,8 @@ def superni_section(
         "Super-NI, zero-shot",
         _cells(run, remark),
         shown(drawing, "Line chart", caption(run, paper, settings)),
-        _difference_by_size(compared, settings),
+        difference_by_size(compared, settings, seeds_told(run)),
+        cells_over_trainings(run, settings),
         _methods_compared(compared, settings),
         _categories(run),
         level=3,
@@ -129,7 +124,8 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
             f"{confident(settings.confidence)} interval {_shares(last)}), lower on "
             f"{last.worse:,} and the same on {last.equal:,}.",
             "The interval is a hierarchical bootstrap: of tasks, then of instances within each. "
-            "It is for other tasks and instances of the kind, as many as here.",
+            "It is for other tasks and instances of the kind, as many as here, and for these "
+            "trainings alone.",
         ),
         table(
             f"{keys.capitalize()} on which refine-af's ROUGE-L is above, equal to or below "
@@ -149,60 +145,6 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
             ],
         ),
     )
-
-
-def _difference_by_size(compared: Sequence[Compared], settings: Report) -> Html:
-    """How far the methods are apart over all instances, and how sure that is."""
-    if not compared:
-        return Html("")
-    return join(
-        tag("ul", *(tag("li", _size_sentence(row, settings)) for row in compared)),
-        paragraph(
-            f"A difference counts as shown where its {confident(settings.confidence)} interval for "
-            "other tasks excludes zero and p, of the paired permutation test, is at most "
-            f"{1 - settings.confidence:.2g}, at each number of instructions by itself. p is the "
-            "share of random exchanges of the two methods, whole tasks at a time, that set them at "
-            "least as far apart.",
-            "Two intervals: for other tasks of the kind, and the narrower one, a bootstrap over "
-            "instances, for other instances of these tasks alone.",
-        ),
-        table(
-            "ROUGE-L of refine-af less that of self-instruct, paired on instances, with the "
-            f"{confident(settings.confidence)} intervals and the p of the permutation test over "
-            "tasks",
-            ["instructions", *METHODS, "difference", "for other tasks", "for these tasks", "p"],
-            [_difference_row(row) for row in compared],
-        ),
-    )
-
-
-def _size_sentence(row: Compared, settings: Report) -> str:
-    """What the tests at a size permit to say: where p and the interval do not agree, nothing."""
-    change = row.rouge_l
-    if not math.isnan(row.low):
-        change = replace(change, low=row.low, high=row.high)
-    what = f"From self-instruct to refine-af, with {int(row.size):,} instructions, ROUGE-L"
-    if change.low <= 0 <= change.high or standing(row, settings):
-        said = change_sentence(change, what=what, confidence=settings.confidence)
-        return f"{said} The permutation test gives {p_value(row.p)}."
-    signed = number(change.difference, digits_of(change), signed=True)
-    around = f"{confident(settings.confidence)} interval {interval(change)}"
-    return (
-        f"No difference was shown. {what} changed by {signed} ({around}), but the permutation test "
-        f"gives {p_value(row.p)}."
-    )
-
-
-def _difference_row(row: Compared) -> list[str]:
-    return [
-        f"{int(row.size):,}",
-        number(row.rouge_l.before, 2),
-        number(row.rouge_l.after, 2),
-        number(row.rouge_l.difference, 2, signed=True),
-        span(row.low, row.high),
-        span(row.rouge_l.low, row.rouge_l.high),
-        probability(row.p),
-    ]
 
 
 def _shares(won: Wins) -> str:
