@@ -1,5 +1,5 @@
 # Stage 2: the backbone learns, from automated feedback, to write input and output for an
-# instruction. Once a backbone, or once a seed where replicates.ppo says more, on
+# instruction. Once a backbone, or as often as replicates.ppo says, each time with another seed, on
 # the pool's first segment, so that no size changes it.
 
 

@@ -17,7 +17,7 @@ from refine_af.jobs.progress import Progress
 from snakemake_logger_plugin_live.course import NOTHING_TO_DO, TARGETS, Course
 from snakemake_logger_plugin_live.job_logs import fitted, last_message, last_progress, plain
 from snakemake_logger_plugin_live.screen import Screen
-from snakemake_logger_plugin_live.words import RULES, STAGES, stage_of
+from snakemake_logger_plugin_live.words import RULES, STAGES, stage_of, work_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,6 +57,14 @@ def test_every_rule_has_words() -> None:
     names |= {name for text in texts for name in re.findall(r'f"(\w+)_\{shard\}"', text)}
     assert names == set(RULES) | TARGETS - {"all"}
     assert {stage for stage, _ in RULES.values()} <= set(STAGES)
+
+
+def test_a_replicate_is_told_by_its_number_and_the_first_has_none() -> None:
+    first = {"model": "tiny", "replicate": ""}
+    assert work_of("ppo", first) == "training by PPO · tiny"
+    assert work_of("ppo", first | {"replicate": "_r2"}) == "training by PPO · tiny · r2"
+    cell = {"model": "tiny", "cell": "refine-af_r2_120_r3"}
+    assert work_of("sft", cell) == "fine-tuning · tiny · refine-af_r2_120_r3"
 
 
 def test_a_run_from_plan_to_end(tmp_path: Path) -> None:

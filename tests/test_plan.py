@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from refine_af.errors import InputError
+from refine_af.randomness import derived_seed
 from refine_af.workflow.configuration import read_configuration, read_experiment
 from refine_af.workflow.instances_plan import InstancesPlan
 from refine_af.workflow.paths import origins
@@ -56,6 +58,54 @@ def test_random_subsets_stand_in_every_segment_of_what_they_are_drawn_from() -> 
     assert same and not drawn, "of prefixes neither pool nor seed counts"
     with pytest.raises(InputError, match=r"sizes: 20000 exceeds subsets\.pool 15000, the first"):
         plan_of(subsets={"order": "random"}, sizes=[20_000])
+
+
+def test_replicates_add_cells_after_those_of_the_first() -> None:
+    first = plan_of()
+    plan = plan_of(replicates={"sft": 3, "ppo": 2})
+    assert plan.replicates.ppo == ["", "_r2"]
+    assert plan.replicates.data_sets == ["self-instruct", "refine-af", "refine-af_r2"]
+    assert plan.replicates.first == first.tuned == plan.tuned[:6]
+    assert len(plan.tuned) == len(set(plan.tuned)) == 27  # 3 sizes of 3 data sets, 3 times
+    assert {"self-instruct_5000_r3", "refine-af_r2_15000", "refine-af_r2_5000_r2"} < {*plan.tuned}
+    assert [plan.rated_cells(), plan.methods] == [first.rated_cells(), first.methods]
+
+
+def test_every_replicate_has_a_seed_of_its_own_and_the_first_that_of_the_section() -> None:
+    plan = plan_of(replicates={"sft": 3, "ppo": 2})
+    whole = plan.experiment
+
+    def tuned(cell: str) -> dict[str, Any]:
+        section: dict[str, Any] = json.loads(
+            plan.replicates.sft_section(SimpleNamespace(cell=cell))
+        )
+        return section
+
+    texts = [plan.replicates.ppo_section(SimpleNamespace(replicate=end)) for end in ("", "_r2")]
+    assert texts[0] == plan.section("ppo")(None)
+    assert json.loads(texts[1]) == json.loads(texts[0]) | {
+        "seed": derived_seed(whole.ppo.seed, "replicate", 2) >> 31
+    }
+    one = plan.replicates.sft_section(SimpleNamespace(cell="refine-af_5000"))
+    assert one == plan.section("sft")(None)
+    names = ["refine-af_5000", "refine-af_5000_r2", "refine-af_5000_r3", "refine-af_r2_5000"]
+    names.append("refine-af_r2_5000_r2")
+    seeds = [tuned(name)["seed"] for name in names]
+    assert seeds[0] == whole.sft.seed and len(set(seeds)) == 5 and max(seeds) < 2**32
+    assert seeds[1] == derived_seed(whole.sft.seed, "replicate", 1, 2) >> 31
+    # Either method's replicate has the same, and so has every size.
+    assert tuned("self-instruct_15000_r2") == tuned("refine-af_5000_r2")
+
+
+def test_what_jobs_of_a_replicate_are_told() -> None:
+    plan = plan_of(replicates={"sft": 1, "ppo": 2})
+    second = SimpleNamespace(method="refine-af_r2", model="mistral-7b", cell="refine-af_r2_5000")
+    assert plan.replicates.method(second, 1) == "refine-af"
+    assert plan.replicates.size(second, 1) == "5000"
+    assert plan.replicates.teachers(second) == ["_r2"]
+    assert plan.replicates.teachers(SimpleNamespace(method="self-instruct")) == []
+    told = json.loads(plan.replicates.origin(second))  # the card tells the seed of its own stage 2
+    assert told["ppo"]["seed"] == derived_seed(0, "replicate", 2) >> 31
 
 
 def test_shards_take_every_round_once() -> None:

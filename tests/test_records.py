@@ -14,6 +14,7 @@ from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.files.landing import check_free, whole_file, whole_folder
 from refine_af.files.rows import json_line, read_records, read_rows, write_records
+from refine_af.records.cells import Tuned, method_and_replicate, tuned_cell
 from refine_af.records.evaluation import Prediction
 from refine_af.records.human_tasks import read_seeds
 from refine_af.records.instances import Instance
@@ -33,6 +34,35 @@ def test_any_text_survives_a_file(
     ]
     write_records(path, rows)
     assert read_records(path, Instance) == rows
+
+
+@given(
+    method=st.sampled_from(["self-instruct", "refine-af"]),
+    size=st.integers(1, 10**9),
+    ppo=st.integers(1, 1000),
+    sft=st.integers(1, 1000),
+)
+def test_a_cells_name_tells_what_made_it(method: str, size: int, ppo: int, sft: int) -> None:
+    cell = Tuned(method, str(size), ppo, sft)
+    assert tuned_cell(cell.name) == cell
+    assert method_and_replicate(cell.data_set) == (method, ppo)
+    first = Tuned(method, str(size))
+    assert first.name == f"{method}_{size}" and first.data_set == method
+    assert (cell.name == first.name) == (ppo == sft == 1)
+
+
+def test_what_is_no_cell_or_data_set() -> None:
+    for name in (
+        "base",
+        "refine-af",
+        "refine-af_r2",
+        "refine-af_5_r",
+        "evol_5",
+        "refine-af_5_r2_r3",
+    ):
+        assert tuned_cell(name) is None
+    with pytest.raises(InputError, match=r"^'refine-af_2' is no data set of self-instruct, refine"):
+        method_and_replicate("refine-af_2")
 
 
 def test_a_row_is_one_line_whatever_it_holds() -> None:

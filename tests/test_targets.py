@@ -17,7 +17,8 @@ from workflow import plan, snakemake
 RULES = {
     "fetch_file": ["results/fetch/{name,seeds|users}.jsonl"],
     "instructions": ["results/instructions_{model}.jsonl"],
-    "sft": ["results/sft_{model}/{method}_{size}"],
+    "ppo": ["results/ppo_{model}{replicate}"],
+    "sft": ["results/sft_{model}/{cell}"],
     "superni_predictions": ["results/superni_{model}/{cell}.jsonl"],
     "report": ["results/report.html"],
     "data": [],
@@ -29,14 +30,17 @@ AXES = {
     "method": ["self-instruct", "refine-af"],
     "size": ["10", "20"],
     "cell": ["base", "refine-af_10"],
+    "replicate": ["", "_r2"],
 }
 
 
 def axes(rule: str) -> Mapping[str, Sequence[str]]:
-    return AXES
+    tuned = ["self-instruct_10", "refine-af_10", "refine-af_20", "refine-af_r2_20_r3"]
+    return AXES | {"cell": tuned} if rule == "sft" else AXES
 
 
 GOOD = ["all", "data", "report", "results/report.html", "./results/report.html"]
+GOOD += ["results/ppo_small", "results/ppo_large_r2", "results/sft_small/refine-af_r2_20_r3"]
 GOOD += ["results/sft_small/refine-af_20", "results/fetch/users.jsonl", "results/superni_large/"]
 GOOD[-1] += "base.jsonl"
 
@@ -53,12 +57,16 @@ def test_what_a_rule_makes_may_be_asked_for(
     ("target", "said"),
     [
         ("results/instructions_gpt.jsonl", "'gpt' is none of the models small, large"),
-        ("results/sft_small/refine-af_5001", "'5001' is none of the sizes 10, 20"),
-        ("results/sft_small/evol_10", "'evol' is none of the methods self-instruct, refine-af"),
         (
-            "results/sft_gpt/refine-af_5",
-            "'gpt' is none of the models small, large; '5' is none of the sizes 10, 20",
+            "results/sft_small/refine-af_5001",
+            "'refine-af_5001' is none of the cells self-instruct_10, refine-af_10, refine-af_20",
         ),
+        (
+            "results/sft_gpt/refine-af_20_r2",
+            "'gpt' is none of the models small, large; 'refine-af_20_r2' is none of the cells",
+        ),
+        ("results/ppo_small_r3", "'_r3' is none of the replicates _r2"),
+        ("results/ppo_gpt", "'gpt' is none of the models small, large"),
         ("results/superni_small/bsae.jsonl", "'bsae' is none of the cells base, refine-af_10"),
         ("results/fetch/tasks.jsonl", "'tasks' is none of the names seeds, users"),
         ("sft", "this rule makes several files: name one of its files, as results/sft_small/self-"),
@@ -80,7 +88,11 @@ def test_another_target_is_refused_with_what_there_is(
 def test_an_unknown_target_is_one_message_before_any_job(world: Path, tmp_path: Path) -> None:
     folder = write_experiment(tmp_path / "experiment", tiny_config(world))
     for target, said in (
-        ("results/sft_tiny/refine-af_5001", "'5001' is none of the sizes 4, 8"),
+        (
+            "results/sft_tiny/refine-af_4_r2",
+            "'refine-af_4_r2' is none of the cells self-instruct_4",
+        ),
+        ("results/ppo_tiny_r2", "'_r2' is none of the replicates (there are none)"),
         ("results/instructions_gpt.jsonl", "'gpt' is none of the models tiny"),
         ("results/exports_tiny", "a folder of several targets"),
         ("instances", "this rule makes several files"),

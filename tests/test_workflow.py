@@ -607,6 +607,21 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "the pool of random subsets, of prefixes": (
         edit_config(lambda c: c["subsets"].update(pool=7, seed=9)),
         {},
+    "another seed of fine-tuning": (
+        edit_config(lambda c: c["replicates"].update(sft=2)),
+        {"sft": 4, "superni_replies_0": 4, "superni_predictions": 4} | TABLES,
+    ),
+    "another seed of stage 2": (
+        edit_config(lambda c: c["replicates"].update(ppo=2)),
+        {"ppo": 1, "instances_replies_0": 2, "instances_segment": 2, "instances": 1, "sft": 2}
+        | {"superni_replies_0": 2, "superni_predictions": 2}
+        | TABLES,
+    ),
+    "other seeds of both": (
+        edit_config(lambda c: c.update(replicates={"sft": 3, "ppo": 2})),
+        {"ppo": 1, "instances_replies_0": 2, "instances_segment": 2, "instances": 1}
+        | {"sft": 14, "superni_replies_0": 14, "superni_predictions": 14}
+        | TABLES,
     ),
     "a size taken away": (
         edit_config(lambda c: c["sizes"].remove(8)),
