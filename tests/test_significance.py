@@ -1,4 +1,4 @@
-"""Method against method over tasks: wins, differences and the test of exchange, by hand."""
+"""Method against method over tasks: wins and the test of exchange, by hand."""
 
 from __future__ import annotations
 
