@@ -10,11 +10,11 @@ from itertools import pairwise
 import pandas as pd
 from matplotlib.axes import Axes
 
-from refine_af.metrics.significance import mean_over_tasks
 from refine_af.report.drawing import GREY, LOOKS, PAPER, Drawing, drawn, legend
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.published import Paper
 from refine_af.report.summaries import Cell, cell_means, cells, sizes
+from refine_af.report.trainings import seeds_of, spreads
 from refine_af.report.wording import confident, listed, number
 from refine_af.settings.report import Report
 
@@ -25,8 +25,9 @@ APART = 0.012  # of the axis: so far beside its size stands a method's point
 
 @dataclass(frozen=True)
 class Point:
-    """A cell's ROUGE-L, the ends of its interval for other tasks, and what the paper prints.
+    """A cell's ROUGE-L, the ends of its interval, and what the paper prints.
 
+    The interval is for other tasks, and for other seeds where the cell has several trainings.
     The ends are nan of a baseline and of a single task, the last is nan where it prints nothing.
     """
 
@@ -70,9 +71,11 @@ def score_by_size(run: ModelRun, paper: Paper, settings: Report) -> Drawing:
 def caption(run: ModelRun, paper: Paper, settings: Report) -> str:
     """What one sees of figure 7, and whether more instructions go with a higher score."""
     points = _points(run, paper, settings)
+    tuned = [cell for cell in points if cell[1]]
+    seeds = " and seeds" if any(seeds_of(run, cell).several for cell in tuned) else ""
     around = (
-        f", each point with its {confident(settings.confidence)} interval for other tasks of the "
-        "kind"
+        f", each point with its {confident(settings.confidence)} interval for other tasks{seeds} "
+        "of the kind"
         if any(_known(point.low) for point in points.values())
         else ""
     )
@@ -85,13 +88,13 @@ def caption(run: ModelRun, paper: Paper, settings: Report) -> str:
 
 def _points(run: ModelRun, paper: Paper, settings: Report) -> Points:
     means = cell_means(run.scores)
-    tasks = run.instance_scores["task"].to_list()
+    known = spreads(run, settings.confidence)
     points = {}
     for method, size in cells(run.scores):
         low = high = math.nan
         if size:
-            scores = run.instance_scores[f"{method}_{size}"].to_list()
-            _, low, high = mean_over_tasks(scores, tasks, confidence=settings.confidence)
+            estimate = known[method, size].estimate
+            low, high = estimate.low, estimate.high
         printed = paper.scores.get((run.name, size, method), math.nan)
         points[method, size] = Point(means[method, size]["rouge_l"], low, high, printed)
     return points
