@@ -607,6 +607,7 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "the pool of random subsets, of prefixes": (
         edit_config(lambda c: c["subsets"].update(pool=7, seed=9)),
         {},
+    ),
     "another seed of fine-tuning": (
         edit_config(lambda c: c["replicates"].update(sft=2)),
         {"sft": 4, "superni_replies_0": 4, "superni_predictions": 4} | TABLES,

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from refine_af.jobs.command_line import canonical
+from refine_af.records.cells import method_and_replicate
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instances import Identification
 
@@ -42,7 +43,8 @@ class InstancesPlan:
     def asks_output_first(self, wildcards: Any) -> bool:
         """Whether a method has the branch for classification tasks."""
         branch = self._section.classification
-        return branch is not None and wildcards.method in branch.methods
+        method, _ = method_and_replicate(wildcards.method)
+        return branch is not None and method in branch.methods
 
     def output_first_prompt(self, wildcards: Any) -> str | list[str]:
         """The prompt of classification tasks, where the method has one for them."""
@@ -57,7 +59,8 @@ class InstancesPlan:
         """
         section = self._section
         branch = section.classification if self.asks_output_first(wildcards) else None
-        own = branch and branch.model_copy(update={"methods": (wildcards.method,)})
+        method, _ = method_and_replicate(wildcards.method)
+        own = branch and branch.model_copy(update={"methods": (method,)})
         return canonical(section.model_copy(update={"per_instruction": 1, "classification": own}))
 
     def section_of_pairs(self) -> Tracked:
