@@ -11,9 +11,7 @@ rule report:
         ),
         neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
         ppo=expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
-        adapters=expand(
-            rules.sft.output.adapter, model=plan.models, cell=plan.replicates.first
-        ),
+        adapters=expand(rules.sft.output.adapter, model=plan.models, cell=plan.replicates.first),
         instances=expand(
             rules.instances_segment.output.segment,
             model=plan.models,
