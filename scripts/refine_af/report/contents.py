@@ -12,14 +12,7 @@ from refine_af.report.account import Account
 from refine_af.report.curves import curves_by_step, loss_by_epoch
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
-from refine_af.report.differences import (
-    Change,
-    Compared,
-    changes,
-    compared,
-    reward_change,
-    rewards,
-)
+from refine_af.report.differences import Change, Compared, changes, compared, rewards
 from refine_af.report.distributions import (
     figure_5_numbers,
     lengths_of_texts,
@@ -97,13 +90,9 @@ class Settings(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """One model's differences: before and after PPO, and refine-af against self-instruct.
-
-    `by_seed` is the change of the reward by each run of stage 2.
-    """
+    """One model's differences: before and after PPO, and refine-af against self-instruct."""
 
     changes: dict[str, Change | None]
-    by_seed: list[Change | None]
     rewards: dict[str, Change]
     compared: list[Compared]
 
@@ -147,7 +136,6 @@ def findings(run: ModelRun, weights: Weights, settings: Report) -> Findings:
     """One model's differences, each with its interval."""
     return Findings(
         changes(run, weights, settings),
-        [reward_change(each, settings) for each in run.runs_of_ppo()],
         rewards(run, weights, settings),
         compared(run, settings),
     )
@@ -237,7 +225,6 @@ def _model(
         ppo_section(
             run,
             found.changes,
-            found.by_seed,
             settings.weights,
             settings.report,
             (figures.ppo, figures.curves),

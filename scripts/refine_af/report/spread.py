@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 from refine_af.report.course import reward_trend
-from refine_af.report.differences import METHODS, Change
+from refine_af.report.differences import METHODS, reward_change
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, join, paragraph, table
 from refine_af.report.published import Paper
@@ -87,13 +87,14 @@ def over_trainings(spread: Spread) -> str:
     return f"{mean} (SD {number(spread.deviation, 2)} of {count:,})" if count > 1 else mean
 
 
-def ppo_over_seeds(run: ModelRun, rewards: Sequence[Change | None], settings: Report) -> Html:
-    """Figure 2 and the reward of every run of stage 2; `rewards` are their changes, in order."""
+def ppo_over_seeds(run: ModelRun, settings: Report) -> Html:
+    """Figure 2 and the reward of every run of stage 2"""
     if not run.further:
         return paragraph(
             f"{run.algorithm} ran once: how another seed would go is in no interval here."
         )
     runs = run.runs_of_ppo()
+    rewards = [reward_change(each, settings) for each in runs]
     trends = [reward_trend(each, settings) for each in runs]
     raw = [trend.raw for trend in trends if trend]
     apart = [reward.difference for reward in rewards if reward]

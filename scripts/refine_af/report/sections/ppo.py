@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from refine_af.records.fixed_prompts import Answer
 from refine_af.report.course import course_of_training
@@ -43,7 +43,6 @@ from refine_af.settings.reward import Weights
 def ppo_section(
     run: ModelRun,
     changes: Mapping[str, Change | None],
-    by_seed: Sequence[Change | None],
     weights: Weights,
     settings: Report,
     drawings: tuple[Drawing, Drawing | None],
@@ -51,7 +50,6 @@ def ppo_section(
 ) -> Html:
     """Alarms, answers to the same prompts before and after, and the reward while training.
 
-    `by_seed` is the change of the reward by each run of stage 2, of which all else is the first.
     `drawings` are that of the reward, and those of all else that the steps measured. `checked` is
     what is known of the answers without the reward; empty where nothing is.
     """
@@ -64,7 +62,7 @@ def ppo_section(
         f"{run.name}-ppo",
         f"Stage 2: {run.algorithm} from automated feedback",
         _ablation(run.algorithm),
-        ppo_over_seeds(run, by_seed, settings),
+        ppo_over_seeds(run, settings),
         _alarms(run),
         _before_and_after(run, changes, weights, settings),
         checked,
