@@ -45,6 +45,7 @@ def real_config(world: Path, mirror: Path) -> dict[str, Any]:
     config["fetch"] |= {"mirror": str(mirror), "superni_tasks": TASKS}
     # What SI made with GPT-3 is not among the data.
     config["neighbours"]["references"] = str(mirror / "user_oriented_instructions.jsonl")
+    config["diversity"] = None  # nor is a parser
     stage1 = config["instructions"]
     stage1 |= {"segment_size": 12, "prompts_per_round": 16}
     config["watch"]["instructions"]["least_yield"] = 0.0
