@@ -162,7 +162,7 @@ def rated(rated_folder: Path) -> str:
         # ranks 1 3 2 4 5: 1 - 6 · 2 / (5 · 24)
         "Over 5 steps the mean reward has a Spearman correlation of 0.90 with the step",
         "Spearman of step and mean reward 0.90 too few steps p = ",
-        "The paper prints Llama-2-7B 0.553, Llama-2-13B 0.649, Mistral-7B 0.558, and does not say",
+        "The paper prints llama-2-7b 0.553, llama-2-13b 0.649, mistral-7b 0.558, and does not say",
         "reward on fixed prompts, after less before +0.375 0.",
         # rates of .5 to .9 in order; rewards .5, .4, .4, .3 of four steps: ranks 4, 2.5, 2.5, 1
         "the parse rate 1.00 (p = ",

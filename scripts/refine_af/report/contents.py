@@ -228,6 +228,7 @@ def _model(
             settings.weights,
             settings.report,
             (figures.ppo, figures.curves),
+            paper,
             remarks.ppo,
         ),
         instances_section(run, found.rewards, settings.report, figures.lengths),

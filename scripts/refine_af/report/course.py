@@ -9,15 +9,17 @@ from refine_af.randomness import derived_seed
 from refine_af.report.differences import Change
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, join, paragraph, table
+from refine_af.report.published import Paper
 from refine_af.report.trends import Trend, trend
 from refine_af.report.wording import confident, counted, digits_of, interval, number, span
 from refine_af.settings.report import Report
 
-PAPER = ("Llama-2-7B 0.553", "Llama-2-13B 0.649", "Mistral-7B 0.558")  # its figure 2
 PARTS = {"parse rate": "parse_rate", "mean reward among parsed replies": "reward_parsed"}
 
 
-def course_of_training(run: ModelRun, reward: Change | None, settings: Report) -> Html:
+def course_of_training(
+    run: ModelRun, reward: Change | None, settings: Report, paper: Paper
+) -> Html:
     """Whether the reward rises with the steps, and how much of that is that more can be parsed."""
     found = reward_trend(run, settings)
     if found is None:
@@ -30,7 +32,7 @@ def course_of_training(run: ModelRun, reward: Change | None, settings: Report) -
             "which assumes that steps are exchangeable).",
             f"Smoothed as in figure 2 of the paper, the correlation is {number(found.smoothed, 2)}"
             "; but smoothing alone raises it: of the same rewards in random order, one in twenty "
-            f"exceeds {number(found.by_chance, 2)}. The paper prints {', '.join(PAPER)}, and does "
+            f"exceeds {number(found.by_chance, 2)}. The paper prints {_printed(paper)}, and does "
             "not say whether of the raw or of the smoothed rewards.",
         ),
         paragraph(
@@ -45,6 +47,10 @@ def course_of_training(run: ModelRun, reward: Change | None, settings: Report) -
 def reward_trend(run: ModelRun, settings: Report) -> Trend | None:
     """The trend of the mean reward over the steps; None where there is none to compute."""
     return _trend(run, "reward_mean", settings)
+
+
+def _printed(paper: Paper) -> str:
+    return ", ".join(f"{model} {value:.3f}" for model, value in paper.spearman.items())
 
 
 def _trend(run: ModelRun, column: str, settings: Report) -> Trend | None:

@@ -22,6 +22,7 @@ from refine_af.report.pages import (
     table,
     tag,
 )
+from refine_af.report.published import Paper
 from refine_af.report.spread import ppo_over_seeds
 from refine_af.report.summaries import parsed_counts, spread
 from refine_af.report.wording import (
@@ -46,6 +47,7 @@ def ppo_section(
     weights: Weights,
     settings: Report,
     drawings: tuple[Drawing, Drawing | None],
+    paper: Paper,
     checked: Html,
 ) -> Html:
     """Alarms, answers to the same prompts before and after, and the reward while training.
@@ -66,7 +68,7 @@ def ppo_section(
         _alarms(run),
         _before_and_after(run, changes, weights, settings),
         checked,
-        course_of_training(run, changes["reward"], settings),
+        course_of_training(run, changes["reward"], settings, paper),
         shown(reward, "Scatter plot with a line", caption),
         _curves(run, curves, settings) if curves else Html(""),
         details(
