@@ -171,10 +171,7 @@ def report(
     truths: Mapping[str, Truths],
     account: Account,
 ) -> str:
-    """The page as HTML; `drawn` are the runs' figures, in their order.
-
-    `found` and `truths` are by model; there are truths of the demo alone.
-    """
+    """The page as HTML; `drawn` are in the runs' order, `found` and `truths`, if any, by model."""
     differences = {name: each.changes for name, each in found.items()}
     by_size = {name: each.compared for name, each in found.items()}
     links = [("summary", "Summary"), *((run.name, run.name) for run in runs)]
