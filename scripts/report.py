@@ -62,10 +62,8 @@ def main(
     report: Path,
     figures: Path,
 ) -> None:
-    """Write the page, and the folder of figures and of the tables' numbers.
-
-    Lists follow `models`, each with its segments, cells or methods; else one entry each, or none.
-    """
+    """Write the page, and the folder of figures and numbers; lists follow `models`, each with its
+    segments, cells or methods, else with one entry or none."""
     segments = {"pools": pools, "ppo": ppo, "adapters": adapters}
     segments |= {"instances": instances, "overlaps": overlaps}
     files = {"neighbours": neighbours, "tables": tables, "scores": scores}
