@@ -39,6 +39,7 @@ if experiment.demo:
 
 include: "rules/cost.smk"
 include: "rules/report.smk"
+include: "rules/release.smk"
 include: "rules/targets.smk"
 
 
@@ -47,7 +48,7 @@ localrules:
 
 
 rule all:
-    """The whole experiment: data, models, scores, rating pages and the report."""
+    """The whole experiment: data, models, scores, rating pages, the report and the release."""
     default_target: True
     input:
         plan.located(experiment.data.user_instructions),
@@ -67,6 +68,7 @@ rule all:
         expand(rules.ratings_summary.output.summary, model=plan.rated),
         diversity_files,
         rules.report.output.report,
+        rules.release.output.release,
 
 
 check_inputs()

@@ -14,6 +14,7 @@ from refine_af.workflow.configuration import read_configuration, read_experiment
 from refine_af.workflow.door import check_files, remove_made_folder
 from refine_af.workflow.paths import origins
 from refine_af.workflow.plan import Plan
+from refine_af.workflow.publication import prompts_of, told_by
 from refine_af.workflow.targets import Targets
 
 try:

@@ -1,11 +1,11 @@
 """The instances of a method as data sets that others load, with a card that tells what they are."""
 
 from pathlib import Path
-from typing import Any
 
 from refine_af.errors import InputError
 from refine_af.exports import formats as exports
 from refine_af.exports.card import card_of
+from refine_af.exports.parquet import write_parquet
 from refine_af.exports.provenance import Provenance
 from refine_af.files.documents import write_json
 from refine_af.files.landing import whole_file, whole_folder
@@ -37,7 +37,7 @@ def main(
     texts = exports.whole_characters(found)
     write_json(alpaca, exports.alpaca(texts.instances))
     with whole_folder(dataset) as folder:
-        write_parquet(folder / DATA_FILE, texts.instances, kinds)
+        write_parquet(folder / DATA_FILE, exports.columns(texts.instances), kinds)
     text = card_of(
         origin,
         method,
@@ -49,18 +49,6 @@ def main(
     with whole_file(card) as aside:
         aside.write_text(text, encoding="utf-8")
     print(f"{len(found)} instances, {texts.mended} of them with half a character replaced")
-
-
-def write_parquet(path: Path, instances: list[Instance], kinds: dict[str, exports.Kind]) -> None:
-    """Write the instances as one Parquet file, with columns of these kinds."""
-    from datasets import Dataset, Features, Value, disable_progress_bars
-
-    def feature(kind: exports.Kind) -> Any:
-        return Value(kind) if isinstance(kind, str) else {k: feature(v) for k, v in kind.items()}
-
-    disable_progress_bars()
-    features = Features({name: feature(kind) for name, kind in kinds.items()})
-    Dataset.from_dict(exports.columns(instances), features=features).to_parquet(path)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,17 @@ def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 # What takes over a second, or may: a test that has one of these fixtures, or calls one of these
 # functions. Others are marked where they stand.
-SLOW_FIXTURES = {"run_script", "served", "finished", "whole", "runs", "slurm", "answering", "tab"}
+SLOW_FIXTURES = {
+    "run_script",
+    "served",
+    "finished",
+    "whole",
+    "runs",
+    "slurm",
+    "answering",
+    "tab",
+    "released",
+}
 SLOW_CALLS = {"snakemake", "plan", "writes", "killed", "side_by_side", "easy_rewards", "Popen"}
 FAST_S = 1.0
 # Files whose few tests take minutes: no worker may be left with one in the end.

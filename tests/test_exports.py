@@ -271,7 +271,9 @@ def test_odd_counts_are_named(content: str, message: str, tmp_path: Path) -> Non
 
 def test_instances_of_two_scorers_are_no_data_set() -> None:
     other = replace(ROWS[1], components={"brief": 1.0})
-    with pytest.raises(InputError, match="i000001-0 has the components brief, and i000000-0 has r"):
+    with pytest.raises(
+        InputError, match="i000001-0 has the components brief, and others before it have r"
+    ):
         column_kinds([ROWS[0], other])
 
 

@@ -117,7 +117,8 @@ def test_every_key_of_the_papers_config_is_on_the_page() -> None:
 
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     own = re.compile(
-        r"^(models|fetch\.(?:weights_sha256|parsers)|superni\.baselines)\.|^reward\.weights\."
+        r"^(models|fetch\.(?:weights_sha256|parsers)|superni\.baselines|release\.licenses)\."
+        r"|^reward\.weights\."
     )
     for section, node in config.items():
         for key in keys(node, section):
@@ -154,6 +155,7 @@ NAMED: dict[str, object] = {
     "reward.weights": 1.0,
     "fetch.weights_sha256": "0" * 64,
     "fetch.parsers": {"url": "https://h/f", "sha256": "0" * 64},
+    "release.licenses": "apache-2.0",
 }
 # The keys whose values are names.
 NAMES = ["reward.scorer", "fetch.instance_prompt_constant"]

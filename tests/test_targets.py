@@ -111,6 +111,7 @@ NAMED = {
     "scores": {"superni": 1, "superni_predictions": 6},
     "ratings": {"ratings_page": 1, "users": 1},
     "report": {"report": 1},
+    "release": {"release": 1, "report": 1},
     "users": {"users_predictions": 5},
 }
 

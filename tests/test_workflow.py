@@ -53,6 +53,7 @@ PAPER = {
     "ratings_page": 3,
     "cost": 1,
     "report": 1,
+    "release": 1,
 }
 
 
@@ -181,6 +182,8 @@ def test_the_whole_chain_makes_every_named_file(finished: Run) -> None:
     assert len((results / "neighbours_tiny.jsonl").read_text().splitlines()) == 8
     assert len((results / "diversity_tiny" / "verb_nouns.jsonl").read_text().splitlines()) == 8
     assert (results / "report.html").is_file()
+    for made in ("README.md", "config.yaml", "prompts/instances.txt", "tiny_refine-af"):
+        assert (results / "release" / made).exists()
     assert (results / "browser_tiny.html").is_file()
 
 
@@ -298,7 +301,7 @@ def test_the_finished_demo_serves_nothing_to_the_paper(finished: Run) -> None:
 
 
 # What each kind of change plans, for one model, two sizes in two segments, and two methods.
-TABLES = {"superni": 1, "cost": 1, "report": 1}
+TABLES = {"superni": 1, "cost": 1, "report": 1, "release": 1}
 ANSWERED = {"users_predictions": 4, "users": 1, "ratings_page": 1}
 EVALUATED = {"superni_replies_0": 4, "superni_predictions": 4} | ANSWERED | TABLES
 TUNED = {"sft": 4} | EVALUATED
@@ -406,11 +409,11 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, instructions": (edit_code("scripts/instructions.py"), POOLED),
     "an edited script, neighbours": (
         edit_code("scripts/neighbours.py"),
-        {"neighbours": 1, "browser_page": 1, "cost": 1, "report": 1},
+        {"neighbours": 1, "browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "section neighbours": (
         edit_references,
-        {"neighbours": 1, "browser_page": 1, "cost": 1, "report": 1},
+        {"neighbours": 1, "browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "an edited script, ppo": (edit_code("scripts/ppo.py"), {"ppo": 1} | REFINED),
     "an edited script, instances_replies": (edit_code("scripts/instances_replies.py"), WRITTEN),
@@ -418,8 +421,12 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "an edited script, exports": (edit_code("scripts/exports.py"), {"exports_method": 2}),
     "an edited script, browser": (edit_code("scripts/browser.py"), {"browser_page": 1}),
     "an edited script, sft": (edit_code("scripts/sft.py"), TUNED),
-    "an edited script, cost": (edit_code("scripts/cost.py"), {"cost": 1, "report": 1}),
-    "an edited script, report": (edit_code("scripts/report.py"), {"report": 1}),
+    "an edited script, cost": (
+        edit_code("scripts/cost.py"),
+        {"cost": 1, "report": 1, "release": 1},
+    ),
+    "an edited script, report": (edit_code("scripts/report.py"), {"report": 1, "release": 1}),
+    "an edited script, release": (edit_code("scripts/release.py"), {"release": 1}),
     "an edited script, fetch": (edit_code("scripts/fetch.py"), {}),
     "an edited shared module, novelty": (edit_code("scripts/refine_af/metrics/novelty.py"), POOLED),
     "an edited shared module, words": (
@@ -497,7 +504,14 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "section users": (
         edit_config(lambda c: c["users"].update(max_new_tokens=5)),
-        {"users_predictions": 5, "users": 1, "ratings_page": 1, "cost": 1, "report": 1},
+        {
+            "users_predictions": 5,
+            "users": 1,
+            "ratings_page": 1,
+            "cost": 1,
+            "report": 1,
+            "release": 1,
+        },
     ),
     "more jobs for a cell's predictions": (
         edit_config(lambda c: c["compute"]["superni"].update(shards=3)),
@@ -514,35 +528,42 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     ),
     "an edited script, users": (
         edit_code("scripts/users.py"),
-        {"users_predictions": 5, "users": 1, "ratings_page": 1, "cost": 1, "report": 1},
+        {
+            "users_predictions": 5,
+            "users": 1,
+            "ratings_page": 1,
+            "cost": 1,
+            "report": 1,
+            "release": 1,
+        },
     ),
     "section diversity": (
         edit_config(lambda c: c["diversity"].update(batch_size=7)),
-        PARSED | {"browser_page": 1, "cost": 1, "report": 1},
+        PARSED | {"browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "an edited script, diversity_parses": (
         edit_code("scripts/diversity_parses.py"),
-        PARSED | {"browser_page": 1, "cost": 1, "report": 1},
+        PARSED | {"browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "an edited script, diversity": (
         edit_code("scripts/diversity.py"),
-        {"diversity": 1, "browser_page": 1, "cost": 1, "report": 1},
+        {"diversity": 1, "browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "what a verb's noun is": (
         edit_code("scripts/refine_af/diversity/constituency.py"),
-        {"diversity": 1, "browser_page": 1, "cost": 1, "report": 1},
+        {"diversity": 1, "browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "no parser asked": (
         edit_config(lambda c: c.update(diversity=None)),
-        {"browser_page": 1, "cost": 1, "report": 1},
+        {"browser_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "section overlap": (
         edit_config(lambda c: c["overlap"].update(ngram=8)),
-        {"overlap": 4, "cost": 1, "report": 1},
+        {"overlap": 4, "cost": 1, "report": 1, "release": 1},
     ),
     "an edited script, overlap": (
         edit_code("scripts/overlap.py"),
-        {"overlap": 4, "cost": 1, "report": 1},
+        {"overlap": 4, "cost": 1, "report": 1, "release": 1},
     ),
     "section browser": (
         edit_config(lambda c: c["browser"].update(megabytes=7)),
@@ -552,7 +573,14 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         edit_config(lambda c: c["ratings"]["page"].update(seed=7)),
         {"ratings_page": 1},
     ),
-    "section report": (edit_config(lambda c: c["report"].update(span=10)), {"report": 1}),
+    "section report": (
+        edit_config(lambda c: c["report"].update(span=10)),
+        {"report": 1, "release": 1},
+    ),
+    "section release": (
+        edit_config(lambda c: c["release"].update(language=None)),
+        {"release": 1},
+    ),
     "hardware": (edit_config(lambda c: c["compute"]["ppo"].update(mem_mb=3000)), {}),
     "how often progress is kept": (
         edit_config(lambda c: [c["compute"][s].update(checkpoint_every=1) for s in ("ppo", "sft")]),
@@ -565,12 +593,12 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
     "a model added": (
         edit_config(add_model),
         {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
-        | {"users": 1, "ratings_page": 2, "cost": 1, "report": 1},
+        | {"users": 1, "ratings_page": 2, "cost": 1, "report": 1, "release": 1},
     ),
     "prompts as a chat's turns": (
         edit_config(lambda c: c["models"]["tiny"].update(chat=True)),
         {**POOLED, "superni_replies_0": 6, "superni_predictions": 6, "users_predictions": 5}
-        | {"users": 1, "ratings_page": 1, "cost": 1, "report": 1},
+        | {"users": 1, "ratings_page": 1, "cost": 1, "report": 1, "release": 1},
     ),
     "a seed edited": (edit_seed, POOLED),
     "one cell deleted": (

@@ -13,6 +13,7 @@ STAGES = {
     "evaluation": "answers to tasks never trained on, scored",
     "ratings": "pages for raters, and what raters sent back",
     "report": "the report",
+    "release": "the data as one data set for the hub",
     "other": "everything else",
 }
 
@@ -53,6 +54,7 @@ RULES = {
     "ratings_page": ("ratings", "writing the page for raters"),
     "ratings_summary": ("ratings", "summing up the ratings"),
     "report": ("report", "writing the report"),
+    "release": ("release", "writing the data set for the hub"),
 }
 
 

@@ -1,1 +1,1 @@
-"""The data set for others: its formats, its card, where it comes from."""
+"""Data sets for others: formats, Markdown of cards, where the data come from."""

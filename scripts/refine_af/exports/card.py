@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-import statistics
 from collections.abc import Mapping, Sequence
 
 from huggingface_hub import DatasetCardData
 
 from refine_af.exports.formats import COUNTS
+from refine_af.exports.markdown import code, fenced, share, size_category, spread, table
 from refine_af.exports.provenance import Provenance
 from refine_af.records.instances import Instance
 from refine_af.records.subsets import in_words
@@ -17,7 +16,6 @@ from refine_af.rewards.equation_1 import JUDGES, judges_of
 from refine_af.settings.reward import Reward
 from refine_af.words import words_of
 
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 WHY = {
     "no output": "the reply names neither an example nor an output, or no class label",
     "truncated": "the length limit cut the pair",
@@ -93,7 +91,7 @@ def _head(origin: Provenance, method: str, count: int, data_file: str) -> str:
         license="other",
         task_categories=["text-generation"],
         tags=["synthetic", "instruction-tuning"],
-        size_categories=[next((name for limit, name in SIZES if count < limit), "1M<n<10M")],
+        size_categories=[size_category(count)],
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": data_file}]}],
     )
     return f"---\n{metadata}\n---\n"
@@ -102,9 +100,7 @@ def _head(origin: Provenance, method: str, count: int, data_file: str) -> str:
 def _writer(origin: Provenance, method: str) -> str:
     algorithm = origin.ppo.algorithm.upper()
     with_adapter = f", with an adapter trained by {algorithm} on automated feedback (REFINE-AF)"
-    return _code(origin.checkpoint) + (
-        with_adapter if method == "refine-af" else " (Self-Instruct)"
-    )
+    return code(origin.checkpoint) + (with_adapter if method == "refine-af" else " (Self-Instruct)")
 
 
 def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
@@ -113,19 +109,19 @@ def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
     empty = sum(not row.input for row in instances)
     tasks = counts["classification"]
     named = "of these as classification tasks, output first"
-    return _table(
+    return table(
         ["", "", "share"],
         [
             ["instructions asked for", f"{instructions:,}", ""],
-            *([[named, f"{tasks:,}", _share(tasks, instructions)]] if tasks else []),
+            *([[named, f"{tasks:,}", share(tasks, instructions)]] if tasks else []),
             [
                 "replies that held a pair",
                 f"{counts['parsed']:,}",
-                _share(counts["parsed"], instructions),
+                share(counts["parsed"], instructions),
             ],
-            ["instructions with an instance", f"{answered:,}", _share(answered, instructions)],
+            ["instructions with an instance", f"{answered:,}", share(answered, instructions)],
             ["instances", f"{len(instances):,}", ""],
-            ["of these without input", f"{empty:,}", _share(empty, len(instances))],
+            ["of these without input", f"{empty:,}", share(empty, len(instances))],
         ],
     )
 
@@ -133,7 +129,7 @@ def _yields(counts: Mapping[str, int], instances: Sequence[Instance]) -> str:
 def _refusals(counts: Mapping[str, int]) -> str:
     reasons = [name for name in counts if name not in COUNTS]
     rows = [[name, WHY.get(name, ""), f"{counts[name]:,}"] for name in reasons]
-    return _table(["reason", "what it means", "how often"], rows)
+    return table(["reason", "what it means", "how often"], rows)
 
 
 def _lengths(instances: Sequence[Instance]) -> str:
@@ -145,21 +141,21 @@ def _lengths(instances: Sequence[Instance]) -> str:
     rows = []
     for name, found in texts.items():
         words = [len(words_of(text)) for text in found]
-        rows.append([name, f"{len(words):,}", *_spread(words, 1)])
-    return _table(["", "texts", "mean", "sd", "least", "median", "most"], rows)
+        rows.append([name, f"{len(words):,}", *spread(words, 1)])
+    return table(["", "texts", "mean", "sd", "least", "median", "most"], rows)
 
 
 def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
     columns = {"reward": [row.reward for row in instances]}
     for name in instances[0].components:
         columns[name] = [row.components[name] for row in instances]
-    rows = [[f"`{name}`", *_spread(values, 4)] for name, values in columns.items()]
-    return f"{_table(['', 'mean', 'sd', 'least', 'median', 'most'], rows)}\n{_scorer(reward)}"
+    rows = [[f"`{name}`", *spread(values, 4)] for name, values in columns.items()]
+    return f"{table(['', 'mean', 'sd', 'least', 'median', 'most'], rows)}\n{_scorer(reward)}"
 
 
 def _scorer(reward: Reward) -> str:
-    given = ", ".join(f"{key} {_code(name)}" for key, name in judges_of(reward).items())
-    said = f"The components are given by {_code(reward.scorer)}{f': {given}' if given else ''}."
+    given = ", ".join(f"{key} {code(name)}" for key, name in judges_of(reward).items())
+    said = f"The components are given by {code(reward.scorer)}{f': {given}' if given else ''}."
     if reward.scorer == JUDGES:
         said += " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1."
     return f"{said}\n"
@@ -178,12 +174,11 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
     told = ["instructions", "instances", "reward", *(["ppo"] if method == "refine-af" else [])]
     stages = {section: whole[section] for section in told}
     text = json.dumps(stages, indent=2, ensure_ascii=True, sort_keys=True)
-    fence = "`" * max(3, _longest_run(text) + 1)
     rows = [
-        ["model", _code(origin.checkpoint)],
+        ["model", code(origin.checkpoint)],
         ["prompts", "turns of the model's chat template" if origin.chat else "plain text"],
-        ["seed tasks", _code(origin.seeds)],
-        ["prompt for the pairs", _code(origin.prompt)],
+        ["seed tasks", code(origin.seeds)],
+        ["prompt for the pairs", code(origin.prompt)],
         *_branch(origin, method),
         ["what models are tuned on", in_words(origin.subsets)],
         ["seed of the instructions", f"{origin.instructions.seed}"],
@@ -192,8 +187,8 @@ def _origin(origin: Provenance, method: str, instances: Sequence[Instance]) -> s
     if method == "refine-af":
         rows.append([f"seed of {origin.ppo.algorithm.upper()}", f"{origin.ppo.seed}"])
         digests = sorted({row.adapter_sha256 for row in instances})
-        rows.append(["sha256 of the adapter's weights", ", ".join(map(_code, digests))])
-    return f"{_table(['', ''], rows)}\nAll settings:\n\n{fence}json\n{text}\n{fence}\n"
+        rows.append(["sha256 of the adapter's weights", ", ".join(map(code, digests))])
+    return f"{table(['', ''], rows)}\nAll settings:\n\n{fenced(text, 'json')}"
 
 
 def _branch(origin: Provenance, method: str) -> list[list[str]]:
@@ -202,47 +197,16 @@ def _branch(origin: Provenance, method: str) -> list[list[str]]:
     if branch is None or method not in branch.methods:
         return []
     return [
-        ["prompt that tells classification tasks", _code(origin.classification)],
-        ["prompt for their pairs", _code(origin.output_first)],
+        ["prompt that tells classification tasks", code(origin.classification)],
+        ["prompt for their pairs", code(origin.output_first)],
     ]
 
 
 def _licence(origin: Provenance) -> str:
     return (
-        f"What a model writes comes under the terms of that model, {_code(origin.checkpoint)}. "
+        f"What a model writes comes under the terms of that model, {code(origin.checkpoint)}. "
         "This card was written by a program that has not read them, and says `license: other` for "
         "that reason: read them, and state them here, before you hand this data on. The seed tasks "
-        f"({_code(origin.seeds)}) and the prompt ({_code(origin.prompt)}), which a model may "
+        f"({code(origin.seeds)}) and the prompt ({code(origin.prompt)}), which a model may "
         "repeat, have licences of their own.\n"
     )
-
-
-def _spread(values: Sequence[float], digits: int) -> list[str]:
-    """Mean, standard deviation, least, median and most."""
-    if not values:
-        return ["–"] * 5
-    found = [statistics.fmean(values), statistics.pstdev(values)]
-    found += [min(values), statistics.median(values), max(values)]
-    return [f"{value:.{digits}f}" for value in found]
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "–"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
-
-
-def _code(text: str) -> str:
-    """`text`, which may hold anything, as code on one line."""
-    plain = " ".join(text.split())
-    mark = "`" * (_longest_run(plain) + 1)
-    return f"{mark} {plain} {mark}" if "`" in plain else f"`{plain}`"
-
-
-def _longest_run(text: str) -> int:
-    """Of backticks in a row."""
-    return max(map(len, re.findall("`+", text)), default=0)

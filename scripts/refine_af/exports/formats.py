@@ -22,7 +22,7 @@ FIELDS = fields(Instance)
 COUNTS = ("instructions", "classification", "parsed", "kept")
 MOST = sys.float_info.max
 
-Kind = str | dict[str, str]
+Kind = str | dict[str, str] | list[dict[str, str]]  # of a column; a list of one is of any length
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def whole_characters(instances: Sequence[Instance]) -> Texts:
     found = [
         replace(
             row,
-            instruction=SURROGATE.sub("\ufffd", row.instruction),
-            input=SURROGATE.sub("\ufffd", row.input),
-            output=SURROGATE.sub("\ufffd", row.output),
+            instruction=whole_text(row.instruction),
+            input=whole_text(row.input),
+            output=whole_text(row.output),
         )
         for row in instances
     ]
@@ -51,17 +51,25 @@ def whole_characters(instances: Sequence[Instance]) -> Texts:
     return Texts(found, mended)
 
 
+def whole_text(text: str) -> str:
+    """A text with U+FFFD for every lone surrogate."""
+    return SURROGATE.sub("\ufffd", text)
+
+
 def alpaca(instances: Sequence[Instance]) -> list[dict[str, str]]:
     """The rows of Alpaca's format (stanford_alpaca@761dc5bf, alpaca_data.json)."""
     return [{name: getattr(row, name) for name in TEXTS} for row in instances]
 
 
-def column_kinds(instances: Sequence[Instance]) -> dict[str, Kind]:
+def column_kinds(
+    instances: Sequence[Instance], components: Sequence[str] | None = None
+) -> dict[str, Kind]:
     """Each column of the data set with its type there; the components are one, a score a name.
 
-    InputError naming an instance that has others than the first, or a score that is no number.
+    InputError naming an instance that has other `components` than the first, or than are given,
+    or a score that is no number.
     """
-    names = list(instances[0].components)
+    names = list(instances[0].components) if components is None else components
     for row in instances:
         scores = {"reward": row.reward, **row.components}
         # Not `>`, which a nan would pass.
@@ -69,8 +77,8 @@ def column_kinds(instances: Sequence[Instance]) -> dict[str, Kind]:
             raise InputError(f"{row.id} has the scores {shown(odd)}")
         if row.components.keys() != set(names):
             raise InputError(
-                f"{row.id} has the components {', '.join(row.components)}, and {instances[0].id} "
-                f"has {', '.join(names)}"
+                f"{row.id} has the components {', '.join(row.components)}, and others before it "
+                f"have {', '.join(names)}"
             )
     kinds = dict.fromkeys(names, NUMBER)
     return {entry.name: TYPES.get(str(entry.type), kinds) for entry in FIELDS}

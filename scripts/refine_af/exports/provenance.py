@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import Any
+
+from pydantic import Field
 
 from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
@@ -14,6 +17,21 @@ from refine_af.settings.instructions import Instructions
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward
 from refine_af.settings.subsets import Subsets
+
+
+class Source(Section):
+    """What a release was made from: what it did, its name, and its licence where it is stated."""
+
+    role: Text
+    name: Text
+    license: Text | None
+
+
+class Publication(Section):
+    """What a release tells of its run: its sources, and the settings that decide the data."""
+
+    sources: tuple[Source, ...] = Field(strict=False)
+    settings: dict[str, Any]
 
 
 class Provenance(Section):

@@ -1,4 +1,4 @@
-"""The numbered shares of a stage's work that one job takes, each with a file of its own."""
+"""Shares of files: the numbered ones that one job takes, and each owner's of a list."""
 
 from __future__ import annotations
 
@@ -25,3 +25,16 @@ def files_of(
     if odd := [number for number in numbers if not 0 <= number < known]:
         raise InputError(f"--{counted} {odd[0]}: the {counted} are 0 to {known - 1}")
     return dict(zip(numbers, files, strict=True))
+
+
+def by_owner(
+    flag: str, paths: Sequence[Path], owners: Sequence[str], each: int | None = None
+) -> dict[str, list[Path]]:
+    """Each owner's share of the paths, which come owner by owner; `each` where that is known.
+
+    InputError naming the `flag` where they cannot be shared out evenly.
+    """
+    size = each or len(paths) // max(1, len(owners))
+    if not size or size * len(owners) != len(paths):
+        raise InputError(f"{flag}: {len(paths)} paths cannot be shared out among {[*owners]}")
+    return {owner: [*paths[number * size :][:size]] for number, owner in enumerate(owners)}

@@ -20,6 +20,7 @@ from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.prompts import Prompts
 from refine_af.settings.ratings import Ratings
+from refine_af.settings.release import Release
 from refine_af.settings.replicates import Replicates
 from refine_af.settings.report import Report
 from refine_af.settings.reward import Reward
@@ -94,6 +95,9 @@ class Experiment(Section):
         description="Ratings by people, blind, on a page for each model (paper figure 6, table IV)."
     )
     report: Report = Field(description="The report on the run (paper III).")
+    release: Release = Field(
+        description="The data of all models as one data set for the hub, results/release/ (ours)."
+    )
     watch: Watch = Field(
         description="What a stage watches as it runs; a change reruns nothing (ours)."
     )

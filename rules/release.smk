@@ -1,0 +1,54 @@
+# The data of all models as one data set for the hub: a card, a Parquet folder for each model and
+# method, the settings and the prompts.
+localrules:
+    release,
+
+
+rule release:
+    """The data of all models as one data set for the hub."""
+    input:
+        seeds=plan.located(experiment.data.seeds),
+        backbones=[plan.checkpoint(model.checkpoint) for model in experiment.models.values()],
+        instructions=expand(rules.instructions.output.instructions, model=plan.models),
+        neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
+        diversity=diversity_files,
+        instances=expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
+        segments=expand(
+            rules.instances_segment.output.segment,
+            model=plan.models,
+            method=plan.methods,
+            segment=plan.segments,
+        ),
+        overlaps=expand(
+            rules.overlap.output.overlap,
+            model=plan.models,
+            method=plan.methods,
+            segment=plan.segments,
+        ),
+        prompts=[plan.located(path) for path in prompts_of(experiment).values()],
+        figures=rules.report.output.figures,
+        citation=plan.located("resources/release/citation.bib"),
+    output:
+        release=directory("results/release"),
+    log:
+        "results/logs/release.log",
+    conda:
+        "../envs/models.yaml"
+    params:
+        script=plan.script("release"),
+        code=plan.code("release"),
+        settings=plan.section("release"),
+        origin=told_by(experiment),
+        models=plan.models,
+        methods=plan.methods,
+        prompt_names=list(prompts_of(experiment)),
+    shell:
+        "python {params.script:q} --settings {params.settings:q} --origin {params.origin:q}"
+        " --models {params.models} --methods {params.methods} --seeds {input.seeds:q}"
+        " --backbones {input.backbones:q} --instructions {input.instructions:q}"
+        " --neighbours {input.neighbours:q}"
+        " --diversity {input.diversity:q} --instances {input.instances:q}"
+        " --segments {input.segments:q} --overlaps {input.overlaps:q}"
+        " --prompt-names {params.prompt_names} --prompts {input.prompts:q}"
+        " --figures {input.figures:q}"
+        " --citation {input.citation:q} --release {output.release:q} > {log:q} 2>&1"

@@ -1,0 +1,53 @@
+"""Markdown of a card for the hub, in which no text can be markup, and its numbers."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+
+
+def size_category(rows: int) -> str:
+    """The hub's name for a data set of so many rows."""
+    return next((name for limit, name in SIZES if rows < limit), "1M<n<10M")
+
+
+def fenced(text: str, language: str) -> str:
+    """`text` as a block of code, whatever it holds."""
+    fence = "`" * max(3, longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}\n"
+
+
+def spread(values: Sequence[float], digits: int) -> list[str]:
+    """Mean, standard deviation, least, median and most."""
+    if not values:
+        return ["–"] * 5
+    found = [statistics.fmean(values), statistics.pstdev(values)]
+    found += [min(values), statistics.median(values), max(values)]
+    return [f"{value:.{digits}f}" for value in found]
+
+
+def share(part: int, whole: int) -> str:
+    """Percent, or a dash of nothing."""
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown themselves."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def code(text: str) -> str:
+    """`text`, which may hold anything, as code on one line."""
+    plain = " ".join(text.split())
+    mark = "`" * (longest_run(plain) + 1)
+    return f"{mark} {plain} {mark}" if "`" in plain else f"`{plain}`"
+
+
+def longest_run(text: str) -> int:
+    """Of backticks in a row."""
+    return max(map(len, re.findall("`+", text)), default=0)
