@@ -5,6 +5,7 @@ from pathlib import Path
 
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_file, whole_folder
+from refine_af.files.shares import by_owner
 from refine_af.jobs.command_line import run
 from refine_af.report.account import Account, read_account
 from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
@@ -118,10 +119,10 @@ def _runs(
     """
     if not models or len(set(models)) < len(models):
         raise InputError(f"--models: no list of different names: {models}")
-    shares = {name: _by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
-    single = {name: _by_owner(f"--{name}", paths, models, each=1) for name, paths in files.items()}
+    shares = {name: by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
+    single = {name: by_owner(f"--{name}", paths, models, each=1) for name, paths in files.items()}
     for name, (paths, owners) in some.items():
-        single[name] = _by_owner(f"--{name}", paths, owners, each=1)
+        single[name] = by_owner(f"--{name}", paths, owners, each=1)
     return [
         _model_run(
             model,
@@ -139,7 +140,7 @@ def _truths(paths: list[Path], models: list[str]) -> dict[str, Truths]:
     """What is known of each model's answers without a reward; of most runs nothing is."""
     if not paths:
         return {}
-    by_model = _by_owner("--truths", paths, models, each=1)
+    by_model = by_owner("--truths", paths, models, each=1)
     return {model: read_truth(own[0]) for model, own in by_model.items()}
 
 
@@ -154,8 +155,8 @@ def _model_run(
 ) -> ModelRun:
     instructions, rejected, rounds = read_pool(segments["pools"])
     scores = read_scores(files["tables"], methods)
-    by_method = _by_owner("--instances", segments["instances"], methods)
-    overlaps = _by_owner("--overlaps", segments["overlaps"], methods)
+    by_method = by_owner("--instances", segments["instances"], methods)
+    overlaps = by_owner("--overlaps", segments["overlaps"], methods)
     written = {method: read_instances(paths) for method, paths in by_method.items()}
     first, *further = map(read_ppo, segments["ppo"])
     return ModelRun(
@@ -182,16 +183,6 @@ def _model_run(
         sources={name: seen_from(page, paths) for name, paths in segments.items()}
         | {name: seen_from(page, [path]) for name, path in files.items()},
     )
-
-
-def _by_owner(
-    flag: str, paths: list[Path], owners: list[str], each: int | None = None
-) -> dict[str, list[Path]]:
-    """Each owner's share of the paths, which come owner by owner; `each` where that is known."""
-    size = each or len(paths) // max(1, len(owners))
-    if not size or size * len(owners) != len(paths):
-        raise InputError(f"{flag}: {len(paths)} paths cannot be shared out among {owners}")
-    return {owner: paths[number * size :][:size] for number, owner in enumerate(owners)}
 
 
 if __name__ == "__main__":

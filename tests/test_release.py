@@ -50,7 +50,12 @@ ORIGIN = Publication(
         Source(role="seed tasks", name="seeds.jsonl", license="apache-2.0"),
         Source(role="wrote one", name="my`model|x", license=None),
     ),
-    settings={"sizes": [3], "diversity": {"backend": "benepar"}, "data": {"seeds": "seeds.jsonl"}},
+    settings={
+        "sizes": [3],
+        "ppo": {"algorithm": "grpo"},
+        "diversity": {"backend": "benepar"},
+        "data": {"seeds": "seeds.jsonl"},
+    },
 )
 CITATION = "@misc{roy2025refineaf,\n  eprint = {2505.06548}\n}\n"
 
@@ -262,6 +267,8 @@ def test_the_card_tells_the_rows_own_numbers(released: Path) -> None:
         "| `two_refine-af` | ROUGE-L with the nearest seed | 0.250 | 0.000 |",
         "| `one_refine-af` | 1 of 3 (33.3%) | 1 of 3 (33.3%) | 1 of 4 (25.0%) | 0 |",
         "| `two_refine-af` | 1 of 3 (33.3%) | 0 of 3 (0.0%) | 1 of 4 (25.0%) | 1 |",
+        "By `refine-af` it is taught that first, by GRPO on automated feedback",
+        "A model's methods write to the same instructions: a split by rows leaks.",
         "| no output | the reply names neither an example nor an output, or no class label | 2 |",
         "| seed tasks | `seeds.jsonl` | `apache-2.0` |",
         "| wrote one | `` my`model\\|x `` | not stated |",
@@ -340,11 +347,23 @@ def test_a_part_without_a_row_is_left_out_and_said(tiny_llama: Path, tmp_path: P
 
 
 @pytest.mark.slow
+def test_one_method_alone_is_told_as_one(tiny_llama: Path, tmp_path: Path) -> None:
+    data = Data()
+    for model in MODELS:
+        data.written[model, "refine-af"] = []
+    given = data.write(tmp_path, tiny_llama)
+    script.main(**given)
+    alone = (given["release"] / "README.md").read_text(encoding="utf-8")
+    assert "By `self-instruct` it does so as it was." in alone
+    assert "By `refine-af`" not in alone and "a split by rows leaks" not in alone
+
+
+@pytest.mark.slow
 def test_without_parses_verb_and_noun_are_null_and_that_is_said(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
     given = Data().write(tmp_path, tiny_llama) | {"diversity": []}
-    told = ORIGIN.model_copy(update={"settings": {"diversity": None}})
+    told = ORIGIN.model_copy(update={"settings": ORIGIN.settings | {"diversity": None}})
     script.main(**given | {"origin": told})
     frame = pd.read_parquet(given["release"] / "two_refine-af")
     assert frame["verb"].isna().all() and frame["noun"].isna().all()

@@ -28,16 +28,20 @@ import pandas as pd
 data = pd.read_parquet("path/to/this/folder/{name}")
 ```
 
-The folder's name serves as well as its name on the hub. Without a name of model and method
-`load_dataset` asks for one of those below.
+The folder's name serves as well as its name on the hub.
 """
 MADE = """\
 From seed tasks that people wrote, a language model bootstraps new instructions; those that are
-too like an earlier one are refused. By PPO on automated feedback the same model is taught to write
-an input and an output for an instruction (REFINE-AF, [arXiv
-2505.06548](https://arxiv.org/abs/2505.06548)); then it writes the pairs, once as it was
-(`self-instruct`) and once as it was taught (`refine-af`). Both methods write to the same
-instructions, and both are scored alike after the fact: rewards did not decide which pairs are here.
+too like an earlier one are refused (Self-Instruct). Then it writes pairs of input and output for
+them.
+"""
+TAUGHT = """\
+By `refine-af` it is taught that first, by {algorithm} on automated feedback (REFINE-AF, [arXiv
+2505.06548](https://arxiv.org/abs/2505.06548)).
+"""
+UNTAUGHT = "By `self-instruct` it does so as it was.\n"
+SCORED = """\
+The pairs were scored after the fact: rewards did not decide which of them are here.
 
 [config.yaml](config.yaml) holds every setting that these data depend on, [prompts/](prompts) the
 prompts of instructions and pairs as they were.
@@ -62,7 +66,7 @@ def card_of(
         "What is in it": _contents(parts, parsed=origin.settings.get("diversity") is not None),
         "Lengths": f"{WORDS}Tokens are those of the model that wrote the row.\n\n{lengths(held)}",
         "Rewards and neighbours": scores(held),
-        "How it was made": f"{MADE}\n{sources(origin)}",
+        "How it was made": f"{_made(held, origin)}\n{sources(origin)}",
         "Why pairs were refused": _refusals(parts),
         "Limits": limits(held),
         "Figures": figures(drawn),
@@ -105,9 +109,16 @@ def _lead(held: Sequence[Part], rows: int) -> str:
     methods = list(dict.fromkeys(part.method for part in held))
     return (
         f"{rows:,} triplets of instruction, input and output, all written by language models: "
-        f"{', '.join(map(code, models))}, by {', '.join(map(code, methods))}. No person has "
-        "checked them: expect errors.\n"
+        f"{', '.join(map(code, models))}, by {', '.join(map(code, methods))}. They stand "
+        "here as the models wrote them, unchecked: expect errors.\n"
     )
+
+
+def _made(held: Sequence[Part], origin: Publication) -> str:
+    methods = {part.method for part in held}
+    algorithm = str(origin.settings["ppo"]["algorithm"]).upper()
+    taught = TAUGHT.format(algorithm=algorithm) if "refine-af" in methods else ""
+    return f"{MADE}{UNTAUGHT if 'self-instruct' in methods else ''}{taught}{SCORED}"
 
 
 def _contents(parts: Sequence[Part], *, parsed: bool) -> str:

@@ -79,9 +79,11 @@ def limits(parts: Sequence[Part]) -> str:
     ]
     head = ["", "rows that overlap with the evaluation sets"]
     head += ["rows whose output an earlier row has too", "instructions without a row"]
+    shared = len({part.method for part in parts}) > 1
+    leak = "A model's methods write to the same instructions: a split by rows leaks. "
     return (
-        "The two methods of a model share their instructions: a split by rows leaks. Nothing was "
-        "looked for but what this table counts: no harm, no bias, no fact, no person's name.\n\n"
+        f"{leak if shared else ''}Nothing was looked for but what this table counts: no harm, no "
+        "bias, no fact, no person's name.\n\n"
         f"{table([*head, 'rows with U+FFFD for half a character'], rows)}"
     )
 
