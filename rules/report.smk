@@ -76,7 +76,8 @@ rule report:
         configuration="results/config.yaml",
     shell:
         "python {params.script:q} --settings {params.settings:q} --weights {params.weights:q}"
-        " --bounds {params.bounds:q} --subsets {params.subsets:q} --rating-settings {params.rating_settings:q}"
+        " --bounds {params.bounds:q} --subsets {params.subsets:q}"
+        " --rating-settings {params.rating_settings:q}"
         " --algorithm {params.algorithm}"
         " --models {params.models} --methods {params.methods} --rated {params.rated}"
         " --pools {input.pools:q} --neighbours {input.neighbours:q}"

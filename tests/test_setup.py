@@ -148,7 +148,7 @@ def test_the_demos_last_words_are_lines_without_gaps() -> None:
     )
     empty, *lines = said.stdout.splitlines()
     assert (empty, lines[0]) == ("", "Results, in demo/results/:")
-    assert len(lines) == 4 and all(line.startswith("  ") for line in lines[1:])
+    assert len(lines) == 5 and all(line.startswith("  ") for line in lines[1:])
 
 
 @pytest.mark.parametrize("name", PROFILES)

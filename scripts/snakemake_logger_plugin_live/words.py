@@ -53,6 +53,7 @@ RULES = {
     "users": ("evaluation", "joining the answers to users"),
     "ratings_page": ("ratings", "writing the page for raters"),
     "ratings_summary": ("ratings", "summing up the ratings"),
+    "cost": ("report", "summing up what the jobs took"),
     "report": ("report", "writing the report"),
     "release": ("release", "writing the data set for the hub"),
 }
