@@ -183,7 +183,8 @@ def main() -> None:
         "| later ones, ms | sorted, ms | heap, MB |\n|---|---|---|---|---|---|---|---|---|"
     )
     for lengths in LENGTHS:
-        with tempfile.TemporaryDirectory() as place:
+        # A browser that was killed may write to its profile for a moment more.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             folder = Path(place)
             write(folder, given.instructions, given.refused, lengths, given.seed)
             seconds, memory = written(folder)

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -256,5 +257,5 @@ def chromium(folder: Path) -> Iterator[Page]:
     finally:
         os.close(ours_out)
         os.close(ours_in)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its helpers too, which write to its profile
         process.wait()

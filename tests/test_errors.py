@@ -378,6 +378,7 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
         "settings": canonical(config.sft),
         "compute": canonical(config.compute.sft),
         "size": 4,
+        "subsets": canonical(config.subsets),
         "encodings": ROOT / "demo" / "prompts" / "sft.json",
         "chat": False,
         "backbone": world / "llama",

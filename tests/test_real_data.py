@@ -101,5 +101,5 @@ def test_the_whole_chain_on_real_data(world: Path, mirror: Path, tmp_path: Path)
     config["fetch"]["superni_tasks"] = TASKS[:3]
     write_experiment(folder, config)
     predicted = {"superni_instances": 1, "superni_replies_0": 3, "superni_predictions": 3}
-    predicted |= {"superni": 1, "overlap": 2, "cost": 1, "report": 1}
+    predicted |= {"superni": 1, "overlap": 2, "cost": 1, "report": 1, "release": 1}
     assert plan("--directory", folder) == Counter({"fetch_superni": 1} | predicted)

@@ -75,6 +75,7 @@ REPLIES = [
     " a b c d" + "".join(f"\n{number}. e f g {number}" for number in (10, 10, 1, 2, 3, 4, 5, 6)),
     " Draw a nice big cat\n10. Write a program that sorts lists\n11. - begin with a dash\n12. Élan "
     "vital is this",
+    "- 10.\n10\n10 **11. Sort** these\n**12. Name the rivers of Asia**",
 ]
 PARTS = ["\n", "10", "9", ".", " .", ". ", " ", "\t", "Sort the LIST", "a b c d", "draw", "-", "É"]
 

@@ -33,7 +33,7 @@ def test_rules_with_a_gpu_go_to_one_partition_and_the_others_to_another(tmp_path
     shown = re.findall(r"^rule (\w+):\n(?: .*\n)*? +resources: (.*)", done.stdout, re.M)
     asked = {rule: dict(re.findall(r"(\w+)=(\w+)", resources)) for rule, resources in shown}
     gpu = {"instructions_segment", "ppo", "instances_segment", "sft", "superni_replies_0"}
-    gpu |= {"instances_replies_0", "users_predictions"}
+    gpu |= {"instances_replies_0", "users_predictions", "diversity_parses"}
     assert {rule for rule in asked if asked[rule].get("gpu") == "1"} == gpu
     assert {rule for rule in asked if asked[rule]["slurm_partition"] == "gpu"} == gpu
     for rule in ("demo_tokenizer", "demo_backbone", "demo_reward_model", "demo_evaluator"):

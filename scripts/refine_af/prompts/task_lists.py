@@ -60,9 +60,10 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
     Items count by place, whatever number the model gave them; those past `last_item`, if set, are
     left out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
-    all, as `filter.truncated` says. Markdown around numbers does not count.
+    all, as `filter.truncated` says. Markdown around numbers does not count where they are `spaced`.
     """
-    text = plain_numbers(text, settings.numbering)
+    if settings.splitting == "spaced":
+        text = plain_numbers(text, settings.numbering)
     parts = _beginning(settings.numbering, settings.splitting).split(text)
     whole = len(parts)
     if truncated:

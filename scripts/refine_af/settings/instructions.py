@@ -86,9 +86,9 @@ class Instructions(Section):
         '(paper IX-C; SI: "{number}.").'
     )
     splitting: Literal["spaced", "exact"] = Field(
-        description="Where an item of a reply begins: at the numbering with any spaces within it, "
-        "or at a new line's with one space before its end at most, and one after it (ours; SI: "
-        "exact)."
+        description="Where an item of a reply begins: at the numbering with any spaces within it "
+        "and Markdown around it, or at a new line's with one space before its end at most, and "
+        "one after it (ours; SI: exact)."
     )
     last_item: Count | None = Field(
         description="Number of the task after which a reply ends, or null: `sampling.stop` alone "

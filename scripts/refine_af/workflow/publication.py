@@ -7,23 +7,15 @@ from typing import Any
 
 from refine_af.exports.provenance import Publication, Source, public_name
 from refine_af.jobs.command_line import canonical
+from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
 from refine_af.workflow.paths import local_paths
 
 # The sections that decide the data; of fetch, what decides no byte is left out, as elsewhere.
-SECTIONS = ["models", "sizes", "methods", "data", "prompts", "fetch", "instructions", "ppo"]
-SECTIONS += [
-    "reward",
-    "instances",
-    "subsets",
-    "neighbours",
-    "overlap",
-    "diversity",
-    "demo",
-    "release",
-]
+SECTIONS = ["models", "sizes", "subsets", "methods", "data", "prompts", "fetch", "instructions"]
+SECTIONS += ["ppo", "reward", "instances", "neighbours", "overlap", "diversity", "demo", "release"]
 UNTOLD = {"fetch": {"mirror", "timeout_s", "attempts"}}
 
 
@@ -44,6 +36,7 @@ def publication(experiment: Experiment) -> Publication:
         for role, name in _sources(experiment)
     )
     whole = experiment.model_dump(mode="json", include=set(SECTIONS), exclude=UNTOLD)
+    whole["subsets"] = counting(experiment.subsets).model_dump(mode="json")
     private = {path for _, path in local_paths(experiment)} | _texts(whole["prompts"])
     settings = {name: _told(whole[name], private) for name in SECTIONS}
     settings["prompts"] |= {kind: f"prompts/{kind}.txt" for kind in prompts_of(experiment)}
