@@ -184,8 +184,7 @@ def test_training_begins_and_ends_with_ppos_adapter(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quantization", ["none", "nf4"])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("algorithm", "quantization"), [("rloo", "nf4"), ("grpo", "none")])
 def test_three_steps_are_the_same_bytes_also_after_a_kill(
     algorithm: str, quantization: str, tiny_llama: Path
 ) -> None:

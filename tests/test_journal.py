@@ -343,11 +343,12 @@ def test_killed_anywhere_a_stage_ends_with_the_same_bytes(stage: Path, tmp_path:
             # What was kept is not computed again: each append is of two rows.
             assert resumed.count(f"write {KEPT}") == math.ceil((6 - rows) / 2), (operation, how)
 
-            again, manner = rng.randint(1, len(resumed)), rng.choice(HOWS)
-            shutil.rmtree(before / "out", ignore_errors=True)
-            killed(stage, root=before, at=again, how=manner)
-            finish(stage, before)
-            assert contents(before) == wanted, (operation, how, resumed[again - 1], manner)
+            if rng.random() < 1 / 3:  # of the processes, which cost most of the time
+                again, manner = rng.randint(1, len(resumed)), rng.choice(HOWS)
+                shutil.rmtree(before / "out", ignore_errors=True)
+                killed(stage, root=before, at=again, how=manner)
+                finish(stage, before)
+                assert contents(before) == wanted, (operation, how, resumed[again - 1], manner)
             shutil.rmtree(before)
 
 
