@@ -26,7 +26,7 @@ SEEDED = ("demo", "instructions", "ppo", "instances", "sft")  # what a demo run 
 Figures = Mapping[str, Any]
 
 COLUMNS: dict[str, Callable[[Figures], str]] = {
-    "reward": lambda run: f"{run['reward'][0]:.3f} → {run['reward'][1]:.3f}",
+    "reward of instances": lambda run: f"{run['reward'][0]:.3f} → {run['reward'][1]:.3f}",
     "its difference": lambda run: "{:+.3f} ({:.3f} to {:.3f})".format(*run["reward"][2:]),
     "by Eq. 1": lambda run: "{:+.3f} ({:.3f} to {:.3f})".format(*run["eq_1"][2:]),
     "junk": lambda run: "{} of {} → {} of {}".format(*run["junk"]),
@@ -71,7 +71,9 @@ def run_demo(folder: Path, kind: str) -> None:
 
 
 def figures(results: Path) -> Figures:
-    """What a finished run's files say, before and after PPO, and of the scores."""
+    """What a finished run's files say: of the answers to fixed prompts before and after PPO, of the
+    instances by the untouched backbone and by the trained one, and of the scores.
+    """
     rewards = pd.read_csv(results / "figures/rewards_tiny-llama.csv", index_col="name")
     spans = ["before", "after", "difference", "low", "high"]
     answers = json.loads((results / "demo/truth_tiny-llama.json").read_text(encoding="utf-8"))
@@ -107,9 +109,10 @@ def ranges(runs: Mapping[str, Figures]) -> Iterator[str]:
         before, after, change = ([run[name][place] for run in every] for place in (0, 1, 2))
         above = sum(run[name][3] > 0 for run in every)
         yield (
-            f"{name}: {min(before):.3f} to {max(before):.3f} before, {min(after):.3f} to "
-            f"{max(after):.3f} after, {min(change):+.3f} to {max(change):+.3f} apart; the interval "
-            f"is above zero in {above} of {len(every)} runs"
+            f"{name}: {min(before):.3f} to {max(before):.3f} of self-instruct's instances, "
+            f"{min(after):.3f} to {max(after):.3f} of refine-af's, {min(change):+.3f} "
+            f"to {max(change):+.3f} apart; the interval is above zero in {above} of "
+            f"{len(every)} runs"
         )
     for mark in ("junk", "true"):
         shares = [(run[mark][0] / run[mark][1], run[mark][2] / run[mark][3]) for run in every]
