@@ -45,7 +45,7 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py
 
-test: check ## the gate: format, lint, types, tests (10 min on 2 idle cores)
+test: check ## the gate: format, lint, types, tests (11 min on 2 idle cores)
 	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE)
 
 fast: check ## the gate without the tests that take over a second (90 s)
