@@ -161,6 +161,8 @@ class Page:
         self.call(method, **parameters)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events[known:]):
             self._next()
+        # The event may be a late one, of the page before.
+        self.until("document.readyState === 'complete'")
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, or of the promise that it is."""
