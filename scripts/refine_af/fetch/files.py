@@ -79,7 +79,7 @@ def instance_prompt(settings: Fetch) -> PublishedPrompt:
         _module(settings.instance_prompt),
         constant,
         settings.instance_prompt_sha256,
-        (f"prompts/{constant}.txt", f"{constant}.txt"),
+        _copies(constant),
         " {instruction}\n",
     )
 
@@ -92,7 +92,7 @@ def output_first_prompt(settings: Fetch) -> PublishedPrompt:
         _module(settings.instance_prompt),
         constant,
         settings.output_first_prompt_sha256,
-        (f"prompts/{constant}.txt", f"{constant}.txt"),
+        _copies(constant),
         " {instruction}\n",
     )
 
@@ -108,9 +108,14 @@ def classification_prompt(settings: Fetch) -> PublishedPrompt:
         _module(settings.classification_prompt),
         constant,
         settings.classification_prompt_sha256,
-        (f"prompts/clf_task_{constant}.txt", f"clf_task_{constant}.txt"),
+        _copies(f"clf_task_{constant}"),
         " {instruction}\nIs it classification?",
     )
+
+
+def _copies(name: str) -> tuple[str, ...]:
+    """Under which names a mirror may hold the text of a prompt by itself."""
+    return f"prompts/{name}.txt", f"{name}.txt"
 
 
 def _module(remote: RemoteFile) -> Pinned:
