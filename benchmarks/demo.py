@@ -26,9 +26,10 @@ SEEDED = ("demo", "instructions", "ppo", "instances", "sft")  # what a demo run 
 Figures = Mapping[str, Any]
 
 COLUMNS: dict[str, Callable[[Figures], str]] = {
-    "reward of instances": lambda run: f"{run['reward'][0]:.3f} → {run['reward'][1]:.3f}",
+    "reward": lambda run: f"{run['reward'][0]:.3f} → {run['reward'][1]:.3f}",
     "its difference": lambda run: "{:+.3f} ({:.3f} to {:.3f})".format(*run["reward"][2:]),
     "by Eq. 1": lambda run: "{:+.3f} ({:.3f} to {:.3f})".format(*run["eq_1"][2:]),
+    "reward of instances": lambda run: "{:+.3f} ({:.3f} to {:.3f})".format(*run["instances"][2:]),
     "junk": lambda run: "{} of {} → {} of {}".format(*run["junk"]),
     "true": lambda run: "{} of {} → {} of {}".format(*run["true"]),
     "ROUGE-L, base": lambda run: f"{run['base']:.1f}",
@@ -74,19 +75,23 @@ def figures(results: Path) -> Figures:
     """What a finished run's files say: of the answers to fixed prompts before and after PPO, of the
     instances by the untouched backbone and by the trained one, and of the scores.
     """
-    rewards = pd.read_csv(results / "figures/rewards_tiny-llama.csv", index_col="name")
+    answered, instances = (
+        pd.read_csv(results / f"figures/{kind}_tiny-llama.csv", index_col="name")
+        for kind in ("answers", "rewards")
+    )
     spans = ["before", "after", "difference", "low", "high"]
-    answers = json.loads((results / "demo/truth_tiny-llama.json").read_text(encoding="utf-8"))
+    truths = json.loads((results / "demo/truth_tiny-llama.json").read_text(encoding="utf-8"))
     counted = {
-        mark: [answers[when][key] for when in ("before", "after") for key in (mark, of)]
+        mark: [truths[when][key] for when in ("before", "after") for key in (mark, of)]
         for mark, of in (("junk", "parsed"), ("true", "checked"))
     }
     scores = pd.read_csv(results / "figures/superni_tiny-llama.csv")
     tuned = scores[scores["size"].notna()]
     apart = pd.read_csv(results / "figures/table_2.csv")
     return counted | {
-        "reward": list(rewards.loc["reward", spans]),
-        "eq_1": list(rewards.loc["reward by Eq. 1 of the paper", spans]),
+        "reward": list(answered.loc["reward", spans]),
+        "eq_1": list(answered.loc["reward by Eq. 1 of the paper", spans]),
+        "instances": list(instances.loc["reward", spans]),
         "base": float(scores.loc[scores["method"] == "base", "rouge_l"].iloc[0]),
         "tuned": tuned["rouge_l"].tolist(),
         "apart": apart["difference"].tolist(),
@@ -105,14 +110,18 @@ def table(runs: Mapping[str, Figures]) -> Iterator[str]:
 def ranges(runs: Mapping[str, Figures]) -> Iterator[str]:
     """What the runs have in common, and between what their figures lie."""
     every = list(runs.values())
-    for name in ("reward", "eq_1"):
+    told = {
+        "reward": "of answers to the fixed prompts, before and after PPO",
+        "eq_1": "the same answers by Eq. 1",
+        "instances": "of instances, self-instruct's and refine-af's",
+    }
+    for name, what in told.items():
         before, after, change = ([run[name][place] for run in every] for place in (0, 1, 2))
         above = sum(run[name][3] > 0 for run in every)
         yield (
-            f"{name}: {min(before):.3f} to {max(before):.3f} of self-instruct's instances, "
-            f"{min(after):.3f} to {max(after):.3f} of refine-af's, {min(change):+.3f} "
-            f"to {max(change):+.3f} apart; the interval is above zero in {above} of "
-            f"{len(every)} runs"
+            f"reward {what}: {min(before):.3f} to {max(before):.3f} and {min(after):.3f} to "
+            f"{max(after):.3f}, {min(change):+.3f} to {max(change):+.3f} apart; the interval is "
+            f"above zero in {above} of {len(every)} runs"
         )
     for mark in ("junk", "true"):
         shares = [(run[mark][0] / run[mark][1], run[mark][2] / run[mark][3]) for run in every]

@@ -294,8 +294,8 @@ def test_figures(page: str, folder: Path) -> None:
     stems = ["instructions_tiny", "nearest_seeds_tiny", "lengths_tiny", "ppo_tiny"]
     stems += ["superni_tiny", "diversity_tiny", "curves_tiny", "sft_tiny"]
     names = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
-    tables = ("table_2", "table_3", "table_5", "overlap_tiny", "rewards_tiny", "trainings_tiny")
-    names |= {f"{stem}.csv" for stem in tables}
+    models = ("answers_tiny", "overlap_tiny", "rewards_tiny", "trainings_tiny")
+    names |= {f"{stem}.csv" for stem in ("table_2", "table_3", "table_5", *models)}
     names.add("lineage.csv")
     assert {path.name for path in (folder / "figures").iterdir()} == names
     lines = (folder / "figures" / "superni_tiny.csv").read_text().splitlines()
@@ -308,6 +308,11 @@ def test_figures(page: str, folder: Path) -> None:
     # rates .5 and .6: (.6 + .5 / 2) / 1.5; rewards of parsed replies .5 and .4, then none
     assert "2,0.2,0.166667,0.6,0.566667,0.4,0.433333" in steps
     assert "\n3,0.15," in steps and ",0.7," in steps and ",,0.433333\n" in steps
+    answers = (folder / "figures" / "answers_tiny.csv").read_text().splitlines()
+    assert answers[0] == "name,prompts,before,after,difference,low,high"
+    # .25 each before; .5 and .75 in turn after, .375 more; 7 of 8 parsed, then all
+    assert answers[1].startswith("reward,8,0.25,0.625,0.375,0.")
+    assert any(line.startswith("parse_rate,8,0.875,1.0,0.125,") for line in answers)
     curves = (folder / "figures" / "curves_tiny.csv").read_text().splitlines()
     columns = ("kl", "entropy", "response_length", "value_loss", "coherence_mean")  # of clips none
     averages = (f"{column},{column}_moving_average" for column in columns)

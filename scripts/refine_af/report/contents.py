@@ -12,7 +12,14 @@ from refine_af.report.account import Account
 from refine_af.report.curves import curves_by_step, loss_by_epoch
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
-from refine_af.report.differences import Change, Compared, changes, compared, rewards
+from refine_af.report.differences import (
+    Change,
+    Compared,
+    change_numbers,
+    changes,
+    compared,
+    rewards,
+)
 from refine_af.report.distributions import (
     figure_5_numbers,
     lengths_of_texts,
@@ -33,7 +40,7 @@ from refine_af.report.scores_by_size import score_by_size
 from refine_af.report.sections import demo
 from refine_af.report.sections.cost import cost_section
 from refine_af.report.sections.diversity import diversity_section
-from refine_af.report.sections.instances import instances_section, reward_numbers
+from refine_af.report.sections.instances import instances_section
 from refine_af.report.sections.instructions import instructions_section
 from refine_af.report.sections.limits import limits_section
 from refine_af.report.sections.overlap import overlap_numbers, overlap_section
@@ -157,7 +164,8 @@ def numbers_of_tables(
         numbers["figure_5"] = figure_5_numbers(runs, paper)
     for run in runs:
         numbers[f"trainings_{run.name}"] = training_numbers(run, settings.report.confidence)
-        numbers[f"rewards_{run.name}"] = reward_numbers(found[run.name].rewards)
+        numbers[f"answers_{run.name}"] = change_numbers(found[run.name].changes)
+        numbers[f"rewards_{run.name}"] = change_numbers(found[run.name].rewards)
         numbers[f"overlap_{run.name}"] = overlap_numbers(run, settings.overlap)
     return numbers
 

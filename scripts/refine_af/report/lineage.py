@@ -19,6 +19,7 @@ OF_ALL = {
     "table_5": ("pools", "instances"),
 }
 OF_A_MODEL = {
+    "answers": ("ppo",),
     "rewards": ("instances",),
     "overlap": ("instances", "overlaps"),
     "trainings": ("tables", "scores"),

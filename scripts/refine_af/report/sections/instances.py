@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-
-import pandas as pd
 
 from refine_af.report.differences import Change
 from refine_af.report.distributions import POOL, at_most, lengths_by_part
@@ -49,12 +46,6 @@ def instances_section(
         ),
         level=3,
     )
-
-
-def reward_numbers(rewards: Mapping[str, Change]) -> pd.DataFrame:
-    """What the table of rewards shows, and the ends of the intervals; a row a component."""
-    rows = [{"name": name, **asdict(row)} for name, row in rewards.items()]
-    return pd.DataFrame(rows, columns=["name", *(each.name for each in fields(Change))]).round(6)
 
 
 def _yield_sentence(run: ModelRun, method: str) -> str:
