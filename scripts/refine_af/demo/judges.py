@@ -15,8 +15,9 @@ from refine_af.demo.families import FAMILIES, HELD_OUT
 from refine_af.demo.solvable import Family
 from refine_af.demo.training import train
 from refine_af.randomness import derived_seed
+from refine_af.rewards.batches import padded
 from refine_af.rewards.judges import RewardModel, evaluator_logits
-from refine_af.rewards.scorer import Triplet, answer_ids, evaluator_ids, padded, reward_model_ids
+from refine_af.rewards.scorer import Triplet, answer_ids, evaluator_ids, reward_model_ids
 from refine_af.settings.demo import TinyJudge
 
 MAX_LENGTH = 256

@@ -41,6 +41,12 @@ classification tasks |
 
 Rewards did not decide which pairs are here: both methods are scored alike, after the fact.
 """
+SCORERS = {  # what the components of each of the project's scorers are
+    JUDGES: " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1.",
+    "likelihood": " `pmi` is how much instruction and input raise the output's mean "
+    "log-probability, `fluency` is that of the output by itself, both in nats a token; the "
+    "untrained model itself says so where no other is named.",
+}
 WORDS = """\
 Words are parted by white space. In a script without any, as in Chinese or Thai, each letter is one.
 """
@@ -156,9 +162,7 @@ def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
 def _scorer(reward: Reward) -> str:
     given = ", ".join(f"{key} {code(name)}" for key, name in judges_of(reward).items())
     said = f"The components are given by {code(reward.scorer)}{f': {given}' if given else ''}."
-    if reward.scorer == JUDGES:
-        said += " `reward_model` is the model's score, the others are the evaluator's, from 0 to 1."
-    return f"{said}\n"
+    return f"{said}{SCORERS.get(reward.scorer, '')}\n"
 
 
 def _characters(mended: int) -> str:

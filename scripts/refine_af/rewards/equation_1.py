@@ -9,6 +9,7 @@ from refine_af.settings.reward import Reward, Weights
 
 JUDGES = "refine_af.rewards.scorer.Scorer"  # the scorer of the two judges of Table I
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")  # that they give
+GIVEN = {JUDGES: COMPONENTS, "likelihood": ("fluency", "pmi")}  # by each of the project's scorers
 LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
 
 
@@ -46,12 +47,12 @@ def check_components(reward: Reward, given: Collection[str]) -> None:
 
 
 def check_judges(reward: Reward) -> None:
-    """InputError where the scorer is the judges' own and lacks what they need."""
-    if reward.scorer != JUDGES:
+    """InputError where the scorer is one of the project's and lacks what it needs."""
+    if reward.scorer not in GIVEN:
         return
-    if len(judges_of(reward)) < 2:
+    if reward.scorer == JUDGES and len(judges_of(reward)) < 2:
         raise InputError(f"reward: {JUDGES} needs both judges, model and evaluator")
-    check_components(reward, COMPONENTS)
+    check_components(reward, GIVEN[reward.scorer])
     if reward.max_length < LEAST_LENGTH:
         raise InputError(
             f"reward.max_length {reward.max_length}: the judges would read of a text little but "

@@ -1,17 +1,23 @@
-"""Where a user's own code stands, which config.yaml names by a dotted path."""
+"""Where a scorer's code stands, which config.yaml names by a dotted path or a name of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from refine_af.jobs.sources import digest_of
+from refine_af.jobs.sources import code_digest, digest_of
+from refine_af.settings.reward import BUILT_IN
 
 
 def homes(root: Path | None = None) -> tuple[Path, Path, Path]:
     """Where a module may stand: the experiment's folder, the project's root, and its scripts/."""
     root = Path(__file__).resolve().parents[3] if root is None else root
     return Path(), root, root / "scripts"
+
+
+def path_of(scorer: str) -> str:
+    """The dotted path of a scorer; one that is built in has a module of its name."""
+    return f"refine_af.rewards.{scorer}.Scorer" if scorer in BUILT_IN else scorer
 
 
 def module_file(dotted: str, folders: Iterable[Path]) -> Path | None:
@@ -28,7 +34,12 @@ def module_file(dotted: str, folders: Iterable[Path]) -> Path | None:
     return None
 
 
-def own_code(dotted: str, folders: Iterable[Path] | None = None) -> str:
-    """The digest of the code in that file, "" where there is none; None stands for the `homes`."""
-    file = module_file(dotted, homes() if folders is None else folders)
-    return digest_of(file) if file else ""
+def own_code(scorer: str, folders: Iterable[Path] | None = None) -> str:
+    """The digest of the code of a scorer's file, "" where there is none; None: the `homes`.
+
+    Of a scorer that is built in it is that of all code that its scores depend on.
+    """
+    file = module_file(path_of(scorer), homes() if folders is None else folders)
+    if file is None:
+        return ""
+    return code_digest(file.resolve()) if scorer in BUILT_IN else digest_of(file)

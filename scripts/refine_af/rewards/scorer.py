@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import torch
 from refine_af.errors import InputError
 from refine_af.models.backbones import device, load_tokenizer
 from refine_af.models.encoding import encode
+from refine_af.rewards.batches import in_batches
 from refine_af.rewards.equation_1 import COMPONENTS
 from refine_af.rewards.judges import RewardModel as RewardModel
 from refine_af.rewards.judges import evaluator_logits, load_evaluator
 from refine_af.settings.reward import Reward
 
 MARKERS = ("<|prompter|>", "<|assistant|>", "<|endoftext|>")
-TOKENS_A_BATCH = 8192
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class Scorer:
         """Each triplet's components, in order; the others decide a score's last bits at most."""
         length = self._max_length
         texts = [reward_model_ids(self._model_tokenizer, entry, length) for entry in triplets]
-        columns = {"reward_model": _in_batches(self._model, texts)}
+        columns = {"reward_model": in_batches(self._model, texts)}
         questions = [evaluator_ids(self._evaluator_tokenizer, entry, length) for entry in triplets]
         for name in COMPONENTS[1:]:
-            columns[name] = _in_batches(self._answer, [entry[name] for entry in questions])
+            columns[name] = in_batches(self._answer, [entry[name] for entry in questions])
         return [{name: columns[name][row] for name in COMPONENTS} for row in range(len(triplets))]
 
     def _answer(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -116,34 +116,6 @@ def answer_ids(tokenizer: Any, folder: Path) -> tuple[int, int]:
     if yes == no:
         raise InputError(f"{folder}: its tokenizer begins 'Yes' and 'No' with the same token")
     return yes, no
-
-
-def padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and mask, (rows, longest), int64, on `device()`; zeros on the right are padding."""
-    width = max(map(len, rows))
-    ids = [[*row, *[0] * (width - len(row))] for row in rows]
-    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
-    return torch.tensor(ids, device=device()), torch.tensor(mask, device=device())
-
-
-def _in_batches(
-    judge: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], rows: Sequence[Sequence[int]]
-) -> list[float]:
-    """The judge's number for every row, in order; rows of like length share a batch."""
-    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-    scores = [0.0] * len(rows)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= TOKENS_A_BATCH:
-            end += 1
-        batch = order[start:end]
-        with torch.inference_mode():
-            found = judge(*padded([rows[row] for row in batch])).float().tolist()
-        for row, score in zip(batch, found, strict=True):
-            scores[row] = score
-        start = end
-    return scores
 
 
 def _reward_model_pieces(triplet: Triplet) -> list[_Piece]:

@@ -1,6 +1,7 @@
 """The scorer that `reward.scorer` names: imported, made once, and checked at each call.
 
-A dotted path names what makes a scorer, a class or a function: it is called with `reward` and
+A dotted path names what makes a scorer, a class or a function, and a plain name one that is built
+in: it is called with `reward` and
 the folders of the model and the evaluator, None where config.yaml has null. The scorer is called
 with a sequence of triplets, whose `instruction`, `input` and `output` are text, and gives for each,
 in order, a mapping from its components' names to finite numbers, of 1e12 at most.
@@ -18,7 +19,7 @@ from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.rewards.equation_1 import check_components, check_judges
-from refine_af.rewards.own_code import homes, module_file
+from refine_af.rewards.own_code import homes, module_file, path_of
 from refine_af.rewards.scorer import Triplet
 from refine_af.settings.reward import Reward
 
@@ -36,7 +37,7 @@ def load_scorer(reward: Reward, model: Path | None, evaluator: Path | None) -> J
     """
     check_judges(reward)
     name = f"reward.scorer {reward.scorer}"
-    make = _imported(reward.scorer, name)
+    make = _imported(path_of(reward.scorer), name)
     try:
         inspect.signature(make).bind(reward, model, evaluator)
     except (TypeError, ValueError) as error:

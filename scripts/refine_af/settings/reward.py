@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
@@ -12,9 +12,22 @@ from refine_af.settings.fields import Count, FilePath, Real, Section
 
 TAKEN = ("junk", "parse_rate", "reward", "true")  # columns and rows beside the components'
 COMPONENT = rf"^(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9_]{{0,99}}$"
-DottedPath = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
+BUILT_IN = ("likelihood",)  # scorers by name: each a module of refine_af/rewards/
+Scorer = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^({'|'.join(BUILT_IN)}|[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+)$"
+    ),
 ]
+
+
+class Likelihood(Section):
+    """What the scorer `likelihood` needs beside the keys that all scorers share."""
+
+    quantization: Literal["none", "nf4"] = Field(
+        description="How the scoring model's linear weights are held on the device: in 16 bits (32 "
+        "on a CPU), or in 4 (ours; as ppo.quantization, the backbone scores as PPO starts from it)."
+    )
 
 
 class Weights(Section):
@@ -50,13 +63,13 @@ class Weights(Section):
 
 
 class Reward(Section):
-    scorer: DottedPath = Field(
-        description="Dotted path of what scores a triplet, the judges of table I or one of your "
-        "own (paper table I)."
+    scorer: Scorer = Field(
+        description="What scores a triplet: the dotted path of the judges of table I or of a "
+        "scorer of your own, or the name of one that is built in (paper table I)."
     )
     model: FilePath | None = Field(
-        description="Checkpoint of the reward model, or null (ours; paper table I names "
-        "oasst-rm-pythia-1.4b)."
+        description="Checkpoint of the reward model, or null; for likelihood null is the backbone "
+        "itself (ours; paper table I names oasst-rm-pythia-1.4b)."
     )
     evaluator: FilePath | None = Field(
         description="Checkpoint of the evaluator UniEval, or null (paper table I)."
@@ -64,7 +77,23 @@ class Reward(Section):
     max_length: Count = Field(
         description="Most tokens of a text that a judge reads (UniEval@d33e7b6c, scorer.py)."
     )
+    likelihood: Likelihood | None = Field(
+        default=None,
+        description="Of the scorer likelihood alone; null, or left out, for any other (ours).",
+    )
     weights: Weights = Field(
         description="The weight of each component of the scorer, by its name (paper Eq. 1, "
         "restored from arXiv 2307.06290)."
     )
+
+    @model_validator(mode="after")
+    def has_what_the_scorer_reads(self) -> Reward:
+        for name in BUILT_IN:
+            wanted, given = self.scorer == name, getattr(self, name) is not None
+            if wanted and not given:
+                raise ValueError(f"the scorer {name} needs the section {name}")
+            if given and not wanted:
+                raise ValueError(f"{name}: of the scorer {name} alone, and scorer is {self.scorer}")
+        if self.scorer in BUILT_IN and self.evaluator is not None:
+            raise ValueError(f"evaluator: the scorer {self.scorer} reads none: say null")
+        return self

@@ -28,6 +28,7 @@ from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
+from refine_af.settings.reward import BUILT_IN
 from refine_af.workflow.gpu_memory import check_memory
 from refine_af.workflow.paths import checkpoint_folder, local_paths, prompt_paths
 
@@ -119,8 +120,9 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
         if model.chat:
             _check(f"models.{name}.chat", folder, check_chat)
     _check_scorer(experiment.reward.scorer)
+    checked = SCORING.get(experiment.reward.scorer, check_judge)
     for key, judge in judges_of(experiment.reward).items():
-        _check(f"reward.{key}", located(checkpoint_folder(judge)), check_judge)
+        _check(f"reward.{key}", located(checkpoint_folder(judge)), checked)
     _check("data.seeds", located(experiment.data.seeds), _seeds(experiment.instructions))
     if experiment.sft.include_seeds:
         _check("data.seeds", located(experiment.data.seeds), read_seed_instances)
@@ -166,6 +168,8 @@ def _check_ratings(experiment: Experiment) -> None:
 
 def _check_scorer(dotted: str) -> None:
     """Whether there is such a module; its own code runs in the jobs alone."""
+    if dotted in BUILT_IN:
+        return
     package = dotted.partition(".")[0]
     if not (module_file(dotted, homes()) or (package != "refine_af" and find_spec(package))):
         raise InputError(
@@ -198,6 +202,8 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
         raise InputError(f"config.yaml, {key}: {path}: {error.strerror}") from None
 
 
+# What may be the model of a scorer that is built in.
+SCORING: dict[str, Callable[[Path], object]] = {"likelihood": check_backbone}
 READERS: dict[str, Callable[[Path], object]] = {  # every other prompt file is one for Super-NI
     "prompts.instructions": _prompt({"tasks"}),
     "prompts.instances": _prompt({"instruction"}),

@@ -14,8 +14,9 @@ from refine_af.workflow.paths import checkpoint_folder
 def check_memory(experiment: Experiment, located: Callable[[str], str]) -> None:
     """InputError, with the key, where a backbone's weights alone are more than compute.gpu_mem_mb.
 
-    Keys and values, activations, LoRA and the judges come on top of them, and are not counted.
-    Says nothing where no memory is stated, and of a checkpoint that is not there yet.
+    The model of a scorer that is built in counts where it stands beside the backbone, in PPO. Keys
+    and values, activations, LoRA and the judges of table I come on top, and are not counted. Says
+    nothing where no memory is stated, and of a checkpoint that is not there yet.
     """
     stated = experiment.compute.gpu_mem_mb
     if stated is None:
@@ -25,7 +26,8 @@ def check_memory(experiment: Experiment, located: Callable[[str], str]) -> None:
         if not folder.exists():
             continue
         counts = stored_weights(folder)
-        for stage, quantization, needed in _needs(experiment, counts):
+        beside = _of_scorer(experiment, located, counts)
+        for stage, quantization, needed in _needs(experiment, counts, beside):
             if needed > stated * 1e6:
                 raise InputError(
                     f"config.yaml, models.{name}.checkpoint: {folder}: {stage} needs "
@@ -34,14 +36,33 @@ def check_memory(experiment: Experiment, located: Callable[[str], str]) -> None:
                 )
 
 
-def _needs(experiment: Experiment, counts: Counts) -> Iterator[tuple[str, str, float]]:
-    """Each stage that loads a backbone, how, and the bytes of its weights."""
+def _of_scorer(experiment: Experiment, located: Callable[[str], str], backbone: Counts) -> float:
+    """Bytes of the weights of the model by which a scorer that is built in scores."""
+    reward = experiment.reward
+    if reward.likelihood is None:
+        return 0.0
+    folder = Path(located(checkpoint_folder(reward.model))) if reward.model else None
+    if folder and not folder.exists():
+        return 0.0
+    counts = stored_weights(folder) if folder else backbone
+    return counts.memory(reward.likelihood.quantization)
+
+
+def _needs(
+    experiment: Experiment, counts: Counts, beside: float
+) -> Iterator[tuple[str, str, float]]:
+    """Each stage that loads a backbone, how, and the bytes of its weights.
+
+    `beside` are those of the scorer, which PPO has on the GPU too.
+    """
     stages = ["instructions", "ppo", "instances", "sft", "superni", "users"]
     if experiment.instructions.engine == "server":
         stages.remove("instructions")
     for stage in stages:
         quantization = getattr(experiment, stage).quantization
-        yield stage, quantization, counts.memory(quantization)
+        scoring = stage == "ppo" and beside > 0
+        needed = counts.memory(quantization) + (beside if scoring else 0)
+        yield "ppo, with its scorer," if scoring else stage, quantization, needed
     if experiment.sft.tuning == "full":
         yield "sft, with tuning: full,", "none", counts.weights * TRAINED
 

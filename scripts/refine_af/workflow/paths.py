@@ -9,6 +9,7 @@ from refine_af.records.origins import Origin, Origins
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
+from refine_af.settings.reward import BUILT_IN
 
 
 def checkpoint_folder(checkpoint: str) -> str:
@@ -29,6 +30,14 @@ def hub_folders(experiment: Experiment) -> list[str]:
     """The names of the folders of results/checkpoints/ that hub checkpoints land in."""
     folders = [checkpoint_folder(name) for name in _checkpoints(experiment) if HUB.fullmatch(name)]
     return [folder.rpartition("/")[2] for folder in dict.fromkeys(folders)]
+
+
+def role_of(checkpoint: str, experiment: Experiment) -> str:
+    """What a checkpoint is fetched for: `judge` where its weights may be pickles."""
+    if experiment.reward.scorer in BUILT_IN:
+        return "backbone"
+    models = [model.checkpoint for model in experiment.models.values()]
+    return "backbone" if checkpoint in models else "judge"
 
 
 def _checkpoints(experiment: Experiment) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
 from refine_af.workflow.instances_plan import InstancesPlan, Tracked, Untracked
-from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name
+from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name, role_of
 from refine_af.workflow.replicates import Replicates
 
 # The files of fetch_file, by the keys of config.yaml's section fetch.
@@ -142,10 +142,12 @@ class Plan:
         """Whether a model's prompts go through its chat template, as a job is told."""
         return "true" if self.experiment.models[wildcards.model].chat else "false"
 
-    def judge(self, key: str) -> str | list[str]:
+    def judge(self, key: str) -> Callable[[Any], str | list[str]]:
         """The checkpoint of one of the scorer's judges, unless config.yaml says null."""
-        named = judges_of(self.experiment.reward).get(key)
-        return self.checkpoint(named) if named else []
+        if named := judges_of(self.experiment.reward).get(key):
+            return lambda wildcards: self.checkpoint(named)
+        own = key == "model" and self.experiment.reward.scorer == "likelihood"
+        return self.backbone if own else lambda wildcards: []
 
     def evaluated_prompt(self, wildcards: Any) -> str:
         """A baseline's own prompt, or the one that every tuned cell is given."""
@@ -162,9 +164,7 @@ class Plan:
 
     def fetched_role(self, wildcards: Any, threads: int) -> str:
         """What it is fetched for: as a judge its weights may be pickles. It decides no byte."""
-        named = self.fetched_checkpoint(wildcards)
-        models = [model.checkpoint for model in self.experiment.models.values()]
-        return "backbone" if named in models else "judge"
+        return role_of(self.fetched_checkpoint(wildcards), self.experiment)
 
     # What jobs are handed, and what of it counts. Each is given by a function: in a plain string
     # Snakemake would take {braces} for wildcards.
