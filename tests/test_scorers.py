@@ -35,7 +35,7 @@ from workflow import snakemake
 TWO = [Triplet("Say it.", "", "It is."), Triplet("Sort.", "b a", "a b c d")]
 HOW_TO = (ROOT / "docs" / "how-to.md").read_text()
 EXAMPLE = re.search(r"```python\n(class .*?)```", HOW_TO, re.S)[1]  # type: ignore[index]
-SECTION = re.search(r"```yaml\n(reward:.*?)```", HOW_TO, re.S)[1]  # type: ignore[index]
+SECTION = re.search(r"```yaml\n(reward:\n  scorer: my_reward.*?)```", HOW_TO, re.S)[1]  # type: ignore[index]
 BRIEF: dict[str, Any] = yaml.safe_load(SECTION)["reward"]
 
 
