@@ -10,8 +10,8 @@ rule cost:
         pools=expand(
             rules.instructions_segment.output.segment, model=plan.models, segment=plan.segments
         ),
-        ppo=expand(rules.ppo.output.ppo, model=plan.models, replicate=""),
-        adapters=expand(rules.sft.output.adapter, model=plan.models, cell=plan.replicates.first),
+        ppo=expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
+        adapters=expand(rules.sft.output.adapter, model=plan.models, cell=plan.tuned),
         diversity=diversity_files,
         awaited=[
             expand(

@@ -29,7 +29,13 @@ rule release:
         figures=rules.report.output.figures,
         citation=plan.located("resources/release/citation.bib"),
     output:
-        release=directory("results/release"),
+        release=report(
+            directory("results/release"),
+            patterns=["{card}.md"],
+            caption="../report/release.rst",
+            category="Release",
+            labels={"release": "{card}"},
+        ),
     log:
         "results/logs/release.log",
     conda:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from refine_af.cost.account import COLUMNS, origin_of, rows_of
-from refine_af.cost.measured import column_of, jobs_of, seconds_of
+from refine_af.cost.measured import column_of, jobs_of, seconds_of, stage_and_model
 from refine_af.cost.origins import digested
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import write_json
@@ -74,7 +74,7 @@ def _tokens(
 
 def _of(folder: Path) -> tuple[str, str]:
     """The model and the stage that a folder is named for, as `sft_mistral-7b` is."""
-    stage, _, model = folder.name.partition("_")
+    stage, model = stage_and_model(folder.name)
     return model, stage
 
 

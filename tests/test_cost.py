@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -118,6 +119,17 @@ def test_a_job_that_was_killed_counts_with_what_its_timing_file_knows(tmp_path: 
     assert (found["gpus"], found["gpu_s"]) == ("2", "2000.0")  # two GPUs for all of it
     assert found["cpu_s"] == "150.0"  # Snakemake saw more than one process tells of
     assert found["tokens"] == str(4 * 10 + 50)
+
+
+def test_another_seed_of_stage_2_counts_for_its_model(tmp_path: Path) -> None:
+    flags = make_stages(tmp_path)
+    benchmark(tmp_path, "ppo_tiny_r2", 40.0)
+    log(tmp_path, "ppo_tiny_r2")
+    shutil.copytree(tmp_path / "ppo_tiny", tmp_path / "ppo_tiny_r2")
+    flags.insert(flags.index("--ppo") + 2, str(tmp_path / "ppo_tiny_r2"))
+    run(main, arguments=flags)
+    found = table(tmp_path)["tiny", "ppo"]
+    assert (found["jobs"], found["seconds"], found["tokens"]) == ("2", "2000.0", "180")
 
 
 def test_a_job_without_a_record_has_the_benchmarks_cpu_time_and_no_gpu(tmp_path: Path) -> None:

@@ -104,6 +104,10 @@ def test_what_jobs_of_a_replicate_are_told() -> None:
     assert plan.replicates.size(second, 1) == "5000"
     assert plan.replicates.teachers(second) == ["_r2"]
     assert plan.replicates.teachers(SimpleNamespace(method="self-instruct")) == []
+    branch = {"classification": {"methods": ["refine-af"]}}
+    asked, first = plan_of(instances=branch).instances, SimpleNamespace(method="refine-af")
+    assert asked.asks_output_first(second) and asked.output_first_prompt(second)
+    assert asked.section_of_replies(second) == asked.section_of_replies(first)
     told = json.loads(plan.replicates.origin(second))  # the card tells the seed of its own stage 2
     assert told["ppo"]["seed"] == derived_seed(0, "replicate", 2) >> 31
 
@@ -212,3 +216,7 @@ def test_what_a_run_begins_from_tells_of_no_persons_folders() -> None:
     assert (mine.name, mine.path) == ("mine", "root//home/anna/models/mine")
     assert entries["prompts.sft"].path == "root/resources/prompts/sft.json"
     assert {"data.seeds", "data.superni", "reward.model", "reward.evaluator"} <= entries.keys()
+    assert {"neighbours.references", "diversity.parser"} <= entries.keys()
+    config["neighbours"]["references"] = config["diversity"] = None
+    entries = {entry.what: entry for entry in origins(read_experiment(config), str, []).entries}
+    assert not {"neighbours.references", "diversity.parser"} & entries.keys()

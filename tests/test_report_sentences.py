@@ -186,6 +186,12 @@ def test_seeds_of_stage_2_are_told_apart_and_averaged(tmp_path: Path) -> None:
     make_cells(tmp_path, {name: [20.0 + n + t for t in TASKS] for n, name in enumerate(names)})
     text = said(tmp_path, flags)
     assert "PPO ran with 2 seeds." in text
+    assert "That reward is of the first of 2 seeds of stage 2." in text
+    assert "All that is told here of refine-af is of the first of 2 seeds" in text
+    assert "Each cell's first training is told here, of several." in text
+    assert "alarms of reward hacking 1" in text  # of the second run; the first raised none
+    lineage = (tmp_path / "figures" / "lineage.csv").read_text()
+    assert "answers_tiny,ppo_tiny\n" in lineage and "ppo_tiny_r2" not in lineage
     # Spearman .9 and −.9; the reward +.375 and −.375.
     assert "of step and mean reward: +0.00 on average, SD 1.27, −0.90 to 0.90." in text
     assert (

@@ -228,6 +228,19 @@ def test_every_job_with_a_benchmark_tells_where_it_ran(finished: Run) -> None:
     assert all(int(rows[stage][-1]) > 0 for stage in ("instructions", "ppo", "instances", "sft"))
 
 
+CAPTIONS = {
+    "figures/curves_tiny.png": "KL to the reference, entropy",
+    "figures/curves_tiny.csv": "The numbers of this figure. What each step",
+    "figures/table_2.csv": "Table II of the paper",
+    "figures/trainings_tiny.csv": "each training of a cell",
+    "figures/lineage.csv": "The files that each figure",
+    "exports_tiny/refine-af/README.md": "by tiny: how much data",
+    "sft_tiny/refine-af_4/README.md": "tiny, as the cell refine-af_4, which",
+    "release/README.md": "The card of the data set",
+    "release/LICENSE.md": "Under which licence",
+}
+
+
 def test_snakemakes_own_report_holds_every_table_figure_card_and_page(
     finished: Run, tmp_path: Path
 ) -> None:
@@ -247,7 +260,7 @@ def test_snakemakes_own_report_holds_every_table_figure_card_and_page(
     results = finished.folder / "results"
     wanted = [*results.glob("figures/*.png"), *results.glob("figures/*.csv")]
     wanted += [*results.glob("exports_tiny/*/README.md"), *results.glob("sft_tiny/*/README.md")]
-    wanted += [results / "superni_tiny.csv"]
+    wanted += [results / "superni_tiny.csv", *results.glob("release/*.md")]
     wanted += [results / name for name in ("report.html", "cost.csv", "provenance.json")]
     wanted += [results / name for name in ("ratings_tiny.html", "browser_tiny.html")]
     assert held.keys() == {str(path.relative_to(finished.folder)) for path in wanted}
@@ -259,6 +272,7 @@ def test_snakemakes_own_report_holds_every_table_figure_card_and_page(
         "Tables",
         "Data cards",
         "Model cards",
+        "Release",
         "Pages",
         "Cost and provenance",
     }
@@ -266,9 +280,8 @@ def test_snakemakes_own_report_holds_every_table_figure_card_and_page(
     figures = [held[name] for name in shelves["Figures"]["Other"]]
     assert {entry["labels"]["figure"] for entry in figures} >= {"ppo", "curves", "sft", "superni"}
     assert {entry["labels"]["model"] for entry in figures} == {"tiny"}
-    curves = held["results/figures/curves_tiny.png"]
-    assert "KL to the reference, entropy" in curves["caption"]
-    assert "by tiny: how much data" in held["results/exports_tiny/refine-af/README.md"]["caption"]
+    for name, said in CAPTIONS.items():
+        assert said in held[f"results/{name}"]["caption"], name
     assert "Instruction data from open models" in text
 
 

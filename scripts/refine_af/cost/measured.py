@@ -59,7 +59,7 @@ def jobs_of(
     found = []
     for path in sorted(benchmarks.rglob("*.tsv")):
         name = path.relative_to(benchmarks).with_suffix("").as_posix()
-        stage, _, model = name.partition("/")[0].partition("_")
+        stage, model = stage_and_model(name)
         if model and model not in models:
             continue  # of an experiment that had other models
         record = told(logs / f"{name}.log")
@@ -70,6 +70,15 @@ def jobs_of(
         spent = max(known, default=math.nan)
         found.append(Job(name, stage, model, wall_s, timed_s, spent, memory_mb, record))
     return found
+
+
+def stage_and_model(name: str) -> tuple[str, str]:
+    """Whose job or folder a name is, "" for no model: ("ppo", "tiny") of ppo_tiny and ppo_tiny_r2.
+
+    No model's name has an underscore; what follows another one is a replicate's number.
+    """
+    stage, model = [*name.partition("/")[0].split("_"), ""][:2]
+    return stage, model
 
 
 def seconds_of(folder: Path, columns: Sequence[str]) -> float:

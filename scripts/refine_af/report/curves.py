@@ -63,7 +63,7 @@ def curves_by_step(run: ModelRun, span: int) -> Drawing | None:
         legend(panels[0])
 
     name, panels = f"curves_{run.name}", (1,) * len(labels)
-    sources = [f"{folder}/metrics.csv" for folder in run.sources["ppo"]]
+    sources = [f"{folder}/metrics.csv" for folder in run.sources["ppo"][:1]]
     return drawn(name, draw, numbers, sources, panels=panels, inches=PANEL_INCHES)
 
 

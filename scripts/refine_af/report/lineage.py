@@ -41,6 +41,7 @@ def _sources(table: str, runs: Sequence[ModelRun], paper: Paper) -> Iterator[str
     for run in runs:
         if of_a_model is None or run.name == model:
             for flag in of_a_model or OF_ALL[table]:
-                yield from run.sources.get(flag, ())
+                files = run.sources.get(flag, ())
+                yield from files[:1] if flag == "ppo" else files  # the first run's are told
     if table in paper.sources:
         yield paper.sources[table]

@@ -87,8 +87,15 @@ def over_trainings(spread: Spread) -> str:
     return f"{mean} (SD {number(spread.deviation, 2)} of {count:,})" if count > 1 else mean
 
 
+def of_the_first(run: ModelRun, what: str) -> str:
+    """That something is told of stage 2's first seed alone; empty where there is no other."""
+    if not run.further:
+        return ""
+    return f"{what} of the first of {len(run.further) + 1:,} seeds of stage 2."
+
+
 def ppo_over_seeds(run: ModelRun, settings: Report) -> Html:
-    """Figure 2 and the reward of every run of stage 2"""
+    """Figure 2 and the reward of every run of stage 2."""
     if not run.further:
         return paragraph(
             f"{run.algorithm} ran once: how another seed would go is in no interval here."

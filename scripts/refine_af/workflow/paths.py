@@ -57,6 +57,10 @@ def origins(experiment: Experiment, located: Callable[[str], str], files: Sequen
     named += prompt_paths(experiment)
     named += [(f"models.{key}.checkpoint", m.checkpoint) for key, m in experiment.models.items()]
     named += [(f"reward.{key}", name) for key, name in judges_of(experiment.reward).items()]
+    if experiment.neighbours.references:
+        named.append(("neighbours.references", experiment.neighbours.references))
+    if experiment.diversity:
+        named.append(("diversity.parser", experiment.diversity.parser))
     return Origins(
         entries=(
             *own,

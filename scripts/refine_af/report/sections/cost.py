@@ -46,7 +46,9 @@ def cost_section(models: Sequence[str], account: Account) -> Html:
             "Hours are the jobs' wall time. GPU-hours are a job's hours times the GPUs that it "
             "saw; CPU-hours are the processor time of all its threads. GB is the most memory that "
             "one job held at once, without a GPU's own. Tokens are those that the stage's files "
-            "count: written, or in fine-tuning passed through the model.",
+            "count: written, or in fine-tuning passed through the model. Jobs of sizes and seeds "
+            "that are no longer asked for count too, without their tokens; those of other models "
+            "do not.",
         ),
         paragraph(_resumed(account.costs), _unrecorded(account.costs)),
         paragraph(PAPER),

@@ -10,6 +10,7 @@ from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import INSTANCE_COUNTS, ModelRun
 from refine_af.report.lengths import statistics
 from refine_af.report.pages import Html, card, details, join, paragraph, section, table
+from refine_af.report.spread import of_the_first
 from refine_af.report.summaries import reasons, spread
 from refine_af.report.wording import (
     change_sentence,
@@ -31,7 +32,10 @@ def instances_section(
     return section(
         f"{run.name}-instances",
         "Stage 3: instances",
-        paragraph(*(_yield_sentence(run, method) for method in run.instances)),
+        paragraph(
+            *(_yield_sentence(run, method) for method in run.instances),
+            of_the_first(run, "All that is told here of refine-af is"),
+        ),
         table(
             "Instances by method; words are parted by white space, and in a script without any "
             "each letter is one",

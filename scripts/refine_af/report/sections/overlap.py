@@ -12,6 +12,7 @@ from refine_af.records.instances import Instance
 from refine_af.records.overlap import Overlap
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, card, details, paragraph, section, table
+from refine_af.report.spread import of_the_first
 from refine_af.report.summaries import spread
 from refine_af.report.wording import counted, number, share
 from refine_af.settings.overlap import OverlapBounds
@@ -41,6 +42,7 @@ def overlap_section(run: ModelRun, bounds: OverlapBounds, settings: Report, rema
             *(_sentence(method, rows) for method, rows in pairs.items()),
             _short_sentence([row for rows in run.instances.values() for row in rows], bounds),
             remark,
+            of_the_first(run, "The instances of refine-af are those"),
         ),
         table(
             f"Instances that share {bounds.ngram} words in a row with a text of the evaluation, "

@@ -6,7 +6,8 @@ from refine_af.report.curves import ends
 from refine_af.report.drawing import Drawing, shown
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, paragraph, section, table
-from refine_af.report.summaries import cell_name
+from refine_af.report.summaries import cell_name, cells
+from refine_af.report.trainings import seeds_of
 from refine_af.report.wording import counted, listed, number
 from refine_af.settings.report import Report
 
@@ -17,6 +18,7 @@ def sft_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
     """How many updates of what each cell had, and its loss at first and at last."""
     falls = [cell for cell in run.tuned if _ends(run, cell)[1] < _ends(run, cell)[0]]
     others = [cell_name(cell) for cell in run.tuned if cell not in falls]
+    several = any(seeds_of(run, cell).several for cell in cells(run.scores) if cell[1])
     fell = f"In {len(falls)} of {counted(len(run.tuned), 'cell')} the loss fell"
     caption = (
         "Loss of each update of fine-tuning, on the completions of its rows, and its moving "
@@ -30,6 +32,7 @@ def sft_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
             f"{f'; not in {listed(others)}' if others else ''}.",
             "It is the loss of what is being trained on: no instance is held out, so it tells "
             "nothing of what was not trained on. Cells of different sizes have different data.",
+            "Each cell's first training is told here, of several." if several else "",
         ),
         shown(drawing, "Lines", caption),
         table(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from refine_af.report.differences import Change, Compared
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, paragraph, section, table
-from refine_af.report.spread import over_trainings, seeds_told
+from refine_af.report.spread import of_the_first, over_trainings, seeds_told
 from refine_af.report.summaries import cell_means, cell_name, parsed_counts
 from refine_af.report.trainings import spreads
 from refine_af.report.wording import (
@@ -38,6 +38,7 @@ def summary_section(
             paragraph(
                 f"{run.name}: the pool holds {counted(len(run.pool), 'instruction')}.",
                 reward_sentence(found[run.name], settings),
+                of_the_first(run, "That reward is"),
                 scores_sentence(run),
                 methods_sentence(compared[run.name], settings),
                 seeds_told(run),
@@ -70,7 +71,8 @@ def _column(
     if reward:
         column[f"reward on fixed prompts, before {run.algorithm}"] = number(reward.before)
         column[f"reward on fixed prompts, after {run.algorithm}"] = number(reward.after)
-    column["alarms of reward hacking"] = f"{len(run.alarms):,}" if run.alarms else "none"
+    alarms = sum(len(each.alarms) for each in run.runs_of_ppo())
+    column["alarms of reward hacking"] = f"{alarms:,}" if alarms else "none"
     trained = spreads(run, settings.confidence)
     for cell, figures in cell_means(run.scores).items():
         tuned = " instructions" if cell[1] else ""
