@@ -28,11 +28,7 @@ from refine_af.report.distributions import (
     with_references,
 )
 from refine_af.report.drawing import Drawing
-from refine_af.report.figures import (
-    accepted_by_round,
-    ratings_by_method,
-    reward_by_step,
-)
+from refine_af.report.figures import accepted_by_round, ratings_by_method, reward_by_step
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, navigation, page, section
 from refine_af.report.published import Paper
