@@ -250,7 +250,7 @@ def test_a_templates_date_is_the_same_every_day(tiny_llama: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (None, "the tokenizer has no chat template, which chat: true of this model asks for"),
+        (None, "the tokenizer has no chat template, by which this model is to be asked"),
         ("{{ raise_exception('no system') }}", "the chat template fails at one user turn: 'no sys"),
         ("{% for", "the chat template fails at one user turn"),
         ("nothing", "the chat template writes a turn's words 0 times, where once is expected"),

@@ -27,7 +27,7 @@ from refine_af.rewards.likelihood import Scorer, rows_of
 from refine_af.rewards.own_code import own_code
 from refine_af.rewards.scorer import Triplet
 from refine_af.rewards.scorers import load_scorer
-from refine_af.settings.reward import Reward
+from refine_af.settings.reward import BUILT_IN, Reward
 from refine_af.workflow.configuration import read_experiment
 from refine_af.workflow.gpu_memory import check_memory
 from refine_af.workflow.paths import role_of
@@ -341,8 +341,10 @@ def _lines(text: str) -> list[str]:
     return text.strip().split("\n")
 
 
-def test_the_guides_own_section_is_one() -> None:
+def test_the_guides_own_sections_are_right() -> None:
     text = (ROOT / "docs" / "how-to.md").read_text()
-    stated = re.search(r"```yaml\n(reward:\n  scorer: likelihood.*?)```", text, re.S)
-    assert stated
-    check_judges(Reward.model_validate(yaml.safe_load(stated[1])["reward"]))
+    sections = re.findall(r"```yaml\n(reward:\n  scorer: \w+\n.*?)```", text, re.S)
+    rewards = [Reward.model_validate(yaml.safe_load(stated)["reward"]) for stated in sections]
+    assert [reward.scorer for reward in rewards] == list(BUILT_IN)
+    for reward in rewards:
+        check_judges(reward)

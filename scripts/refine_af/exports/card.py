@@ -46,6 +46,7 @@ SCORERS = {  # what the components of each of the project's scorers are
     "likelihood": " `pmi` is how much instruction and input raise the output's mean "
     "log-probability, `fluency` is that of the output by itself, both in nats a token; the "
     "untrained model itself says so where no other is named.",
+    "sequence_classifier": " `reward_model` is the model's score, as it gives it.",
 }
 WORDS = """\
 Words are parted by white space. In a script without any, as in Chinese or Thai, each letter is one.

@@ -73,6 +73,40 @@ def chat_of(tokenizer: Any) -> Chat:
     )
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """A tokenizer's chat template around one user turn and one answer, to its very end.
+
+    `head` stands before the user's words, `middle` between them and the answer, `foot` after that.
+    `trimmed` says of each of the two whether the template drops the spaces around it.
+    """
+
+    head: Marked
+    middle: Marked
+    foot: Marked
+    trimmed: tuple[bool, bool]
+
+    def parts(self, asked: str, answered: str) -> tuple[Marked, ...]:
+        """The text's five parts, of which two are what somebody wrote, and so no markup."""
+        said = [
+            marked(words.strip() if trimmed else words)
+            for words, trimmed in zip((asked, answered), self.trimmed, strict=True)
+        ]
+        return self.head, said[0], self.middle, said[1], self.foot
+
+
+def conversation_of(tokenizer: Any) -> Conversation:
+    """The tokenizer's chat template. InputError where it has none, or one that is not understood.
+
+    Dates and thinking are as in `chat_of`.
+    """
+    head, rest = _parted(tokenizer, _rendered(tokenizer, ASKED, ANSWERED), ASKED)
+    middle, foot = _parted(tokenizer, rest, ANSWERED)
+    spaced = _rendered(tokenizer, f" {ASKED} ", f" {ANSWERED} ")
+    trimmed = f" {ASKED} " not in spaced, f" {ANSWERED} " not in spaced
+    return Conversation(Marked(head, own(head).own, begun=True), own(middle), own(foot), trimmed)
+
+
 def encoded_turn(
     tokenizer: Any, chat: Chat, prompt: str, completion: str
 ) -> tuple[list[int], list[int]]:
@@ -101,8 +135,8 @@ def _rendered(tokenizer: Any, asked: str, answered: str | None) -> str:
         turns.append({"role": "assistant", "content": answered})
     if not tokenizer.chat_template:
         raise InputError(
-            f"{tokenizer.name_or_path}: the tokenizer has no chat template, which chat: true of "
-            "this model asks for"
+            f"{tokenizer.name_or_path}: the tokenizer has no chat template, by which this model is "
+            "to be asked"
         )
     try:
         text = tokenizer.apply_chat_template(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from refine_af.errors import InputError
+from refine_af.errors import InputError, shown
 from refine_af.files.documents import read_document
 from refine_af.models.known_architectures import refusal_of
 from refine_af.models.weight_files import check_files
@@ -26,13 +26,13 @@ def check_checkpoint(folder: Path) -> dict[str, Any]:
     return read_document(folder / "config.json")
 
 
-def check_chat(folder: Path) -> None:
-    """InputError where a checkpoint's tokenizer has no chat template."""
+def check_chat(folder: Path, asking: str = "chat: true") -> None:
+    """InputError where a checkpoint's tokenizer has no chat template, which `asking` asks for."""
     stated = folder / "tokenizer_config.json"
     if (folder / "chat_template.jinja").is_file():
         return
     if not stated.is_file() or not read_document(stated).get("chat_template"):
-        raise InputError(f"{folder}: the tokenizer has no chat template, which chat: true asks for")
+        raise InputError(f"{folder}: the tokenizer has no chat template, which {asking} asks for")
 
 
 def check_backbone(folder: Path) -> dict[str, Any]:
@@ -44,6 +44,32 @@ def check_backbone(folder: Path) -> dict[str, Any]:
     if reason := refusal_of(config):
         raise InputError(f"{folder}: {reason}")
     check_files(folder, pickles=False)
+    return config
+
+
+def check_classifier(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder that may be a reward model with one score for a conversation.
+
+    InputError for what can be seen at once: a missing file, weights in pickles, no chat template,
+    another class, or another number of scores.
+    """
+    config = check_checkpoint(folder)
+    check_files(folder, pickles=False)
+    check_chat(folder, "sequence_classifier")
+    classes = config.get("architectures")
+    named = [str(name) for name in classes] if isinstance(classes, list) else []
+    if not any(name.endswith("ForSequenceClassification") for name in named):
+        raise InputError(
+            f"{folder / 'config.json'}: no sequence classifier: architectures is {shown(classes)}, "
+            "and names no class …ForSequenceClassification"
+        )
+    labels = config.get("id2label")
+    many = len(labels) if isinstance(labels, Mapping) else config.get("num_labels", 2)
+    if many != 1:
+        raise InputError(
+            f"{folder / 'config.json'}: a reward model gives one score, and this classifier has "
+            f"{shown(many)} labels (id2label, 2 where it says nothing)"
+        )
     return config
 
 

@@ -9,7 +9,11 @@ from refine_af.settings.reward import Reward, Weights
 
 JUDGES = "refine_af.rewards.scorer.Scorer"  # the scorer of the two judges of Table I
 COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")  # that they give
-GIVEN = {JUDGES: COMPONENTS, "likelihood": ("fluency", "pmi")}  # by each of the project's scorers
+GIVEN = {  # by each of the project's scorers
+    JUDGES: COMPONENTS,
+    "likelihood": ("fluency", "pmi"),
+    "sequence_classifier": ("reward_model",),
+}
 LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
 
 

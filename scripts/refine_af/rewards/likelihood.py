@@ -20,8 +20,9 @@ import torch
 from refine_af.errors import InputError
 from refine_af.models.backbones import device, load_backbone, load_tokenizer
 from refine_af.models.encoding import encode
-from refine_af.models.shapes import check_length, room_of, text_config
+from refine_af.models.shapes import text_config
 from refine_af.rewards.batches import by_length, padded
+from refine_af.rewards.lengths import check_room, fitted, say_cut
 from refine_af.rewards.scorer import Triplet
 from refine_af.settings.reward import Reward
 
@@ -45,20 +46,17 @@ class Rows(NamedTuple):
 
 
 def rows_of(tokenizer: Any, triplet: Triplet, max_length: int) -> Rows:
-    """A triplet's two texts, each of at most `max_length` tokens; what a model wrote is no markup.
+    """A triplet's two texts, each `fitted` to `max_length` tokens; what a model wrote is no markup.
 
-    Task and output are cut on the right: the output where it is more than half of the tokens, and
-    then the task where it is more than what is left. A blank output is one of no tokens.
+    A blank output is one of no tokens.
     """
     asked = f"Task: {triplet.instruction}"
     asked += f"\nInput: {triplet.input}" if triplet.input else ""
     task, label = encode(tokenizer, asked, start=True), encode(tokenizer, f"\n{LABEL}", start=False)
     output = encode(tokenizer, f" {triplet.output}", start=False) if triplet.output.strip() else []
-    room = max_length - len(label)
-    kept = output[: max(room // 2, room - len(task))]
-    given = Row([*task[: room - len(kept)], *label], kept)
-    alone = Row(encode(tokenizer, LABEL, start=True), kept)
-    return Rows(given, alone, cut=len(task) + len(output) > room)
+    task, output, cut = fitted(task, output, max_length - len(label))
+    alone = Row(encode(tokenizer, LABEL, start=True), output)
+    return Rows(Row([*task, *label], output), alone, cut)
 
 
 class Scorer:
@@ -74,24 +72,13 @@ class Scorer:
         self._length = settings.max_length
         self._tokenizer = load_tokenizer(model)
         self._model = load_backbone(model, quantization=settings.likelihood.quantization)
-        check_length(self._model, self._length, "scoring")
-        config = text_config(self._model)
-        self._vocabulary = int(config.vocab_size)
-        room = room_of(config)
-        if room and room < self._length:
-            raise InputError(
-                f"reward.max_length {self._length}: {model} reads texts of at most {room} tokens"
-            )
+        check_room(self._model, model, self._length)
+        self._vocabulary = int(text_config(self._model).vocab_size)
 
     def __call__(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
         """Each triplet's components, in order."""
         pairs = [rows_of(self._tokenizer, entry, self._length) for entry in triplets]
-        if cut := sum(pair.cut for pair in pairs):
-            print(
-                f"likelihood: {cut} of {len(pairs)} texts are cut to reward.max_length "
-                f"{self._length}",
-                flush=True,
-            )
+        say_cut("likelihood", sum(pair.cut for pair in pairs), len(pairs), self._length)
         said = [pair for pair in pairs if pair.given.output]
         rows = [row for pair in said for row in (pair.given, pair.alone)]
         found = iter(mean_log_probs(self._model, rows, LOGITS_A_BATCH // self._vocabulary))

@@ -120,7 +120,7 @@ def answer_ids(tokenizer: Any, folder: Path) -> tuple[int, int]:
 
 def _reward_model_pieces(triplet: Triplet) -> list[_Piece]:
     prompter, assistant, end = (_Piece(marker, marker=True) for marker in MARKERS)
-    return [prompter, _Piece(_task(triplet)), end, assistant, _Piece(triplet.output), end]
+    return [prompter, _Piece(task_of(triplet)), end, assistant, _Piece(triplet.output), end]
 
 
 def _evaluator_pieces(triplet: Triplet) -> dict[str, list[_Piece]]:
@@ -134,7 +134,7 @@ def _evaluator_pieces(triplet: Triplet) -> dict[str, list[_Piece]]:
             end,
             _Piece(f"{response.text} "),
             end,
-            _Piece(f" dialogue history: {_task(triplet)}\n\n"),
+            _Piece(f" dialogue history: {task_of(triplet)}\n\n"),
         ],
         "understandability": [
             _Piece(question.format("an understandable") + "in the dialogue? "),
@@ -144,7 +144,7 @@ def _evaluator_pieces(triplet: Triplet) -> dict[str, list[_Piece]]:
     }
 
 
-def _task(triplet: Triplet) -> str:
+def task_of(triplet: Triplet) -> str:
     """The instruction, and below it the input if there is one."""
     return f"{triplet.instruction}\n{triplet.input}" if triplet.input else triplet.instruction
 

@@ -12,7 +12,11 @@ from refine_af.settings.fields import Count, FilePath, Real, Section
 
 TAKEN = ("junk", "parse_rate", "reward", "true")  # columns and rows beside the components'
 COMPONENT = rf"^(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9_]{{0,99}}$"
-BUILT_IN = ("likelihood",)  # scorers by name: each a module of refine_af/rewards/
+BUILT_IN = (
+    "likelihood",
+    "sequence_classifier",
+)  # scorers by name: each a module of refine_af/rewards/
+OWN_SECTIONS = ("likelihood",)  # of those that have settings of their own
 Scorer = Annotated[
     str,
     StringConstraints(
@@ -88,12 +92,14 @@ class Reward(Section):
 
     @model_validator(mode="after")
     def has_what_the_scorer_reads(self) -> Reward:
-        for name in BUILT_IN:
+        for name in OWN_SECTIONS:
             wanted, given = self.scorer == name, getattr(self, name) is not None
             if wanted and not given:
                 raise ValueError(f"the scorer {name} needs the section {name}")
             if given and not wanted:
                 raise ValueError(f"{name}: of the scorer {name} alone, and scorer is {self.scorer}")
+        if self.scorer == "sequence_classifier" and self.model is None:
+            raise ValueError("model: the scorer sequence_classifier needs a checkpoint")
         if self.scorer in BUILT_IN and self.evaluator is not None:
             raise ValueError(f"evaluator: the scorer {self.scorer} reads none: say null")
         return self

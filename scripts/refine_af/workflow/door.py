@@ -12,7 +12,7 @@ import psutil
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
-from refine_af.models.checkpoints import check_backbone, check_chat, check_judge
+from refine_af.models.checkpoints import check_backbone, check_chat, check_classifier, check_judge
 from refine_af.models.parsers import check_parser
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
@@ -203,7 +203,10 @@ def _check(key: str, place: str, read: Callable[[Path], object]) -> None:
 
 
 # What may be the model of a scorer that is built in.
-SCORING: dict[str, Callable[[Path], object]] = {"likelihood": check_backbone}
+SCORING: dict[str, Callable[[Path], object]] = {
+    "likelihood": check_backbone,
+    "sequence_classifier": check_classifier,
+}
 READERS: dict[str, Callable[[Path], object]] = {  # every other prompt file is one for Super-NI
     "prompts.instructions": _prompt({"tasks"}),
     "prompts.instances": _prompt({"instruction"}),

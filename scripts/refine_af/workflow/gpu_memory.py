@@ -8,6 +8,7 @@ from pathlib import Path
 from refine_af.errors import InputError
 from refine_af.models.stored_weights import TRAINED, Counts, stored_weights
 from refine_af.settings.experiment import Experiment
+from refine_af.settings.reward import BUILT_IN
 from refine_af.workflow.paths import checkpoint_folder
 
 
@@ -39,13 +40,13 @@ def check_memory(experiment: Experiment, located: Callable[[str], str]) -> None:
 def _of_scorer(experiment: Experiment, located: Callable[[str], str], backbone: Counts) -> float:
     """Bytes of the weights of the model by which a scorer that is built in scores."""
     reward = experiment.reward
-    if reward.likelihood is None:
+    if reward.scorer not in BUILT_IN:
         return 0.0
     folder = Path(located(checkpoint_folder(reward.model))) if reward.model else None
     if folder and not folder.exists():
         return 0.0
     counts = stored_weights(folder) if folder else backbone
-    return counts.memory(reward.likelihood.quantization)
+    return counts.memory(reward.likelihood.quantization if reward.likelihood else "none")
 
 
 def _needs(
