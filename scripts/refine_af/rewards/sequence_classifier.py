@@ -86,8 +86,8 @@ def conversation_ids(
     before = encode(tokenizer, head, start=True)
     after = [encode(tokenizer, part, start=False) for part in (middle, foot)]
     room = max_length - len(before) - sum(map(len, after))
-    said = [encode(tokenizer, part, start=False) for part in (asked, answered)]
-    task, output, _ = fitted(*said, room)
+    task, output = (encode(tokenizer, part, start=False) for part in (asked, answered))
+    task, output, _ = fitted(task, output, room)
     return [*before, *task, *after[0], *output, *after[1]], True
 
 
