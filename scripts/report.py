@@ -8,10 +8,11 @@ from refine_af.files.landing import whole_file, whole_folder
 from refine_af.files.shares import by_owner
 from refine_af.jobs.command_line import run
 from refine_af.report.account import Account, read_account
-from refine_af.report.contents import Settings, drawings, findings, numbers_of_tables
+from refine_af.report.contents import Settings, drawings, numbers_of_tables
 from refine_af.report.contents import report as report_page
 from refine_af.report.demo import Truths, read_truth
 from refine_af.report.files import seen_from
+from refine_af.report.findings import findings
 from refine_af.report.finished_run import (
     ModelRun,
     read_instance_scores,

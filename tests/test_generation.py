@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from refine_af.engines import batch, generation
-from refine_af.engines.decoding import Stops, next_tokens
+from refine_af.engines.decoding import Stops
 from refine_af.engines.generation import Completion, generate, rows_that_fit
 from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone, load_tokenizer
@@ -84,32 +84,6 @@ def test_a_special_tokens_name_in_a_prompt_is_text(loaded: tuple[Any, Any]) -> N
     ids = encode(tokenizer, "a</s>b<pad>", start=True)
     assert ids[0] == 1 and not {0, 2} & set(ids)
     assert tokenizer.decode(ids[1:]) == "a</s>b<pad>"
-
-
-def test_next_tokens_by_hand() -> None:
-    # Probabilities .5, .3, .2: the nucleus of .7 holds the first two, .8 in all, so that a
-    # uniform number of .5 reaches .4 < .5 (the first) and one of .7 reaches .56 (the second).
-    logits = torch.tensor([[0.5, 0.3, 0.2]]).log().repeat(3, 1)
-    seen = torch.zeros(3, 3, dtype=torch.bool)
-    nucleus = DRAWN.model_copy(update={"top_p": 0.7})
-    drawn = next_tokens(logits, seen, torch.tensor([0.5, 0.7, 0.999], dtype=torch.double), nucleus)
-    assert drawn[:, 0].tolist() == [0, 1, 1]
-    # A penalty of ln 2 halves the odds of what was seen: .25, .3, .2, so that the second leads.
-    seen[:, 0] = True
-    penalised = GREEDY.model_copy(update={"presence_penalty": 0.6931471805599453})
-    assert next_tokens(logits, seen, torch.zeros(3).double(), penalised)[:, 0].tolist() == [1] * 3
-
-
-def test_draws_follow_the_probabilities() -> None:
-    # 20,000 evenly spaced numbers give each token its share to within one draw.
-    shares = torch.tensor([0.1, 0.6, 0.3])
-    count = 20_000
-    uniforms = (torch.arange(count).double() + 0.5) / count
-    everything = DRAWN.model_copy(update={"top_p": 1.0})
-    drawn = next_tokens(
-        shares.log().repeat(count, 1), torch.zeros(count, 3, dtype=torch.bool), uniforms, everything
-    )
-    assert (torch.bincount(drawn[:, 0]) / count - shares).abs().max() < 1e-3
 
 
 def test_a_prompt_beyond_the_context_is_completed_with_nothing(loaded: tuple[Any, Any]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from refine_af.engines.decoding import Stops, next_tokens, uniforms
+from refine_af.engines.decoding import Stops
+from refine_af.engines.drawing import next_tokens, uniforms
 from refine_af.engines.replies import Finish
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
@@ -157,11 +158,10 @@ class Batch:
         except InputError as error:
             raise InputError(f"{self._model.name_or_path}: {error}") from None
         if self._sampling.presence_penalty:
-            seen.scatter_(1, tokens, True)  # a view: this marks them in `self._seen`
+            # A view: this marks them in `self._seen`.
+            seen.scatter_(1, torch.tensor(tokens, device=seen.device)[:, None], True)
         ended: dict[int, tuple[PromptRow, str, Finish]] = {}
-        for place, (row, token) in enumerate(
-            zip(rows, tokens[:, 0].tolist(), strict=True), own.start
-        ):
+        for place, (row, token) in enumerate(zip(rows, tokens, strict=True), own.start):
             row.tokens.append(token)
             if self._stops and (end := self._stops.ended(row.tokens)):
                 ended[place] = (row, *end)

@@ -1,56 +1,13 @@
-"""From logits to tokens, and from tokens to a text's end: the rules of drawing and of stopping."""
+"""From tokens to a text, and to its end: the rules of stopping."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from refine_af.engines.replies import Finish
-from refine_af.errors import InputError
 from refine_af.models.encoding import special_names
 from refine_af.settings.sampling import Sampling
-
-
-def next_tokens(
-    logits: torch.Tensor, seen: torch.Tensor, uniforms: torch.Tensor, sampling: Sampling
-) -> torch.Tensor:
-    """The next token of each row, (rows, 1), int64, from logits (rows, vocabulary).
-
-    The presence penalty lowers the logits of the tokens that the row has `seen`, (rows,
-    vocabulary), bool; then come temperature and nucleus sampling (arXiv 1904.09751). The row's
-    number in `uniforms`, (rows,), float64 in [0, 1), picks by the cumulated probabilities,
-    likeliest first. InputError where a logit is not finite.
-    """
-    if not bool(logits.isfinite().all()):
-        raise InputError(
-            "the model's logits are not finite: its weights, or its adapter's, are broken"
-        )
-    scores = logits.double()
-    if sampling.presence_penalty:
-        scores = scores - sampling.presence_penalty * seen
-    if sampling.temperature == 0:
-        return scores.argmax(-1, keepdim=True)
-    probabilities = (scores / sampling.temperature).softmax(-1)
-    # Stable: the order of equals must not depend on what else is in the batch.
-    likeliest, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
-    below = likeliest.cumsum(-1) - likeliest
-    # The nucleus: a token stays where those before it hold less than top_p, so the first does.
-    likeliest = likeliest.masked_fill(below >= sampling.top_p, 0.0)
-    cumulated = likeliest.cumsum(-1)
-    target = uniforms[:, None] * cumulated[:, -1:]
-    picked = torch.searchsorted(cumulated, target, right=True)
-    # Rounding may lift the target to the whole sum, which lies behind the last token that stays.
-    last = (likeliest > 0).sum(-1, keepdim=True) - 1
-    return tokens.gather(-1, torch.minimum(picked, last))
-
-
-def uniforms(seed: int, count: int) -> NDArray[np.float64]:
-    """The numbers in [0, 1) that one text's tokens are drawn with, (count,), float64."""
-    return np.random.Generator(np.random.Philox(seed)).random(count)
 
 
 class Stops:

@@ -12,14 +12,6 @@ from refine_af.report.account import Account
 from refine_af.report.curves import curves_by_step, loss_by_epoch
 from refine_af.report.data_tables import table_4_numbers, table_5_numbers
 from refine_af.report.demo import Truths
-from refine_af.report.differences import (
-    Change,
-    Compared,
-    change_numbers,
-    changes,
-    compared,
-    rewards,
-)
 from refine_af.report.distributions import (
     figure_5_numbers,
     lengths_of_texts,
@@ -29,6 +21,7 @@ from refine_af.report.distributions import (
 )
 from refine_af.report.drawing import Drawing
 from refine_af.report.figures import accepted_by_round, ratings_by_method, reward_by_step
+from refine_af.report.findings import Findings, change_numbers
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, navigation, page, section
 from refine_af.report.published import Paper
@@ -92,14 +85,6 @@ class Settings(NamedTuple):
     ratings: Summary
 
 
-class Findings(NamedTuple):
-    """One model's differences: before and after PPO, and refine-af against self-instruct."""
-
-    changes: dict[str, Change | None]
-    rewards: dict[str, Change]
-    compared: list[Compared]
-
-
 class Drawings(NamedTuple):
     """One model's figures."""
 
@@ -132,15 +117,6 @@ def drawings(run: ModelRun, settings: Report, paper: Paper) -> Drawings:
         scores=score_by_size(run, paper, settings),
         ratings=ratings_by_method(run, rated) if rated else None,
         diversity=verb_ring(run, parsed.pairs, settings.verbs, settings.nouns) if parsed else None,
-    )
-
-
-def findings(run: ModelRun, weights: Weights, settings: Report) -> Findings:
-    """One model's differences, each with its interval."""
-    return Findings(
-        changes(run, weights, settings),
-        rewards(run, weights, settings),
-        compared(run, settings),
     )
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
-
-import pandas as pd
 
 from refine_af.metrics.intervals import Mark, bootstrap_difference, share_difference
 from refine_af.metrics.significance import Wins, flip_test, wins
@@ -81,12 +79,6 @@ def changes(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Chan
         score = partial(_component, name=name)
         found[name] = _mean_change(run, name, score, settings)
     return found
-
-
-def change_numbers(found: Mapping[str, Change | None]) -> pd.DataFrame:
-    """What a table of changes shows, and the ends of the intervals; a row a name."""
-    rows = [{"name": name, **asdict(change)} for name, change in found.items() if change]
-    return pd.DataFrame(rows, columns=["name", *(each.name for each in fields(Change))]).round(6)
 
 
 def reward_change(run: ModelRun, settings: Report) -> Change | None:
