@@ -29,7 +29,7 @@ def run_of(**values: object) -> ModelRun:
 def test_every_component_and_measure_that_has_values_has_a_panel(tmp_path: Path) -> None:
     make_ppo(tmp_path)
     steps = read_steps(tmp_path)
-    names = ["KL, nats", "entropy, nats", "reply, tokens", "value loss", "coherence"]
+    names = ["KL (nats)", "entropy (nats)", "reply (tokens)", "value loss", "coherence"]
     assert list(measured(steps).values()) == names
     drawing = curves_by_step(run_of(steps=steps), 3)
     assert drawing is not None

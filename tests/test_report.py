@@ -140,9 +140,9 @@ def rated(rated_folder: Path) -> str:
         # verbs and nouns
         "Of 6 instructions, 4 (66.7%) have a verb with a noun as its object: 3 unique pairs. The "
         "parser was trained on the patterns that the demo's corpus is made from: this shows that",
-        "The parser was small, whose files have the digest cccccccccccccccc… (nltk 3).",
-        "Inside the 2 verbs with the most instructions that have a pair; outside up to 2 nouns of "
-        "each, as wide as they are common. These are 3 pairs of 3, in 100.0% of the instructions",
+        "The parser is in small, whose files have the digest cccccccccccccccc… (nltk 3).",
+        "Figure 8: inside the 2 verbs with the most instructions that have a pair; outside up to 2 "
+        "nouns of each, as wide as they are common. These are 3 pairs of 3, in 100.0% of the ",
         "The commonest pairs: name river (2), name lake (1), write $<b>poem&� (1).",
         "verb and noun 4 66.7% a verb without a noun as its object 1 16.7% no verb, or a form of "
         "be 0 0.0% not parsed: empty 0 0.0% not parsed: too long 1 16.7% not parsed: unreadable 0",
@@ -174,9 +174,9 @@ def rated(rated_folder: Path) -> str:
         "nothing to compare. The reward on 8 fixed prompts",
         "alarms of reward hacking none",
         # the first and the last of five steps
-        "KL, nats 0.000 2.000 entropy, nats 2.000 1.000 reply, tokens 20.000 28.000 value loss "
+        "KL (nats) 0.000 2.000 entropy (nats) 2.000 1.000 reply (tokens) 20.000 28.000 value loss "
         "0.500 0.500 coherence 0.250 0.750",
-        "a moving average of span 3: KL, nats, entropy, nats, reply, tokens, value loss and "
+        "a moving average of span 3: KL (nats), entropy (nats), reply (tokens), value loss and "
         "coherence. Numbers: figures/curves_tiny.csv, from ppo_tiny/metrics.csv.",
         # fine-tuning: the means of 2 of 20 updates
         "In 3 of 4 cells the loss fell from the first tenth of the updates to the last; not in "

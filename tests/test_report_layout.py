@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chromium import Page, chromium, program
-from refine_af.report.pages import page, paragraph, section, table
+from refine_af.report.pages import page, paragraph, section, table, tag
 
 COLUMNS = ["category", "tasks", "instances", "self-instruct", "refine-af", "base"]
 COLUMNS += ["base-first-line", "base-few-shot", "copy-demonstration", "copy-input"]
@@ -22,8 +22,11 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         pytest.skip("no Chromium here")
     wide = table("By category", COLUMNS, [[name, *["12.34"] * 9] for name in NAMES])
     narrow = table("Scores", ["method", "score"], [["refine-af", "12.34"]])
+    long = [tag(name, "commit ", "0123456789" * 9) for name in ("li", "p", "h3")]
     folder = tmp_path_factory.mktemp("layout")
-    text = page("Report", "A lead.", [], section("a", "A", paragraph("Words. " * 60), wide, narrow))
+    text = page(
+        "Report", "A lead.", [], section("a", "A", paragraph("Words. " * 60), wide, narrow, *long)
+    )
     (folder / "report.html").write_text(text)
     with chromium(folder) as opened:
         opened.open((folder / "report.html").as_uri())

@@ -217,7 +217,7 @@ def _model(
             settings.report,
             figures.scores,
             paper,
-            " ".join([in_words(settings.subsets), *filter(None, [remarks.superni])]),
+            " ".join([*filter(None, [remarks.superni]), in_words(settings.subsets)]),
         ),
         ratings_section(run, settings.ratings, figures.ratings, paper),
     )

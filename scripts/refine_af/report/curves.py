@@ -14,9 +14,9 @@ from refine_af.report.wording import words
 
 # The figures of a step, in the order of their panels, each with the name of its axis.
 MEASURES = {
-    "kl": "KL, nats",
-    "entropy": "entropy, nats",
-    "response_length": "reply, tokens",
+    "kl": "KL (nats)",
+    "entropy": "entropy (nats)",
+    "response_length": "reply (tokens)",
     "clip_fraction": "share clipped",
     "value_loss": "value loss",
 }

@@ -18,6 +18,7 @@ body {
   margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 52rem;
   background: var(--paper); color: var(--ink);
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif;
+  overflow-wrap: break-word;
 }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 {

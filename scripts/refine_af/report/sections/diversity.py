@@ -56,7 +56,7 @@ def _parts(
         ),
         paragraph(
             FOUND_BY[parser.backend],
-            f"The parser was {parser.name}, whose files have the digest {parser.digest[:16]}… "
+            f"The parser is in {parser.name}, whose files have the digest {parser.digest[:16]}… "
             f"({versions}).",
         ),
         _figure(found, settings, drawing) if drawing else "",
@@ -92,7 +92,7 @@ def _figure(found: Diversity, settings: Report, drawing: Drawing) -> Html:
     verbs = drawn["verb"].nunique()
     inner = f"the {counted(verbs, 'verb')}" if verbs > 1 else "the verb"
     caption = (
-        f"Inside {inner} with the most instructions that have a pair; outside up to "
+        f"Figure 8: inside {inner} with the most instructions that have a pair; outside up to "
         f"{counted(settings.nouns, 'noun')} of each, as wide as they are common. These are "
         f"{counted(len(drawn), 'pair')} of {counts.unique_pairs:,}, in "
         f"{share(int(drawn['instructions'].sum()), counts.with_pair)} of the instructions that "
