@@ -458,15 +458,18 @@ def test_a_phone_has_the_list_or_a_row_and_nothing_beside(view: str, tab: Page) 
     tab.size(360, 640, phone=True)
     tab.evaluate("get('bounds').open = true")
     if view == "row":
-        tab.click("#list a")
+        tab.click("#list li:last-child a")  # far below the window's edge
         tab.until("current !== null")
+        assert tab.evaluate("scrollY") == 0, "a row is seen from its head"
         assert tab.evaluate("document.activeElement.id") == "title"
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
     seen = tab.evaluate("['.find', '#row'].map((e) => document.querySelector(e).checkVisibility())")
     assert seen == [view == "list", view == "row"]
     if view == "row":
         tab.click("#close")
-        assert tab.evaluate("document.activeElement.hash") == "#self-instruct/i000000-0"
+        assert tab.evaluate("document.activeElement.hash") == "#refine-af/i000005-0"
+        box = "document.activeElement.getBoundingClientRect()"
+        assert tab.evaluate(f"{box}.top >= 0 && {box}.bottom <= innerHeight"), "back at its place"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

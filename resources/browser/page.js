@@ -331,6 +331,7 @@ function showRow() {
   link?.setAttribute("aria-current", "true");
   link?.scrollIntoView({ block: "nearest" });
   get("row").scrollTop = 0;
+  if (narrow()) scrollTo(0, 0); // the window itself scrolls, and stood somewhere in the list
   showPlace();
   mark();
 }

@@ -38,7 +38,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
   translate: min(0px, (50rem - 100%) / 2);
   background:
     linear-gradient(to left, var(--paper) 40%, transparent)
-      calc(100% + 2px) 0 / 2.5rem 100% no-repeat local,
+      calc(100% + 2px) -1px / 2.5rem calc(100% + 2px) no-repeat local,
     linear-gradient(to left, var(--shade), transparent) calc(100% - 1px) 0 / 1rem 100% no-repeat;
 }
 .frame:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
