@@ -20,6 +20,7 @@ from made_up_run import write_csv
 from refine_af.errors import InputError
 from refine_af.exports.card import card_of
 from refine_af.exports.formats import alpaca, column_kinds, columns, counts_of, whole_characters
+from refine_af.exports.markdown import plain_json
 from refine_af.exports.provenance import Provenance, provenance
 from refine_af.files.rows import write_records
 from refine_af.jobs.command_line import canonical
@@ -320,3 +321,16 @@ def test_nothing_to_export_is_said(origin: Provenance, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"refine-af\.jsonl: holds no instance to export"):
         script.main(**given)
     assert not given["card"].exists() and not given["dataset"].exists()
+
+
+@given(st.text())
+def test_an_example_on_a_card_is_json_of_the_very_text(text: str) -> None:
+    shown = plain_json({"output": text})
+    assert json.loads(shown) == {"output": text}
+    assert all(letter == "\n" or letter.isprintable() for letter in shown)
+
+
+def test_letters_of_every_script_are_read_and_what_hides_is_told_by_number() -> None:
+    assert plain_json("写一个故事 مرحبا \U0001f600 é") == '"写一个故事 مرحبا \U0001f600 é"'
+    hidden = "\u202e\u200b\u3164\ufe0f\U000e0061\U000e0100\u00a0\x1b"
+    assert plain_json(hidden) == json.dumps(hidden)

@@ -303,7 +303,9 @@ def test_no_text_that_a_model_wrote_is_markup(tiny_llama: Path, tmp_path: Path) 
     script.main(**given)
     card = (given["release"] / "README.md").read_text(encoding="utf-8")
     shown = card.split("## Examples")[1].split("## Licence")[0]
-    assert shown.isascii() and shown.count("\n````json\n") == 4 and "\n---" not in shown
+    assert shown.count("\n````json\n") == 4 and "\n---" not in shown
+    assert all(letter == "\n" or letter.isprintable() for letter in shown)
+    assert "\\u2028" in shown and "\\u202e" in shown and "\U0001f600" in shown, "read as written"
     first = json.loads(shown.split("````json\n")[1].split("\n````")[0])
     assert first["instruction"] == MENDED and len(first["output"]) == 600
     assert first["output"].endswith("…")

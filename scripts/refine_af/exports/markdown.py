@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+# Printable by their category, and yet not seen: fillers, joiners, selectors of variants.
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 
 def size_category(rows: int) -> str:
@@ -18,6 +25,16 @@ def fenced(text: str, language: str) -> str:
     """`text` as a block of code, whatever it holds."""
     fence = "`" * max(3, longest_run(text) + 1)
     return f"{fence}{language}\n{text}\n{fence}\n"
+
+
+def plain_json(value: Any) -> str:
+    """JSON with the letters of every script as they are, and what hides by its number."""
+    return "".join(
+        letter
+        if letter == "\n" or (letter.isprintable() and not UNSEEN.match(letter))
+        else json.dumps(letter)[1:-1]
+        for letter in json.dumps(value, indent=1, ensure_ascii=False)
+    )
 
 
 def spread(values: Sequence[float], digits: int) -> list[str]:

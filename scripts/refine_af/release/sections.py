@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from refine_af.exports.markdown import code, fenced, share, spread, table
+from refine_af.exports.markdown import code, fenced, plain_json, share, spread, table
 from refine_af.release.part import LENGTHS, Part
 
 SHOWN = ("id", "instruction", "input", "output", "reward", "overlaps")
@@ -103,10 +102,10 @@ def columns(components: Sequence[str], language: str | None) -> str:
 
 
 def examples(parts: Sequence[Part]) -> str:
-    """Rows at random, as JSON in ASCII, so that no text can be markup or hide a character."""
+    """Rows at random, as JSON in a block of code: no text is markup, or hides a character."""
     return "\n".join(
         f"{code(part.name)}:\n\n"
-        + fenced("\n".join(json.dumps(_cut(row), indent=1) for row in part.examples), "json")
+        + fenced("\n".join(plain_json(_cut(row)) for row in part.examples), "json")
         for part in parts
         if part.examples
     )
