@@ -272,7 +272,7 @@ def test_the_card_tells_the_rows_own_numbers(released: Path) -> None:
         "| no output | the reply names neither an example nor an output, or no class label | 2 |",
         "| seed tasks | `seeds.jsonl` | `apache-2.0` |",
         "| wrote one | `` my`model\\|x `` | not stated |",
-        "![How long instructions, inputs and outputs are, in words: one](figures/lengths_one.png)",
+        "in words: one:\n\n![lengths_one.png](figures/lengths_one.png)",
         "`score_reward_model`, `score_naturalness`",
         "`en`, as who made this release states; no text was looked at",
         "```bibtex\n@misc{roy2025refineaf,",
@@ -302,7 +302,7 @@ def test_no_text_that_a_model_wrote_is_markup(tiny_llama: Path, tmp_path: Path) 
     given = data.write(tmp_path, tiny_llama)
     script.main(**given)
     card = (given["release"] / "README.md").read_text(encoding="utf-8")
-    shown = card.split("## Examples")[1].split("## Licence")[0]
+    shown = card.split("## Examples")[1].split("## Lengths")[0]
     assert shown.count("\n````json\n") == 4 and "\n---" not in shown
     assert all(letter == "\n" or letter.isprintable() for letter in shown)
     assert "\\u2028" in shown and "\\u202e" in shown and "\U0001f600" in shown, "read as written"

@@ -64,6 +64,7 @@ def card_of(
     bodies = {
         "How to load it": LOADING.format(name=held[0].name),
         "What is in it": _contents(parts, parsed=origin.settings.get("diversity") is not None),
+        "Examples": examples(held),
         "Lengths": f"{WORDS}Tokens are those of the model that wrote the row.\n\n{lengths(held)}",
         "Rewards and neighbours": scores(held),
         "How it was made": f"{_made(held, origin)}\n{sources(origin)}",
@@ -71,7 +72,6 @@ def card_of(
         "Limits": limits(held),
         "Figures": figures(drawn),
         "Columns": columns(components, settings.language),
-        "Examples": examples(held),
         "Licence": licence(settings),
         "Citation": f"```bibtex\n{citation.strip()}\n```\n",
     }

@@ -14,7 +14,13 @@ FIGURES = {
     "lengths": "How long instructions, inputs and outputs are, in words",
     "nearest_seeds": "Each instruction's highest ROUGE-L with a seed",
     "nearest_references": "Each instruction's highest ROUGE-L with the reference set",
-    "ppo": "The reward by step of PPO",
+    "diversity": "The verbs with the most instructions, and their nouns",
+    "instructions": "The share of each round's items that the pool accepted",
+    "ppo": "The reward of each step of training on feedback",
+    "curves": "What else each of these steps measured",
+    "sft": "The loss of fine-tuning on these data, by the number of instructions",
+    "superni": "Zero-shot ROUGE-L of models tuned on these data, by the number of instructions",
+    "ratings": "How people rated the replies of models tuned on these data",
 }
 COLUMNS = """\
 | column | what it is |
@@ -88,8 +94,8 @@ def limits(parts: Sequence[Part]) -> str:
 
 
 def figures(names: Sequence[str]) -> str:
-    """The figures' files, shown with what they are."""
-    return "\n".join(f"![{_caption(name)}](figures/{name})\n" for name in names)
+    """The figures' files, below what they are."""
+    return "\n".join(f"{_caption(name)}:\n\n![{name}](figures/{name})\n" for name in names)
 
 
 def columns(components: Sequence[str], language: str | None) -> str:
