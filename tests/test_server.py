@@ -26,11 +26,13 @@ from hypothesis import strategies as st
 
 import refine_af.engines.server
 import refine_af.engines.server_connection
+import refine_af.engines.server_requests
 from fake_completions import PIECE, Answer, FakeCompletions, completion, serving
 from fake_server import closed_address
 from refine_af.engines.replies import Group, Reply
-from refine_af.engines.server import load_server, wait_before
+from refine_af.engines.server import load_server
 from refine_af.engines.server_answers import read_answer
+from refine_af.engines.server_requests import wait_before
 from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
 from refine_af.errors import InputError
 from refine_af.settings.sampling import Sampling
@@ -72,7 +74,7 @@ def refusal(engine: Engine, *tails: str) -> str:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCompletions]:
     """An endpoint; attempts follow each other faster than they would."""
-    monkeypatch.setattr(refine_af.engines.server, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.engines.server_requests, "FIRST_WAIT_S", 0.01)
     with serving() as server:
         yield server
 
@@ -478,7 +480,7 @@ def test_after_the_last_attempt_the_message_says_what_and_how_often(
 
 
 def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refine_af.engines.server, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.engines.server_requests, "FIRST_WAIT_S", 0.01)
     address = closed_address()
     message = refusal(engine(f"{address}/v1", attempts=2))
     assert f"{address}/v1/completions" in message
@@ -901,7 +903,7 @@ def test_of_answers_that_come_together_the_good_ones_come_first(
 
     async def ask(self: Any, client: object, body: bytes) -> Reply:
         if b"bad" in body:
-            raise refine_af.engines.server._RefusalError("HTTP 400")
+            raise refine_af.engines.server_requests._RefusalError("HTTP 400")
         return Reply("", "eos", 1, 1)
 
     monkeypatch.setattr(refine_af.engines.server._ServerEngine, "_ask", ask)

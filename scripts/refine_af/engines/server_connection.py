@@ -18,9 +18,9 @@ CONNECT_S = 30.0
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def completions_url(url: str) -> str:
-    """The address that completions are requested from; InputError where `url` is no address."""
-    whole = f"{url.rstrip('/')}/completions"
+def endpoint(url: str, path: str) -> str:
+    """The address of `path` below `url`, such as completions; InputError where it is no address."""
+    whole = f"{url.rstrip('/')}/{path}"
     try:
         _check_address(httpx2.URL(whole))
     except (httpx2.InvalidURL, ValueError) as error:
