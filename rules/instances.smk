@@ -95,6 +95,7 @@ rule instances_segment:
         ppo=writer,
         reward_model=plan.judge("model"),
         evaluator=plan.judge("evaluator"),
+        judge_prompt=plan.asked_judge.prompt,
     output:
         segment=directory("results/segments/instances_{model}/{method}/{segment}"),
     log:
@@ -113,6 +114,8 @@ rule instances_segment:
         script=plan.script("instances"),
         code=plan.code("instances"),
         scorer=plan.scorer,
+        judge=plan.asked_judge.model,
+        judge_server=plan.asked_judge.server,
         python=plan.on_gpus(1),
         settings=plan.instances.section_of_pairs(),
         reward=plan.section("reward"),
@@ -124,7 +127,8 @@ rule instances_segment:
         " --reward {params.reward:q} --watch {params.watch:q} --method {params.method}"
         " --instructions {input.instructions:q}"
         " --replies {input.replies:q} --ppo {input.ppo:q} --reward-model {input.reward_model:q}"
-        " --evaluator {input.evaluator:q} --progress {params.progress:q}"
+        " --evaluator {input.evaluator:q} --judge-prompt {input.judge_prompt:q}"
+        " --judge-server {params.judge_server:q} --progress {params.progress:q}"
         " --segment {output.segment:q} > {log:q} 2>&1"
 
 

@@ -9,6 +9,7 @@ rule ppo:
         backbone=plan.backbone,
         reward_model=plan.judge("model"),
         evaluator=plan.judge("evaluator"),
+        judge_prompt=plan.asked_judge.prompt,
         instructions=first_segment,
         prompt=plan.located(experiment.prompts.instances),
     output:
@@ -29,6 +30,8 @@ rule ppo:
         script=plan.script("ppo"),
         code=plan.code("ppo"),
         scorer=plan.scorer,
+        judge=plan.asked_judge.model,
+        judge_server=plan.asked_judge.server,
         chat=plan.chat,
         python=plan.on_gpus(1),
         settings=plan.replicates.ppo_section,
@@ -40,7 +43,8 @@ rule ppo:
         "{params.python} {params.script:q} --settings {params.settings:q}"
         " --reward {params.reward:q} --watch {params.watch:q} --compute {params.compute:q}"
         " --backbone {input.backbone:q} --reward-model {input.reward_model:q}"
-        " --evaluator {input.evaluator:q} --instructions {input.instructions:q}"
+        " --evaluator {input.evaluator:q} --judge-prompt {input.judge_prompt:q}"
+        " --judge-server {params.judge_server:q} --instructions {input.instructions:q}"
         " --prompt {input.prompt:q} --chat {params.chat}"
         " --progress {params.progress:q} --ppo {output.ppo:q}"
         " > {log:q} 2>&1"

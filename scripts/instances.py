@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from refine_af.errors import InputError
 from refine_af.files.digests import sha256_of
@@ -21,7 +22,11 @@ from refine_af.rewards.equation_1 import composite, weighed
 from refine_af.rewards.own_code import own_code
 from refine_af.settings.instances import Instances
 from refine_af.settings.reward import Reward
+from refine_af.settings.servers import Server
 from refine_af.settings.watch import ParsedWatch
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from refine_af.rewards.scorers import Judge
 
 
 def segment(
@@ -35,6 +40,8 @@ def segment(
     ppo: Path | None,
     reward_model: Path | None,
     evaluator: Path | None,
+    judge_prompt: Path | None,
+    judge_server: Server | None,
     progress: Path,
     segment: Path,
 ) -> None:
@@ -50,15 +57,16 @@ def segment(
     found = [parsing.parsed(settings, *pair) for pair in zip(rounds, by_round, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
-    judges = {"reward_model": reward_model, "evaluator": evaluator}
+    judges: dict[str, Given] = {"reward_model": reward_model, "evaluator": evaluator}
+    judges |= {"judge_prompt": judge_prompt, "judge": judge_server.model if judge_server else None}
     inputs: dict[str, Given] = {"method": method, "adapter": digest, "replies": replies}
     inputs["instructions"] = instructions / "instructions.jsonl"
     inputs["scorer"] = own_code(reward.scorer)
     stamp = fingerprint({**sections, **judges, **inputs}, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, segment) as place:
         if place is not None:
-            log = place / "scores.jsonl"
-            rows = scored(reward, reward_model, evaluator, log, found, method, digest)
+            judge = loaded_later(reward, reward_model, evaluator, judge_server, judge_prompt, place)
+            rows = scored(reward, judge, place / "scores.jsonl", found, method, digest)
             write_segment(segment, parsing.joined(found), rows)
 
 
@@ -67,22 +75,35 @@ def digest_of(adapter: Path | None) -> str:
     return "" if adapter is None else sha256_of(adapter / "adapter_model.safetensors")
 
 
-def scored(
+def loaded_later(
     reward: Reward,
     reward_model: Path | None,
     evaluator: Path | None,
+    judge_server: Server | None,
+    judge_prompt: Path | None,
+    place: Path,
+) -> "Judge":
+    """The scorer, which is loaded at its first call."""
+    from refine_af.instances.scores import judge_of
+    from refine_af.rewards.scorers import asked_of, load_scorer
+
+    asked = asked_of(judge_server, judge_prompt, place)
+    return judge_of(lambda: load_scorer(reward, reward_model, evaluator, asked))
+
+
+def scored(
+    reward: Reward,
+    judge: "Judge",
     log: Path,
     rounds: list[parsing.Parsed],
     method: str,
     digest: str,
 ) -> list[Instance]:
     """The instances of a segment's rounds, each round scored in one go, as PPO scores a step's."""
-    from refine_af.instances.scores import ScoreLog, judge_of
+    from refine_af.instances.scores import ScoreLog
     from refine_af.rewards.scorer import Triplet
-    from refine_af.rewards.scorers import load_scorer
 
     progress = Progress(sum(len(part.kept) for part in rounds), "instances scored")
-    judge = judge_of(lambda: load_scorer(reward, reward_model, evaluator))
     rows = []
     with closing(ScoreLog(log, judge, weighed(reward.weights))) as kept:
         for number, part in enumerate(rounds):

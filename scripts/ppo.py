@@ -32,10 +32,11 @@ from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
 from refine_af.rewards.own_code import own_code
-from refine_af.rewards.scorers import Judge, load_scorer
+from refine_af.rewards.scorers import Judge, asked_of, load_scorer
 from refine_af.settings.compute import PpoMachine
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward, Weights
+from refine_af.settings.servers import Server
 from refine_af.settings.watch import Alarms, PpoWatch
 
 Rows = Sequence[Mapping[str, Any]]
@@ -50,6 +51,8 @@ def main(
     backbone: Path,
     reward_model: Path | None,
     evaluator: Path | None,
+    judge_prompt: Path | None,
+    judge_server: Server | None,
     instructions: Path,
     prompt: Path,
     chat: bool,
@@ -62,7 +65,8 @@ def main(
     """
     segment = read_segment(instructions)
     pool = instructions / "instructions.jsonl"
-    judges: dict[str, Path | None] = {"reward_model": reward_model, "evaluator": evaluator}
+    judges: dict[str, Given] = {"reward_model": reward_model, "evaluator": evaluator}
+    judges |= {"judge_prompt": judge_prompt, "judge": judge_server.model if judge_server else None}
     inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
     sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
     given: dict[str, Given] = {**sections, "scorer": own_code(reward.scorer), "chat": chat}
@@ -71,7 +75,8 @@ def main(
         if place is None:
             return
         check_ppo(backbone, settings.lora)
-        judge = load_scorer(reward, reward_model, evaluator)
+        asked = asked_of(judge_server, judge_prompt, place)
+        judge = load_scorer(reward, reward_model, evaluator, asked)
         trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
         fixed = evaluation_instructions(segment, settings)
         before = _evaluation("before", trainer, fixed, place)

@@ -83,8 +83,8 @@ class FakeCompletions:
 
 
 @contextmanager
-def serving() -> Iterator[FakeCompletions]:
-    fake = FakeCompletions()
+def serving(fake: FakeCompletions | None = None) -> Iterator[FakeCompletions]:
+    fake = fake or FakeCompletions()
 
     class Handler(_Handler):
         fake_completions = fake
@@ -122,7 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             fake.at_once += 1
             fake.most_at_once = max(fake.most_at_once, fake.at_once)
         try:
-            answer = fake.answer_to(body["prompt"])
+            asked = body["messages"][0]["content"] if "messages" in body else body["prompt"]
+            answer = fake.answer_to(asked)
             fake.closing.wait(answer.after)
             if answer.gate:
                 answer.gate.wait(10)

@@ -54,6 +54,8 @@ def trained(
         "backbone": world / "llama",
         "reward_model": model,
         "evaluator": None,
+        "judge_prompt": None,
+        "judge_server": None,
         "instructions": write_pool(out / "pool"),
         "prompt": world / "instances.txt",
         "progress": out / "kept",
@@ -83,6 +85,8 @@ def scored(
         "ppo": None,
         "reward_model": model,
         "evaluator": None,
+        "judge_prompt": None,
+        "judge_server": None,
         "progress": out / "scores",
         "segment": out / "instances",
     }

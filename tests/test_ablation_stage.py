@@ -60,6 +60,8 @@ def run_stage(algorithm: str, world: Path, segment: Path, root: Path) -> None:
         backbone=world / "llama",
         reward_model=world / "reward_model",
         evaluator=world / "evaluator",
+        judge_prompt=None,
+        judge_server=None,
         instructions=segment,
         prompt=world / "instances.txt",
         progress=root / "kept",

@@ -358,6 +358,8 @@ def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
         "backbone": answering,
         "reward_model": None,
         "evaluator": None,
+        "judge_prompt": None,
+        "judge_server": None,
         "instructions": tmp_path / "segment",
         "prompt": tmp_path / "prompt.txt",
     }

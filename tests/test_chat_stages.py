@@ -61,6 +61,8 @@ def of_ppo(world: Path, out: Path) -> None:
         backbone=world / "llama",
         reward_model=world / "reward_model",
         evaluator=world / "evaluator",
+        judge_prompt=None,
+        judge_server=None,
         instructions=out / "pool",
         prompt=world / "instances.txt",
         chat=True,

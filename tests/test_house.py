@@ -30,7 +30,7 @@ SHARED: dict[str, set[str]] = {
     "metrics": {"files", "records"},
     "models": {"settings", "files", "prompts"},
     "engines": {"settings", "files", "jobs", "models"},
-    "rewards": {"settings", "jobs", "models"},
+    "rewards": {"settings", "files", "jobs", "prompts", "models", "engines"},
     "exports": {"settings", "files", "records", "rewards"},
 }
 STAGES = [

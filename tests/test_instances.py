@@ -384,6 +384,8 @@ def reading(world: Path, given: dict[str, Any], rounds: int, out: Path) -> dict[
         "replies": [out / f"{number}.jsonl" for number in range(rounds)],
         "reward_model": world / "reward_model",
         "evaluator": world / "evaluator",
+        "judge_prompt": None,
+        "judge_server": None,
         "progress": out / "scored",
         "segment": out / "segment",
     }

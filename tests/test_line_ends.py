@@ -104,6 +104,8 @@ def segments(
         ppo=None,
         reward_model=None,
         evaluator=None,
+        judge_prompt=None,
+        judge_server=None,
         progress=tmp_path / "scored",
         segment=tmp_path / "instances",
     )

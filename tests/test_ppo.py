@@ -142,7 +142,8 @@ def runs(
             "progress": folder.parent / "kept",
             "ppo": folder,
         }
-        done = run_script("ppo", *(part for flag in flags for part in (f"--{flag}", flags[flag])))
+        named = (part for flag in flags for part in (f"--{flag}", flags[flag]))
+        done = run_script("ppo", *named, "--judge-prompt", "--judge-server")
         assert done.returncode == 0, done.stderr
         assert "progress: 3/3 PPO steps" in done.stdout
         made.append(folder)
@@ -366,6 +367,8 @@ def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **change
         "backbone": backbone,
         "reward_model": judges[0],
         "evaluator": judges[1],
+        "judge_prompt": None,
+        "judge_server": None,
         "instructions": inputs / "segment",
         "prompt": inputs / "prompt.txt",
         "progress": inputs / "kept",

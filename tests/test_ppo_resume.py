@@ -66,6 +66,8 @@ def given(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Given:
         "backbone": world / "llama",
         "reward_model": world / "reward_model",
         "evaluator": world / "evaluator",
+        "judge_prompt": None,
+        "judge_server": None,
         "instructions": segment,
         "prompt": world / "instances.txt",
         "progress": Path("kept"),

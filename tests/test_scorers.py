@@ -232,6 +232,8 @@ def given(experiment: Path, world: Path) -> dict[str, Any]:
         "backbone": world / "llama",
         "reward_model": None,
         "evaluator": None,
+        "judge_prompt": None,
+        "judge_server": None,
         "instructions": experiment / "segment",
         "prompt": world / "instances.txt",
         "progress": experiment / "kept",
@@ -285,6 +287,8 @@ def test_stage_3_keeps_its_components(given: dict[str, Any], experiment: Path) -
         ppo=None,
         reward_model=None,
         evaluator=None,
+        judge_prompt=None,
+        judge_server=None,
         progress=experiment / "scored",
         segment=experiment / "instances",
     )

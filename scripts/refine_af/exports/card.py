@@ -47,6 +47,8 @@ SCORERS = {  # what the components of each of the project's scorers are
     "log-probability, `fluency` is that of the output by itself, both in nats a token; the "
     "untrained model itself says so where no other is named.",
     "sequence_classifier": " `reward_model` is the model's score, as it gives it.",
+    "llm_judge": " `judge` is the number of the prompt's scale that the model answers, the mean by "
+    "probability where its server tells that.",
 }
 WORDS = """\
 Words are parted by white space. In a script without any, as in Chinese or Thai, each letter is one.
@@ -161,7 +163,10 @@ def _rewards(instances: Sequence[Instance], reward: Reward) -> str:
 
 
 def _scorer(reward: Reward) -> str:
-    given = ", ".join(f"{key} {code(name)}" for key, name in judges_of(reward).items())
+    named = judges_of(reward)
+    if reward.llm_judge:
+        named = {"model": reward.llm_judge.server, "prompt": reward.llm_judge.prompt}
+    given = ", ".join(f"{key} {code(name)}" for key, name in named.items())
     said = f"The components are given by {code(reward.scorer)}{f': {given}' if given else ''}."
     return f"{said}{SCORERS.get(reward.scorer, '')}\n"
 

@@ -9,13 +9,14 @@ from pydantic import Field
 
 from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
-from refine_af.settings.checkpoints import HUB
+from refine_af.settings.checkpoints import HUB, LOCAL
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.fields import Name, Section, Text
 from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward
+from refine_af.settings.servers import Server
 from refine_af.settings.subsets import Subsets
 
 
@@ -64,10 +65,25 @@ def provenance(experiment: Experiment, model: str) -> Provenance:
         classification=public_name(experiment.prompts.classification),
         instructions=experiment.instructions,
         ppo=experiment.ppo,
-        reward=experiment.reward.model_copy(update=judges),
+        reward=experiment.reward.model_copy(update=judges | _judge(experiment)),
         instances=experiment.instances,
         subsets=counting(experiment.subsets),
     )
+
+
+def _judge(experiment: Experiment) -> dict[str, Any]:
+    """The section of a judge behind a server, which is called by its model's name."""
+    judge = experiment.reward.llm_judge
+    if judge is None:
+        return {}
+    model = served_name(experiment.servers[judge.server])
+    told = {"prompt": public_name(judge.prompt), "server": model}
+    return {"llm_judge": judge.model_copy(update=told)}
+
+
+def served_name(server: Server) -> str:
+    """What a server calls its model, of a path its last part."""
+    return public_name(server.model) if server.model.startswith(LOCAL) else server.model
 
 
 def public_name(name: str) -> str:

@@ -36,6 +36,8 @@ FLAGS = {
     "folder": "Folder to write: the checkpoint, or the parser.",
     "instances": "Files or folders of instances, as the command reads or writes them.",
     "instructions": "The instructions: a segment's folder, a file, or files model by model.",
+    "judge_prompt": "File with the prompt of a judge behind a server; without a value none.",
+    "judge_server": "Its server, one of config.yaml's section servers, as JSON; or no value.",
     "key": "File with the key to the page's methods.",
     "kinds": "File that says which instructions are classification tasks; without a value none.",
     "logs": "Folder of the jobs' logs.",

@@ -13,6 +13,7 @@ GIVEN = {  # by each of the project's scorers
     JUDGES: COMPONENTS,
     "likelihood": ("fluency", "pmi"),
     "sequence_classifier": ("reward_model",),
+    "llm_judge": ("judge",),
 }
 LEAST_LENGTH = 32  # tokens: the longest of the judges' questions has some 20
 

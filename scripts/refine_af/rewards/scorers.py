@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from refine_af.errors import InputError, shown
 from refine_af.rewards.equation_1 import check_components, check_judges
 from refine_af.rewards.own_code import homes, module_file, path_of
 from refine_af.rewards.scorer import Triplet
 from refine_af.settings.reward import Reward
+from refine_af.settings.servers import Server
 
 Scores = dict[str, float]
 Judge = Callable[[Sequence[Triplet]], list[Scores]]
@@ -30,7 +31,22 @@ FIRST = Triplet("Name a colour.", "", "Blue.")  # scored before any work begins
 MOST = 1e12  # of a score: times the largest weight, its square is a number in float32
 
 
-def load_scorer(reward: Reward, model: Path | None, evaluator: Path | None) -> Judge:
+class Asked(NamedTuple):
+    """What `llm_judge` asks: a server, by the prompt in a file; its answers are kept in another."""
+
+    server: Server
+    prompt: Path
+    kept: Path
+
+
+def asked_of(server: Server | None, prompt: Path | None, progress: Path) -> Asked | None:
+    """What `llm_judge` asks, its answers in the folder `progress`; None without a server."""
+    return Asked(server, prompt, progress / "judge.jsonl") if server and prompt else None
+
+
+def load_scorer(
+    reward: Reward, model: Path | None, evaluator: Path | None, asked: Asked | None = None
+) -> Judge:
     """The scorer. InputError where it is not as this module says, now or at a later call.
 
     What its own code raises passes as it is, for its author to see.
@@ -38,13 +54,14 @@ def load_scorer(reward: Reward, model: Path | None, evaluator: Path | None) -> J
     check_judges(reward)
     name = f"reward.scorer {reward.scorer}"
     make = _imported(path_of(reward.scorer), name)
+    given = (reward, asked) if reward.llm_judge else (reward, model, evaluator)
     try:
-        inspect.signature(make).bind(reward, model, evaluator)
+        inspect.signature(make).bind(*given)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{name}: cannot be called with settings, model and evaluator: {error}"
         ) from None
-    scorer = make(reward, model, evaluator)
+    scorer = make(*given)
     if not callable(scorer):
         raise InputError(f"{name}: makes {shown(scorer)}, which cannot be called")
 

@@ -102,7 +102,8 @@ class Experiment(Section):
         description="What a stage watches as it runs; a change reruns nothing (ours)."
     )
     servers: dict[Name, Server] = Field(
-        description="By model, the servers of stage 1 where its engine is server (ours)."
+        description="By model, the servers of stage 1 where its engine is server; by its name in "
+        "reward.llm_judge, the judge's (ours)."
     )
     demo: Demo | None = Field(description="The embedded demo's tiny models, or null (ours).")
     compute: Compute = Field(
@@ -111,7 +112,10 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def has_a_server_for_each_model(self) -> Experiment:
-        if unknown := self.servers.keys() - self.models.keys():
+        judge = {self.reward.llm_judge.server} if self.reward.llm_judge else set[str]()
+        if absent := judge - self.servers.keys():
+            raise ValueError(f"reward.llm_judge.server: servers names no {min(absent)!r}")
+        if unknown := self.servers.keys() - self.models.keys() - judge:
             raise ValueError(f"servers.{min(unknown)}: there is no such model")
         lacking = sorted(self.models.keys() - self.servers.keys())
         if self.instructions.engine == "server" and lacking:

@@ -8,21 +8,23 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from refine_af.errors import shown
-from refine_af.settings.fields import Count, FilePath, Real, Section
+from refine_af.settings.fields import Count, FilePath, Real, Section, Text
 
 TAKEN = ("junk", "parse_rate", "reward", "true")  # columns and rows beside the components'
 COMPONENT = rf"^(?!({'|'.join(TAKEN)})$)[a-z][a-z0-9_]{{0,99}}$"
-BUILT_IN = (
-    "likelihood",
-    "sequence_classifier",
-)  # scorers by name: each a module of refine_af/rewards/
-OWN_SECTIONS = ("likelihood",)  # of those that have settings of their own
+# Scorers by name, each a module of refine_af/rewards/, and those with settings of their own.
+BUILT_IN = ("likelihood", "sequence_classifier", "llm_judge")
+OWN_SECTIONS = ("likelihood", "llm_judge")
+JUDGE_SLOTS = {"instruction", "input", "output"}  # of the prompt of llm_judge
 Scorer = Annotated[
     str,
     StringConstraints(
         pattern=rf"^({'|'.join(BUILT_IN)}|[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+)$"
     ),
 ]
+
+
+Digit = Annotated[int, Field(ge=0, le=9)]
 
 
 class Likelihood(Section):
@@ -32,6 +34,40 @@ class Likelihood(Section):
         description="How the scoring model's linear weights are held on the device: in 16 bits (32 "
         "on a CPU), or in 4 (ours; as ppo.quantization, the backbone scores as PPO starts from it)."
     )
+
+
+class LlmJudge(Section):
+    """What the scorer `llm_judge` asks, of which server, and how its answers count."""
+
+    prompt: FilePath = Field(
+        description="File with the rubric, whose slots instruction, input and output are each "
+        "filled with a JSON string (ours)."
+    )
+    server: Text = Field(
+        description="Which of `servers` judges; only the model's name there decides the scores "
+        "(ours)."
+    )
+    least: Digit = Field(description="The lowest number of the rubric's scale (ours).")
+    most: Digit = Field(
+        description="The highest, of one digit, so that the answer's first token tells all (ours)."
+    )
+    unreadable: Real = Field(
+        description="The score where an answer holds no number of the scale (ours)."
+    )
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = Field(
+        description="How many likely tokens are asked for beside an answer's first, to weigh the "
+        "scale's numbers by; 0 asks for none and takes the number written (ours; OpenAI's most)."
+    )
+    max_new_tokens: Count = Field(description="Most tokens of an answer (ours).")
+    characters: Count = Field(
+        description="Most characters of each of a triplet's three texts; the rest is cut (ours)."
+    )
+
+    @model_validator(mode="after")
+    def has_a_scale(self) -> LlmJudge:
+        if self.least >= self.most:
+            raise ValueError(f"least {self.least} is not below most {self.most}")
+        return self
 
 
 class Weights(Section):
@@ -85,6 +121,10 @@ class Reward(Section):
         default=None,
         description="Of the scorer likelihood alone; null, or left out, for any other (ours).",
     )
+    llm_judge: LlmJudge | None = Field(
+        default=None,
+        description="Of the scorer llm_judge alone; null, or left out, for any other (ours).",
+    )
     weights: Weights = Field(
         description="The weight of each component of the scorer, by its name (paper Eq. 1, "
         "restored from arXiv 2307.06290)."
@@ -100,6 +140,8 @@ class Reward(Section):
                 raise ValueError(f"{name}: of the scorer {name} alone, and scorer is {self.scorer}")
         if self.scorer == "sequence_classifier" and self.model is None:
             raise ValueError("model: the scorer sequence_classifier needs a checkpoint")
+        if self.scorer == "llm_judge" and self.model is not None:
+            raise ValueError("model: the scorer llm_judge asks a server: say null")
         if self.scorer in BUILT_IN and self.evaluator is not None:
             raise ValueError(f"evaluator: the scorer {self.scorer} reads none: say null")
         return self

@@ -28,7 +28,7 @@ from refine_af.rewards.equation_1 import check_judges, judges_of
 from refine_af.rewards.own_code import homes, module_file
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.instructions import Instructions
-from refine_af.settings.reward import BUILT_IN
+from refine_af.settings.reward import BUILT_IN, JUDGE_SLOTS
 from refine_af.workflow.gpu_memory import check_memory
 from refine_af.workflow.paths import checkpoint_folder, local_paths, prompt_paths
 
@@ -214,4 +214,5 @@ READERS: dict[str, Callable[[Path], object]] = {  # every other prompt file is o
     "prompts.classification": _prompt({"instruction"}),
     "prompts.sft": read_document,
     "prompts.users": read_document,
+    "reward.llm_judge.prompt": _prompt(JUDGE_SLOTS),
 }

@@ -82,7 +82,9 @@ def prompt_paths(experiment: Experiment) -> list[tuple[str, str]]:
     unread = set() if branch and branch.methods else {"output_first", "classification"}
     files = prompts.model_dump(exclude={"baselines", *unread})
     files |= {f"baselines.{name}": path for name, path in prompts.baselines.items()}
-    return [(f"prompts.{key}", path) for key, path in files.items()]
+    found = [(f"prompts.{key}", path) for key, path in files.items()]
+    judge = experiment.reward.llm_judge
+    return [*found, ("reward.llm_judge.prompt", judge.prompt)] if judge else found
 
 
 def local_paths(experiment: Experiment) -> list[tuple[str, str]]:

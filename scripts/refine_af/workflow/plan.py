@@ -17,6 +17,7 @@ from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
 from refine_af.workflow.instances_plan import InstancesPlan, Tracked, Untracked
+from refine_af.workflow.judge_plan import JudgePlan
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name, role_of
 from refine_af.workflow.replicates import Replicates
 
@@ -47,6 +48,7 @@ class Plan:
         # Of a scorer of the user's own: an edit reruns what it scored.
         self.scorer = own_code(experiment.reward.scorer, homes(root))
         self.instances = InstancesPlan(experiment, self.located)
+        self.asked_judge = JudgePlan(experiment, self.located)
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
 

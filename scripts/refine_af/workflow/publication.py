@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refine_af.exports.provenance import Publication, Source, public_name
+from refine_af.exports.provenance import Publication, Source, public_name, served_name
 from refine_af.jobs.command_line import canonical
 from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.checkpoints import HUB
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.judge_plan import judge_server
 from refine_af.workflow.paths import local_paths
 
 # The sections that decide the data; of fetch, what decides no byte is left out, as elsewhere.
@@ -35,6 +36,9 @@ def publication(experiment: Experiment) -> Publication:
         Source(role=role, name=public_name(name), license=licenses.get(_called(name)))
         for role, name in _sources(experiment)
     )
+    if server := judge_server(experiment):
+        name = served_name(server)
+        sources += (Source(role="scored: llm_judge", name=name, license=licenses.get(name)),)
     whole = experiment.model_dump(mode="json", include=set(SECTIONS), exclude=UNTOLD)
     whole["subsets"] = counting(experiment.subsets).model_dump(mode="json")
     private = {path for _, path in local_paths(experiment)} | _texts(whole["prompts"])
