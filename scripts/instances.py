@@ -14,12 +14,12 @@ from refine_af.instances.replies import AskedReply, in_rounds
 from refine_af.instances.rounds import adapter_of, rounds_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import Given, fingerprint, resumable
+from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.instances import Instance
 from refine_af.records.segments import read_segment
 from refine_af.rewards.equation_1 import composite, weighed
-from refine_af.rewards.own_code import own_code
+from refine_af.rewards.own_code import deciding
 from refine_af.settings.instances import Instances
 from refine_af.settings.reward import Reward
 from refine_af.settings.servers import Server
@@ -56,13 +56,10 @@ def segment(
     by_round = in_rounds([(path, read_records(path, AskedReply)) for path in replies], rounds)
     found = [parsing.parsed(settings, *pair) for pair in zip(rounds, by_round, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)
-    sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
-    judges: dict[str, Given] = {"reward_model": reward_model, "evaluator": evaluator}
-    judges |= {"judge_prompt": judge_prompt, "judge": judge_server.model if judge_server else None}
-    inputs: dict[str, Given] = {"method": method, "adapter": digest, "replies": replies}
-    inputs["instructions"] = instructions / "instructions.jsonl"
-    inputs["scorer"] = own_code(reward.scorer)
-    stamp = fingerprint({**sections, **judges, **inputs}, code=code_digest(Path(__file__)))
+    given = deciding(reward, reward_model, evaluator, judge_prompt, judge_server)
+    given |= {"settings": settings.model_dump_json(), "method": method, "adapter": digest}
+    given |= {"replies": replies, "instructions": instructions / "instructions.jsonl"}
+    stamp = fingerprint(given, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, segment) as place:
         if place is not None:
             judge = loaded_later(reward, reward_model, evaluator, judge_server, judge_prompt, place)
@@ -85,9 +82,9 @@ def loaded_later(
 ) -> "Judge":
     """The scorer, which is loaded at its first call."""
     from refine_af.instances.scores import judge_of
-    from refine_af.rewards.scorers import asked_of, load_scorer
+    from refine_af.rewards.scorers import load_scorer, to_ask
 
-    asked = asked_of(judge_server, judge_prompt, place)
+    asked = to_ask(judge_server, judge_prompt, place)
     return judge_of(lambda: load_scorer(reward, reward_model, evaluator, asked))
 
 

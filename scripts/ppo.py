@@ -15,7 +15,7 @@ from refine_af.files.rows import write_rows
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import Given, fingerprint, resumable
+from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.chat import chat_of
@@ -31,8 +31,8 @@ from refine_af.prompts.templates import read_prompt
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
-from refine_af.rewards.own_code import own_code
-from refine_af.rewards.scorers import Judge, asked_of, load_scorer
+from refine_af.rewards.own_code import deciding
+from refine_af.rewards.scorers import Judge, load_scorer, to_ask
 from refine_af.settings.compute import PpoMachine
 from refine_af.settings.ppo import Ppo
 from refine_af.settings.reward import Reward, Weights
@@ -64,28 +64,24 @@ def main(
     What is done so far is kept in the folder `progress`: killed and called again, it goes on.
     """
     segment = read_segment(instructions)
-    pool = instructions / "instructions.jsonl"
-    judges: dict[str, Given] = {"reward_model": reward_model, "evaluator": evaluator}
-    judges |= {"judge_prompt": judge_prompt, "judge": judge_server.model if judge_server else None}
-    inputs = {"backbone": backbone, **judges, "pool": pool, "prompt": prompt}
-    sections = {"settings": settings.model_dump_json(), "reward": reward.model_dump_json()}
-    given: dict[str, Given] = {**sections, "scorer": own_code(reward.scorer), "chat": chat}
-    stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
+    given = deciding(reward, reward_model, evaluator, judge_prompt, judge_server)
+    given |= {"settings": settings.model_dump_json(), "chat": chat, "backbone": backbone}
+    given |= {"pool": instructions / "instructions.jsonl", "prompt": prompt}
+    stamp = fingerprint(given, code=code_digest(Path(__file__)))
     with resumable(progress, stamp, ppo) as place, device_faults():
         if place is None:
             return
         check_ppo(backbone, settings.lora)
-        asked = asked_of(judge_server, judge_prompt, place)
+        asked = to_ask(judge_server, judge_prompt, place)
         judge = load_scorer(reward, reward_model, evaluator, asked)
         trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
         fixed = evaluation_instructions(segment, settings)
         before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
-        columns = metric_columns(reward.weights)
-        with closing(StepLog(place / "steps.jsonl", columns)) as log:
+        with closing(StepLog(place / "steps.jsonl", metric_columns(reward.weights))) as log:
             _train(trainer, segment, log, place, watch, compute)
             evaluated = [*before, *_evaluation("after", trainer, fixed, place)]
-            _write(ppo, trainer, columns, log.rows(settings.steps), evaluated, watch.alarm)
+            _write(ppo, trainer, reward.weights, log.rows(settings.steps), evaluated, watch.alarm)
 
 
 def _trainer(
@@ -174,7 +170,7 @@ def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) 
 def _write(
     ppo: Path,
     trainer: PpoTrainer,
-    columns: Sequence[str],
+    weights: Weights,
     steps: Rows,
     evaluation: Rows,
     bounds: Alarms,
@@ -183,7 +179,7 @@ def _write(
     with whole_folder(ppo) as folder:
         trainer.learner.save(folder)
         metrics = [row["metrics"] for row in steps]
-        write_table(folder / "metrics.csv", columns, metrics)
+        write_table(folder / "metrics.csv", metric_columns(weights), metrics)
         write_table(folder / "alarms.csv", COLUMNS, map(asdict, alarms(metrics, bounds)))
         # Seconds differ from run to run, so they have a file of their own.
         timing = [{"step": row["step"], **row["seconds"]} for row in steps]

@@ -84,22 +84,22 @@ class FakeCompletions:
 
 @contextmanager
 def serving(fake: FakeCompletions | None = None) -> Iterator[FakeCompletions]:
-    fake = fake or FakeCompletions()
+    made = fake or FakeCompletions()
 
     class Handler(_Handler):
-        fake_completions = fake
+        fake_completions = made
 
     class Server(ThreadingHTTPServer):
         request_queue_size = 256
 
     server = Server(("127.0.0.1", 0), Handler)
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    made.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield fake
+        yield made
     finally:
-        fake.closing.set()
+        made.closing.set()
         server.shutdown()
         server.server_close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from refine_af.rewards.equation_1 import check_judges
 from refine_af.rewards.judge_answers import Answer, read_answer
 from refine_af.rewards.llm_judge import quoted, score
 from refine_af.rewards.scorer import Triplet
-from refine_af.rewards.scorers import Judge, asked_of, load_scorer
+from refine_af.rewards.scorers import Judge, load_scorer, to_ask
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.reward import JUDGE_SLOTS, LlmJudge, Reward
 from refine_af.settings.servers import Server
@@ -103,7 +103,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJudge]:
 def judge_at(fake: FakeJudge, folder: Path, **changes: Any) -> Judge:
     folder.mkdir(exist_ok=True)
     server = Server.model_validate(SERVER | {"url": fake.url} | changes)
-    return load_scorer(REWARD, None, None, asked_of(server, PROMPT, folder))
+    return load_scorer(REWARD, None, None, to_ask(server, PROMPT, folder))
 
 
 def asked(fake: FakeJudge) -> list[str]:
@@ -209,7 +209,7 @@ def test_it_asks_in_a_chat_and_asks_nothing_twice(fake: FakeJudge, tmp_path: Pat
 def test_log_probabilities_may_be_left_out(fake: FakeJudge, tmp_path: Path) -> None:
     plain = Reward.model_validate(SECTION | {"llm_judge": SCALE | {"top_logprobs": 0}})
     server = Server.model_validate(SERVER | {"url": fake.url})
-    load_scorer(plain, None, None, asked_of(server, PROMPT, tmp_path))
+    load_scorer(plain, None, None, to_ask(server, PROMPT, tmp_path))
     assert not {"logprobs", "top_logprobs"} & fake.requests[0].body.keys()
 
 
@@ -319,12 +319,13 @@ def test_the_stages_score_with_it_by_their_command_lines(
     """A second run from the same progress asks nothing, and writes the same."""
     server = SERVER | {"url": fake.url}
     more = {"judge_prompt": PROMPT, "judge_server": server}
-    run: Callable[..., list[Any]] = {
+    runs: dict[str, Callable[..., Sequence[Any]]] = {
         "ppo": lambda **changes: trained(
             run_script, REWARD, None, world, tmp_path, **more | changes
         ),
         "instances": lambda **changes: scored(run_script, REWARD, None, tmp_path, **more | changes),
-    }[stage]
+    }
+    run = runs[stage]
     made = run()
     assert made and fake.requests
     if stage == "instances":

@@ -87,6 +87,7 @@ def flags(given: Given) -> list[object]:
         part
         for name, value in (given | texts).items()
         for part in (f"--{name.replace('_', '-')}", value)
+        if part is not None  # a flag without a value
     ]
 
 

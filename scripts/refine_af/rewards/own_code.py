@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from refine_af.jobs.scratch import Given
 from refine_af.jobs.sources import code_digest, digest_of
-from refine_af.settings.reward import BUILT_IN
+from refine_af.settings.reward import BUILT_IN, Reward
+from refine_af.settings.servers import Server
 
 
 def homes(root: Path | None = None) -> tuple[Path, Path, Path]:
@@ -43,3 +45,21 @@ def own_code(scorer: str, folders: Iterable[Path] | None = None) -> str:
     if file is None:
         return ""
     return code_digest(file.resolve()) if scorer in BUILT_IN else digest_of(file)
+
+
+def deciding(
+    reward: Reward,
+    reward_model: Path | None,
+    evaluator: Path | None,
+    judge_prompt: Path | None,
+    judge_server: Server | None,
+) -> dict[str, Given]:
+    """All that decides the scores of a job, by name, for its stamp."""
+    return {
+        "reward": reward.model_dump_json(),
+        "scorer": own_code(reward.scorer),
+        "reward_model": reward_model,
+        "evaluator": evaluator,
+        "judge_prompt": judge_prompt,
+        "judge": judge_server.model if judge_server else None,
+    }

@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     kept: Path
 
 
-def asked_of(server: Server | None, prompt: Path | None, progress: Path) -> Asked | None:
+def to_ask(server: Server | None, prompt: Path | None, progress: Path) -> Asked | None:
     """What `llm_judge` asks, its answers in the folder `progress`; None without a server."""
     return Asked(server, prompt, progress / "judge.jsonl") if server and prompt else None
 
