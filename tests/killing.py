@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from forking import run_forked
+from forking import MODELS, run_forked
 from tiny import ROOT
 
 How = Literal["before", "within", "after"]
@@ -106,9 +106,12 @@ def _launched(
     timeout_s: float,
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     file = ROOT / "scripts" / f"{script}.py" if isinstance(script, str) else script.resolve()
+    # What a test writes imports little, and a process that holds much is slow to fork.
+    imported = MODELS if isinstance(script, str) else ()
     with tempfile.TemporaryDirectory() as place:
         trace = Path(place, "trace")
         command = [LAUNCHER, root.resolve(), trace, at, how, file, *arguments]
         # What is killed and what goes on from there differ in the order of their sets.
-        done = run_forked(command, cwd=root, timeout_s=timeout_s, fork=min(at, 1))
+        fork = min(at, 1)
+        done = run_forked(command, cwd=root, timeout_s=timeout_s, fork=fork, imported=imported)
         return done, trace.read_text().splitlines() if trace.exists() else []

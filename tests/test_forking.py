@@ -127,6 +127,36 @@ def test_without_a_server_nothing_runs(python: str, tmp_path: Path) -> None:
     assert f"{ADDRESS} names no fork server" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("last", "status", "said"),
+    [
+        ("", 0, ""),
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('a fault')", 1, "a fault\n"),
+        ("raise ValueError('a fault')", 1, "ValueError: a fault\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT, "KeyboardInterrupt\n"),
+    ],
+)
+def test_a_process_ends_as_python_does(last: str, status: int, said: str, tmp_path: Path) -> None:
+    """Threads are waited for, then what is to be done at the end is, and all that was said shows.
+
+    The same holds where Python starts as a person starts it.
+    """
+    script = tmp_path / "ends.py"
+    script.write_text(
+        "import atexit, os, signal, sys, threading, time\n"
+        "atexit.register(print, 'at exit')\n"
+        "def work():\n    time.sleep(0.05)\n    print('worked')\n"
+        f"threading.Thread(target=work).start()\n{last}\n"
+    )
+    forked = run_forked([script], cwd=tmp_path, timeout_s=60, imported=())
+    usual = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    for done in (forked, usual):
+        assert (done.returncode, done.stdout) == (status, "worked\nat exit\n")
+        assert done.stderr.endswith(said) and bool(done.stderr) == bool(said)
+
+
 def test_python_itself_can_be_another(tmp_path: Path) -> None:
     script = tmp_path / "which.py"
     script.write_text("import sys\nprint(sys.executable)\n")
