@@ -273,10 +273,10 @@ def test_self_contained_and_accessible(page: str) -> None:
 
 
 def test_each_section_is_a_module_that_its_id_names(page: str) -> None:
-    """`tiny-ppo` is sections/ppo.py; `tiny` itself holds a model's, and demo.py is none."""
+    """`tiny_ppo` is sections/ppo.py; `tiny_model` holds a model's, and demo.py is none."""
     ids = re.findall(r'<section id="([^"]+)"', page)
-    assert ids.pop(ids.index("tiny")) == "tiny"
-    names = [identity.removeprefix("tiny-").replace("-", "_") for identity in ids]
+    assert ids.pop(ids.index("tiny_model"))
+    names = [identity.removeprefix("tiny_").replace("-", "_") for identity in ids]
     modules = {file.stem for file in (REPORT / "sections").glob("*.py")} - {"__init__", "demo"}
     assert sorted(names) == sorted(modules)
 
@@ -369,9 +369,10 @@ def test_needs_no_torch() -> None:
 
 @pytest.mark.slow
 def test_several_models_without_truth(tmp_path: Path) -> None:
-    page = report(make_run(tmp_path, ["one", "two"], truth=False))
+    """Named as a section is, and as one of the other's might be."""
+    page = report(make_run(tmp_path, ["cost", "cost-ppo"], truth=False))
     said_so = words(page)
-    assert "The run at a glance one two instructions in the pool 6 6" in said_so
+    assert "The run at a glance cost cost-ppo instructions in the pool 6 6" in said_so
     assert (
         "demo " not in said_so
         and "demo'" not in said_so
@@ -379,7 +380,8 @@ def test_several_models_without_truth(tmp_path: Path) -> None:
         and "noise" not in said_so
     )
     assert "What it does not show: This is one run with one seed." in said_so
-    structure(page)
+    ids = structure(page).ids
+    assert len(ids) == len({*ids})
 
 
 def test_alarms_are_told_with_their_steps(tmp_path: Path) -> None:

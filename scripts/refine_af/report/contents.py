@@ -66,7 +66,7 @@ SECTIONS = {
     "superni": "Super-NI",
     "ratings": "Ratings",
 }
-# The sections below the models'.
+# The sections below the models'. No model's name has an underscore, and each of their ids has.
 LAST = {
     "paper": "The paper's tables",
     "limits": "What this shows",
@@ -154,7 +154,7 @@ def report(
     """The page as HTML; `drawn` are in the runs' order, `found` and `truths`, if any, by model."""
     differences = {name: each.changes for name, each in found.items()}
     by_size = {name: each.compared for name, each in found.items()}
-    links = [("summary", "Summary"), *((run.name, run.name) for run in runs)]
+    links = [("summary", "Summary"), *((f"{run.name}_model", run.name) for run in runs)]
     return page(
         TITLE,
         LEAD,
@@ -190,9 +190,9 @@ def _model(
     paper: Paper,
     remarks: demo.Remarks,
 ) -> Html:
-    links = [(f"{run.name}-{identity}", name) for identity, name in SECTIONS.items()]
+    links = [(f"{run.name}_{identity}", name) for identity, name in SECTIONS.items()]
     return section(
-        run.name,
+        f"{run.name}_model",
         run.name,
         navigation(f"Sections of {run.name}", links),
         instructions_section(

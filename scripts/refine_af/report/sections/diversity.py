@@ -28,7 +28,7 @@ def diversity_section(
     `remark` is what else a reader must know of the parser; empty where there is nothing.
     """
     return section(
-        f"{run.name}-diversity",
+        f"{run.name}_diversity",
         "Verbs and nouns of the instructions",
         _parts(run.diversity, run.name, paper, settings, drawing, remark)
         if run.diversity

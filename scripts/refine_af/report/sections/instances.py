@@ -30,7 +30,7 @@ def instances_section(
 ) -> Html:
     """Each method's yield, table V's figures, what the judges say, and instances side by side."""
     return section(
-        f"{run.name}-instances",
+        f"{run.name}_instances",
         "Stage 3: instances",
         paragraph(
             *(_yield_sentence(run, method) for method in run.instances),

@@ -42,7 +42,7 @@ def instructions_section(
     instructions are to `seeds` and, where they were compared with some, to `references`."""
     caption = "Share of each round's items that the pool accepted."
     return section(
-        f"{run.name}-instructions",
+        f"{run.name}_instructions",
         "Stage 1: instructions",
         _fate_of_items(run),
         _course_of_rounds(run),

@@ -34,7 +34,7 @@ def overlap_section(run: ModelRun, bounds: OverlapBounds, settings: Report, rema
         for method, rows in run.instances.items()
     }
     return section(
-        f"{run.name}-overlap",
+        f"{run.name}_overlap",
         "Overlap with the evaluation sets",
         paragraph(
             "Instructions and inputs are compared with the definitions, instructions and inputs "

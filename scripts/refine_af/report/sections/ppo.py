@@ -61,7 +61,7 @@ def ppo_section(
     )
     reward, curves = drawings
     return section(
-        f"{run.name}-ppo",
+        f"{run.name}_ppo",
         f"Stage 2: {run.algorithm} from automated feedback",
         _ablation(run.algorithm),
         ppo_over_seeds(run, settings),

@@ -46,7 +46,7 @@ def ratings_section(
             else Html(""),
             _agreement(run.ratings),
         ]
-    return section(f"{run.name}-ratings", "Ratings by people", *parts, level=3)
+    return section(f"{run.name}_ratings", "Ratings by people", *parts, level=3)
 
 
 def _none_yet(model: str) -> Html:

@@ -25,7 +25,7 @@ def sft_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
         f"average of span {settings.span}, by the number of instructions."
     )
     return section(
-        f"{run.name}-sft",
+        f"{run.name}_sft",
         "Fine-tuning",
         paragraph(
             f"{fell} from the first tenth of the updates to the last"

@@ -58,7 +58,7 @@ def superni_section(
     `remark` is what else a reader must know of sizes and tasks.
     """
     return section(
-        f"{run.name}-superni",
+        f"{run.name}_superni",
         "Super-NI, zero-shot",
         _cells(run, remark),
         shown(drawing, "Line chart", caption(run, paper, settings)),
