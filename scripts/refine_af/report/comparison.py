@@ -11,6 +11,7 @@ from refine_af.report.pages import Html, join, paragraph, table, tag
 from refine_af.report.wording import (
     change_sentence,
     confident,
+    counted,
     digits_of,
     interval,
     number,
@@ -70,7 +71,7 @@ def _size_sentence(row: Compared, settings: Report) -> str:
     change = row.rouge_l
     if not math.isnan(row.low):
         change = replace(change, low=row.low, high=row.high)
-    what = f"From self-instruct to refine-af, with {int(row.size):,} instructions, ROUGE-L"
+    what = f"From self-instruct to refine-af, with {counted(int(row.size), 'instruction')}, ROUGE-L"
     test = "t test over tasks and seeds" if row.seeded else "permutation test"
     if change.low <= 0 <= change.high or standing(row, settings):
         said = change_sentence(change, what=what, confidence=settings.confidence)

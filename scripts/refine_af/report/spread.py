@@ -48,7 +48,8 @@ def _known(seeds: Mapping[str, Seeds]) -> str:
     if any(m == "refine-af" and each.several and each.ppo == 1 for m, each in seeds.items()):
         unknown.append(STAGE_2)
     end = f"; but {listed(unknown)}" if unknown else ""
-    return f"Trained were {trained}. Intervals and p know of these seeds{end}."
+    verb = "was" if len(seeds) == 1 else "were"
+    return f"Trained {verb} {trained}. Intervals and p know of these seeds{end}."
 
 
 def _often(seeds: Seeds) -> str:

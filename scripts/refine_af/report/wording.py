@@ -144,7 +144,9 @@ def scores_sentence(run: ModelRun) -> str:
         models = [cell for cell in means if cell[1] == size and cell[0] not in COPIES]
         return listed([f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models])
 
-    by_size = [f"with {int(size):,} instructions, {said(size)}" for size in sizes(run.scores)]
+    by_size = [
+        f"with {counted(int(size), 'instruction')}, {said(size)}" for size in sizes(run.scores)
+    ]
     return f"Zero-shot ROUGE-L is {'; '.join([said(''), *by_size])}."
 
 

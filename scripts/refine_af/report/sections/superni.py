@@ -119,7 +119,7 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
     keys = "tasks" if only_tasks else "tasks, categories and the mean over all"
     return join(
         paragraph(
-            f"With {size:,} instructions refine-af scores higher than self-instruct on "
+            f"With {counted(size, 'instruction')} refine-af scores higher than self-instruct on "
             f"{last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
             f"{confident(settings.confidence)} interval {_shares(last)}), lower on "
             f"{last.worse:,} and the same on {last.equal:,}.",
@@ -160,7 +160,7 @@ def _categories(run: ModelRun) -> Html:
     means = category_means(run.scores, wanted)
     names = [cell_name(cell) for cell in wanted]
     return table(
-        f"ROUGE-L by category with {int(sizes(run.scores)[-1]):,} instructions",
+        f"ROUGE-L by category with {counted(int(sizes(run.scores)[-1]), 'instruction')}",
         ["category", "tasks", "instances", *(method for method, _ in wanted)],
         [
             (
