@@ -9,7 +9,8 @@ from random import Random
 from refine_af.demo import words
 from refine_af.demo.families import TRAINING, UNANSWERABLE
 from refine_af.demo.phrasings import phrase
-from refine_af.demo.solvable import Family, Values, comma, draw_numbers, draw_sentence
+from refine_af.demo.solvable import Family, Values, draw_numbers, draw_sentence
+from refine_af.metrics.solvers import comma
 from refine_af.prompts.task_lists import task_list
 
 NUMBERING = "Task {number}:"

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from random import Random
 
 from refine_af.demo import words
-from refine_af.demo.solvable import SOLVABLE, Family, Values, comma, draw_event
+from refine_af.demo.solvable import SOLVABLE, Family, Values, draw_event
+from refine_af.metrics.solvers import comma
 
 _GROUPS = {
     "animals": words.ANIMALS,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from refine_af.demo import words
 from refine_af.demo.phrasings import PHRASINGS
+from refine_af.metrics.solvers import SOLVERS, comma, of_items, of_pair
 
 Values = tuple[str, ...]
 """What stands for {0}, {1} … in a phrasing: the part of a task that is in its instruction."""
@@ -82,11 +83,6 @@ def draw_numbers(random: Random) -> str:
     return comma(random.sample(range(1, 100), random.randint(3, 5)))
 
 
-def comma(items: Sequence[object]) -> str:
-    """A list as the corpus writes it: `a, b, c`."""
-    return ", ".join(map(str, items))
-
-
 def _read_event(text: str) -> Event | None:
     found = _SENTENCE.fullmatch(text)
     if found is None or found[2] not in _PRESENT:
@@ -108,31 +104,19 @@ def _solvable(
     return Family(name, label, lambda _: (), instance, solve)
 
 
-def _of_numbers(name: str, answer: Callable[[list[int]], object]) -> Family:
-    def solve(text: str) -> str | None:
-        if not re.fullmatch(r"\d{1,9}(, \d{1,9})*", text, re.ASCII):
-            return None
-        return str(answer([int(number) for number in text.split(", ")]))
-
-    return _solvable(name, "List", draw_numbers, solve)
+def _of_numbers(name: str) -> Family:
+    return _solvable(name, "List", draw_numbers, SOLVERS[name])
 
 
-def _of_words(name: str, answer: Callable[[list[str]], object]) -> Family:
-    def solve(text: str) -> str | None:
-        return str(answer(text.split(", ")))
-
-    return _solvable(name, "List", draw_words, solve)
+def _of_words(name: str, answer: Callable[[list[str]], object] | None = None) -> Family:
+    return _solvable(name, "List", draw_words, of_items(answer) if answer else SOLVERS[name])
 
 
 def _of_pair(name: str, answer: Callable[[int, int], int], largest: int) -> Family:
     def inputs(random: Random) -> str:
         return " and ".join(map(str, random.sample(range(1, largest + 1), 2)))
 
-    def solve(text: str) -> str | None:
-        found = re.fullmatch(r"(\d{1,9}) and (\d{1,9})", text, re.ASCII)
-        return str(answer(int(found[1]), int(found[2]))) if found else None
-
-    return _solvable(name, "Numbers", inputs, solve)
+    return _solvable(name, "Numbers", inputs, of_pair(answer))
 
 
 def _of_number(name: str, answer: Callable[[int], str | None], most: int) -> Family:
@@ -171,16 +155,16 @@ def _action(event: Event) -> str:
 
 
 SOLVABLE = [
-    _of_numbers("sort_up", lambda x: comma(sorted(x))),
-    _of_numbers("sort_down", lambda x: comma(sorted(x, reverse=True))),
-    _of_numbers("maximum", max),
-    _of_numbers("minimum", min),
-    _of_words("first_item", lambda x: x[0]),
-    _of_words("last_item", lambda x: x[-1]),
-    _of_words("reverse", lambda x: comma(x[::-1])),
+    _of_numbers("sort_up"),
+    _of_numbers("sort_down"),
+    _of_numbers("maximum"),
+    _of_numbers("minimum"),
+    _of_words("first_item"),
+    _of_words("last_item"),
+    _of_words("reverse"),
     _of_words("count_items", _count),
     _of_words("join_and", " and ".join),
-    _of_words("drop_first", lambda x: comma(x[1:])),
+    _of_words("drop_first"),
     _of_words("bullet", lambda x: " ".join(f"- {word}" for word in x)),
     _of_words("only_animals", _only("animal")),
     _of_words("only_fruit", _only("fruit")),
