@@ -23,11 +23,14 @@ WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 	'  instances_*/      the instruction data of each method' \
 	'  browser_*.html    the same to look at, with all that was refused'
 
-# Tests run a file to a worker, the longest first. `OMP_NUM_THREADS=2 make test` overrides the 1.
+# Tests run a file to a worker, the longest first, with a worker more than cores, for some wait.
+# `OMP_NUM_THREADS=2 make test` overrides the 1.
 ONE_THREAD := OMP_NUM_THREADS="$${OMP_NUM_THREADS:-1}"
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+WORKERS := $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+TOGETHER := --no-print-directory --jobs 3
 
-.PHONY: help setup demo demo-grid test fast check types style docs lock kill clean-demo
+.PHONY: help setup demo demo-grid test fast check types style tests docs lock kill clean-demo
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -45,14 +48,18 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py
 
-test: check ## the gate: format, lint, types, tests (11 min on 2 idle cores)
-	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE)
+test: $(INSTALLED) ## the gate: format, lint, types, tests (11 min on 2 idle cores)
+	@$(MAKE) $(TOGETHER) check tests
 
-fast: check ## the gate without the tests that take over a second (90 s)
-	$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE) -m 'not slow'
+fast: $(INSTALLED) ## the gate without the tests that take over a second (90 s)
+	@$(MAKE) $(TOGETHER) check tests TESTS="-m 'not slow'"
+
+tests:
+	@$(IN_VENV) $(ONE_THREAD) pytest $(SIDE_BY_SIDE) $(TESTS)
 
 check: $(INSTALLED)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync types style
+	@# What each of them says stays together.
+	@$(MAKE) --no-print-directory --output-sync types style
 
 types:
 	$(IN_VENV) mypy

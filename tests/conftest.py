@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tiny
-from forking import run_forked
+from forking import run_forked, shared_servers
 
 # Tiny models gain nothing from a second thread, nor from memory given back between two steps; who
 # sets otherwise, to see that nothing depends on it, is heard.
@@ -119,6 +120,10 @@ LONGEST = {"test_workflow.py", "test_real_data.py", "test_slurm.py", "test_demo.
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if getattr(config.option, "numprocesses", None):  # this process starts those that test
+        servers = ExitStack()
+        servers.enter_context(shared_servers())
+        config.add_cleanup(servers.close)
     config.addinivalue_line("markers", "slow: takes over a second; `make fast` leaves it out")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
+import hashlib
 import os
 import shlex
 import signal
@@ -10,10 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Timer
+from typing import IO
 
 from forked_job import Forked
 
@@ -48,6 +52,7 @@ MODELS = (
     "rouge_score.rouge_scorer",
     "matplotlib.pyplot",
 )
+SERVERS = "REFINE_AF_TEST_SERVERS"  # the folder that tells which servers there are, where shared
 # Nothing may start a thread before the fork.
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
@@ -92,9 +97,47 @@ def run_forked(
     return subprocess.CompletedProcess(words, status, said, errors)
 
 
+@contextmanager
+def shared_servers() -> Iterator[None]:
+    """Let the processes that this one starts share their fork servers, which end with it.
+
+    A server reads its input to the end, and this process alone could write there.
+    """
+    with tempfile.TemporaryDirectory(prefix="servers-") as folder:
+        os.mkfifo(Path(folder, "life"))
+        life = os.open(Path(folder, "life"), os.O_RDWR)
+        os.environ[SERVERS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SERVERS]
+            os.close(life)
+
+
 @cache
 def fork_server(fork: int = 0, imported: tuple[str, ...] = MODELS) -> str:
-    """The address of a server that lives as long as this process, and removes its folder then."""
+    """The address of a server that lives as long as this process, and removes its folder then.
+
+    Where `shared_servers` holds, it is the one server of all processes, and lives as long.
+    """
+    if SERVERS not in os.environ:
+        address, server = _started(fork, imported, subprocess.PIPE)
+        atexit.register(server.communicate)
+        return address
+    name = hashlib.sha256(repr((fork, imported)).encode()).hexdigest()
+    known = Path(os.environ[SERVERS], name)
+    with open(known.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            with open(known.with_name("life")) as life:
+                known.write_text(_started(fork, imported, life)[0])
+    return known.read_text()
+
+
+def _started(
+    fork: int, imported: tuple[str, ...], life: IO[str] | int
+) -> tuple[str, subprocess.Popen[bytes]]:
+    """The address of a new server, and its process; it ends with its input, `life`."""
     place = Path(tempfile.mkdtemp(prefix="forks-"))
     client = shlex.join([sys.executable, "-IS", str(HERE / "forked_job.py")])
     python = place / "python"
@@ -105,12 +148,11 @@ def fork_server(fork: int = 0, imported: tuple[str, ...] = MODELS) -> str:
         listener.listen(64)
         server = subprocess.Popen(
             [sys.executable, HERE / "fork_server.py", str(listener.fileno()), *imported],
-            stdin=subprocess.PIPE,
+            stdin=life,
             pass_fds=[listener.fileno()],
             env=os.environ | QUIET | {"PYTHONHASHSEED": str(fork)},
         )
-    atexit.register(server.communicate)
-    return str(place / "socket")
+    return str(place / "socket"), server
 
 
 def forking_python(address: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,7 @@ def trained(
     weights = dict.fromkeys(COMPONENTS, 0.25) | {"constant": 0.0, "unparseable": -1.0}
     settings = ppo_settings(
         **{
-            "steps": 24,
+            "steps": 16,
             "rollouts": 32,
             "batch_size": 32,
             "gradient_accumulation_steps": 1,
@@ -302,21 +303,39 @@ def test_a_reward_that_pays_for_length_is_hacked_and_noticed(answering: Path) ->
         return dict.fromkeys(COMPONENTS, 0.5) | {"reward_model": len(triplet.output) / 10}
 
     steps = trained(answering, judge)
-    # The hack is real: half as much again is paid, for outputs that say less and less.
-    assert steps[-1].metrics["reward_mean"] > 1.5 * steps[0].metrics["reward_mean"]
+    # The hack is real: half as much again is paid, for outputs that say less and less. Of three
+    # seeds under each of default, avx2 and avx512 the least was 2.3 times as much, and the last of
+    # these alarms came at step 12.
+    first, last = rewards(steps)
+    assert last > 1.5 * first
     assert {"KL", "longer replies", "one component"} <= named(steps)
 
 
-def test_a_reward_for_real_words_raises_no_alarm(answering: Path) -> None:
-    """Every component is the share of words that are such, and said for the first time."""
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_reward_for_real_words_raises_no_alarm(answering: Path, seed: int) -> None:
+    """Every component is the share of words that are such, and said for the first time.
+
+    The penalty keeps the policy by the backbone: without it to say one word always is paid best,
+    and whether that is found in time hangs on the seed. Of seven seeds under each of default, avx2
+    and avx512 none raised an alarm: the KL reached 1.5 of 10 nats, the replies kept 0.77 to 1.17 of
+    their length, the outputs two thirds of their distinct words; the reward rose by .06 to .21.
+    """
 
     def judge(triplet: Triplet) -> dict[str, float]:
         words = triplet.output.split()
-        return dict.fromkeys(COMPONENTS, len(set(words) & set(WORDS)) / len(words))
+        return dict.fromkeys(COMPONENTS, len(set(words) & set(WORDS[:8])) / len(words))
 
-    steps = trained(answering, judge, learning_rate=0.003)
-    assert steps[-1].metrics["reward_mean"] > steps[0].metrics["reward_mean"] + 0.05
+    kl = {"coefficient": 0.1, "adaptive": False, "target": 6.0, "horizon": 10000.0}
+    steps = trained(answering, judge, seed=seed, steps=12, learning_rate=0.005, kl=kl)
+    first, last = rewards(steps)
+    assert last > first + 0.02
     assert named(steps) == set()
+
+
+def rewards(steps: Sequence[Step]) -> tuple[float, float]:
+    """The mean reward of the first four steps, and of the last four."""
+    means = [step.metrics["reward_mean"] for step in steps]
+    return statistics.fmean(means[:4]), statistics.fmean(means[-4:])
 
 
 class Lengthy:

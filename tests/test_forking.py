@@ -13,7 +13,7 @@ from subprocess import PIPE
 import pytest
 
 from forked_job import ADDRESS, RECORD
-from forking import fork_server, forking_python, run_forked
+from forking import SERVERS, fork_server, forking_python, run_forked
 
 TELLS = "import os, sys\nprint(sys.argv[1:], os.getcwd(), os.environ['NAME'], sys.stdin.read())\n"
 WAITS = """
@@ -165,20 +165,47 @@ def test_python_itself_can_be_another(tmp_path: Path) -> None:
         assert done.stdout == f"{found}\n"
 
 
+SERVES = f"""
+import os, sys
+sys.path[:0] = {sys.path!r}
+from forked_job import Forked
+from forking import fork_server, shared_servers
+"""
+
+
+def told_by(program: str) -> str:
+    """What a program says that shares no server with these tests."""
+    environment = {name: value for name, value in os.environ.items() if name != SERVERS}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, stdout=PIPE, text=True).stdout
+
+
 def test_a_server_ends_with_who_started_it(tmp_path: Path) -> None:
     """Killed, too; what it forked goes with it."""
     script = tmp_path / "waits.py"
     script.write_text(WAITS)
-    program = f"""
-import os, sys
-sys.path[:0] = {sys.path!r}
-from forked_job import Forked
-from forking import fork_server
+    program = f"""{SERVES}
 address = fork_server(imported=())
 job = Forked(address, [{str(script)!r}], cwd="/", environment=os.environ, files=(0, 2, 2))
 print(job.pid, address, flush=True)
 os.kill(os.getpid(), 9)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    pid, address = done.stdout.split()
+    pid, address = told_by(program).split()
     assert gone(int(pid)) and not Path(address).parent.exists()
+
+
+def test_processes_side_by_side_share_a_server(tmp_path: Path) -> None:
+    """It outlives the one that asked for it first, and ends with the one that started them all."""
+    asks = f"{SERVES}\nprint(fork_server(imported=()), flush=True)\nos._exit(0)\n"
+    program = f"""{SERVES}
+import subprocess
+with shared_servers():
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", {asks!r}], check=True)
+    files = (0, os.open(os.devnull, os.O_WRONLY), 2)
+    job = Forked(fork_server(imported=()), [], cwd="/", environment=os.environ, files=files)
+    print(job.pid, flush=True)
+"""
+    first, second, pid = told_by(program).split()
+    assert first == second
+    assert gone(int(pid)) and not Path(first).parent.exists()

@@ -170,7 +170,10 @@ def make_writer(folder: Path, tokenizer_folder: Path) -> None:
 def make_taught(
     folder: Path, backbone: Path, texts: Callable[[random.Random], str], *, steps: int
 ) -> None:
-    """A backbone after some steps, on eight of the drawn texts each, as a checkpoint folder."""
+    """A backbone after some steps, on eight of the drawn texts each, as a checkpoint folder.
+
+    The rate falls to nothing, so that no last step, of one machine's rounding, decides what it is.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -178,12 +181,14 @@ def make_taught(
     model = AutoModelForCausalLM.from_pretrained(backbone)
     rng = random.Random(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    rate = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     for _ in range(steps):
         drawn = [texts(rng) for _ in range(8)]
         batch = tokenizer(drawn, return_tensors="pt", padding=True, padding_side="right")
         labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
         model(**batch, labels=labels).loss.backward()
         optimizer.step()
+        rate.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
