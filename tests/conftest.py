@@ -115,8 +115,14 @@ SLOW_FIXTURES = {
 }
 SLOW_CALLS = {"snakemake", "plan", "writes", "killed", "side_by_side", "easy_rewards", "Popen"}
 FAST_S = 1.0
-# Files whose few tests take minutes: no worker may be left with one in the end.
-LONGEST = {"test_workflow.py", "test_real_data.py", "test_slurm.py", "test_demo.py"}
+# What takes longest, in that order: no worker may be left with one of these files in the end.
+LONGEST = (
+    *("test_workflow.py", "test_real_data.py", "test_ablation.py", "test_benchmarks.py"),
+    *("test_ppo_resume.py", "test_slurm.py", "test_report.py", "test_errors.py"),
+    *("test_instances_resume.py", "test_report_sentences.py", "test_browser_page.py"),
+    *("test_resume.py", "test_diversity_parses.py", "test_sft_tuning.py", "test_server.py"),
+    *("test_demo.py", "test_journal.py", "test_sft_resume.py", "test_rating_page.py"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -128,14 +134,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow by what it uses, and let the files with the most of it come first."""
+    """Mark what is slow by what it uses, and let the files that take longest come first."""
     for item in items:
         assert isinstance(item, pytest.Function)
         calls = item.function.__code__.co_names
         if SLOW_FIXTURES & {*item.fixturenames} or SLOW_CALLS & {*calls}:
             item.add_marker("slow")
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: (item.path.name not in LONGEST, -slow[item.path]))
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (ranks.get(item.path.name, len(ranks)), -slow[item.path]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
