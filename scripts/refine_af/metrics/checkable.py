@@ -15,6 +15,10 @@ from refine_af.metrics.solvers import SOLVERS
 from refine_af.records.evaluation import UserPrediction
 
 CASED = ("copy", "lower", "upper")  # the solvers for which letters are right in one case alone
+# The solvers of a number that no echo of the input ends with: a sentence may tell it.
+TOLD = ("add", "subtract", "multiply", "sum", "count_items", "count_letters", "count_words")
+NUMBER = re.compile(r"-?\d+")
+LEAD = re.compile(r"^(?:the|this|these|it|here)\b.*?\b(?:is|are)\b:?\s+", re.IGNORECASE)
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 NUMBERS += ["ten", "eleven", "twelve"]
 LABEL = re.compile(r"^(output|answer)\s*:\s*", re.IGNORECASE)
@@ -56,11 +60,16 @@ def read_checkable(path: Path) -> list[Checkable]:
 def is_right(item: Checkable, reply: str) -> bool:
     """Whether a reply is the right output.
 
-    Its first line counts, without a label, quotation marks, spaces and a full stop around it, and a
-    small number may be spelt out. A further word makes it wrong.
+    Its first line counts, without a label, quotation marks, spaces and a full stop around it, whole
+    or without words such as "The answer is" before it; a small number may be spelt out. Where the
+    task counts or calculates, the line's last number is enough. Otherwise a further word is wrong.
     """
-    cased = item.solver in CASED
-    return _plain(reply, cased=cased) == _plain(item.output, cased=cased)
+    cased, first = item.solver in CASED, _first_line(reply)
+    right = _plain(item.output, cased=cased)
+    found = [_plain(text, cased=cased) for text in (first, LEAD.sub("", first))]
+    if item.solver in TOLD:
+        found += NUMBER.findall(found[0])[-1:]
+    return right in found
 
 
 def table(
@@ -94,10 +103,15 @@ def _right(
     return {item.id: is_right(item, by_id[item.id][0]) for item in items}
 
 
-def _plain(reply: str, *, cased: bool) -> str:
-    """A reply's first line as it is compared."""
+def _first_line(reply: str) -> str:
+    """The first line that is not blank, without a label."""
     first = next((line for line in reply.split("\n") if line.strip()), "")
-    said = LABEL.sub("", first.strip(AROUND)).strip(AROUND).removesuffix(".").strip(AROUND)
+    return LABEL.sub("", first.strip(AROUND))
+
+
+def _plain(line: str, *, cased: bool) -> str:
+    """A line as it is compared."""
+    said = line.strip(AROUND).removesuffix(".").strip(AROUND)
     said = re.sub(r"\s*,\s*", ", ", " ".join(said.split()))
     said = said if cased else said.casefold()
     return str(NUMBERS.index(said)) if said in NUMBERS else said
