@@ -809,3 +809,16 @@ def test_a_change_rebuilds_what_depends_on_it(
         assert finished.plan() == Counter(planned)
     finally:
         restore()
+
+
+def test_the_cost_is_of_every_training(finished: Run, restore: Callable[[], None]) -> None:
+    edit_config(lambda c: c.update(replicates={"sft": 2, "ppo": 2}))(finished)
+    target = ("results/cost.csv", "--directory", finished.folder)
+    try:
+        done = snakemake("-n", "-p", *target, project=finished.project)
+    finally:
+        restore()
+    (command,) = re.findall(r"scripts/cost\.py .*", done.stdout)
+    assert " results/ppo_tiny results/ppo_tiny_r2 " in command
+    assert command.count(" results/sft_tiny/") == 12
+    assert " results/sft_tiny/refine-af_r2_8_r2 " in command
