@@ -13,10 +13,11 @@ TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.in)
 
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-# The demo's models are so small that a second thread, or memory given back to the system between
-# two steps, costs more than it gives.
-DEMO := $(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
-	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/demo --directory demo
+# Models this small gain less from a second thread, or from memory given back to the system between
+# two steps, than it costs.
+ON_CPU := $(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/cpu
+DEMO := $(ON_CPU) --directory demo
 WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 	'  report.html       the report: open it in a browser' \
 	'  superni_*.csv     scores, a row a method, size and task' \
