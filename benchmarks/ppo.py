@@ -235,10 +235,10 @@ def trained(arguments: argparse.Namespace) -> Scene:
     name = arguments.model or next(iter(experiment.models))
     settings = changed(experiment.ppo, arguments)
     backbone = placed(checkpoint_folder(experiment.models[name].checkpoint), place)
-    judges = [
-        placed(checkpoint_folder(entry), place)
-        for entry in map(judges_of(experiment.reward).__getitem__, ("model", "evaluator"))
-    ]
+    judges = judges_of(experiment.reward)
+    model, evaluator = (
+        placed(checkpoint_folder(judges[kind]), place) for kind in ("model", "evaluator")
+    )
     pool = place / f"results/segments/instructions_{name}/0/instructions.jsonl"
     return Scene(
         backbone,
@@ -247,7 +247,7 @@ def trained(arguments: argparse.Namespace) -> Scene:
             tokenizer=load_tokenizer(backbone),
             prompt=read_prompt(placed(experiment.prompts.instances, place), {"instruction"}),
             sampling=settings.sampling,
-            judge=load_scorer(experiment.reward, *judges),
+            judge=load_scorer(experiment.reward, model, evaluator),
             weights=experiment.reward.weights,
         ),
         read_records(pool, Instruction),

@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from refine_af.engines.rounds import rounds_of
 from refine_af.errors import InputError
 from refine_af.files.digests import sha256_of
 from refine_af.files.landing import check_free, whole_folder
@@ -11,7 +12,7 @@ from refine_af.files.rows import read_records, write_records
 from refine_af.files.tables import write_table
 from refine_af.instances import parsing
 from refine_af.instances.replies import AskedReply, in_rounds
-from refine_af.instances.rounds import adapter_of, rounds_of
+from refine_af.instances.rounds import adapter_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, resumable

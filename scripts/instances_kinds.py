@@ -4,10 +4,9 @@ from contextlib import closing
 from pathlib import Path
 
 from refine_af.engines.local import LocalEngine, model_of
-from refine_af.engines.rounds import Rounds
+from refine_af.engines.rounds import Rounds, rounds_of
 from refine_af.files.rows import write_records
 from refine_af.instances import kinds as stage
-from refine_af.instances.rounds import rounds_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import Given, fingerprint, scratch

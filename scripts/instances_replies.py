@@ -5,14 +5,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from refine_af.engines.replies import Engine
-from refine_af.engines.rounds import Rounds
+from refine_af.engines.rounds import Rounds, rounds_of
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
 from refine_af.files.shares import files_of
 from refine_af.instances import rounds as instance_rounds
 from refine_af.instances.kinds import classification_tasks
 from refine_af.instances.replies import AskedReply, Writing
-from refine_af.instances.rounds import Part, adapter_of, engines_of, rounds_of
+from refine_af.instances.rounds import Part, adapter_of, engines_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.scratch import Given, fingerprint, last_stamp, scratch
 from refine_af.jobs.sources import code_digest

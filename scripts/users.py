@@ -5,6 +5,7 @@ from pathlib import Path
 from refine_af.engines.greedy import greedy, greedy_replies
 from refine_af.engines.local import LocalEngine, context_of, model_of
 from refine_af.engines.replies import Group
+from refine_af.engines.rounds import rounds_of
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
 from refine_af.files.rows import read_records, write_records
@@ -44,8 +45,7 @@ def predictions(
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
     model_here = model_of(backbone, adapter, settings.quantization)
     engine = LocalEngine(model_here, greedy(settings.max_new_tokens, settings.stop), chat=chat)
-    starts = range(0, len(texts), settings.prompts_per_round)
-    rounds = [[Group("", texts[start : start + settings.prompts_per_round])] for start in starts]
+    rounds = [[Group("", part)] for part in rounds_of(texts, settings.prompts_per_round)]
     with scratch(progress, stamp) as place:
         shown = Progress(len(user_instructions), "replies")
         replies = greedy_replies(rounds, place.folder / "replies.jsonl", engine, shown)

@@ -84,10 +84,10 @@ def program() -> str | None:
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
-def need_chromium(page: str) -> None:
+def need_chromium() -> None:
     """Skip, and say what is not tried, where there is none."""
     if program() is None:
-        pytest.skip(f"no Chromium here: {page} is not tried in a browser")
+        pytest.skip("no Chromium here: pages are not tried in a browser")
 
 
 class Page:

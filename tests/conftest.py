@@ -6,7 +6,7 @@ import fcntl
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tiny
+from chromium import Page, chromium, need_chromium
 from forking import run_forked, shared_servers
 
 # Tiny models gain nothing from a second thread, nor from memory given back between two steps; who
@@ -98,6 +99,14 @@ def world(tiny_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         tiny.make_prompt(folder / "instances.txt")
 
     return built_once("world", make, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A tab of a real browser; without one the tests of this file skip."""
+    need_chromium()
+    with chromium(tmp_path_factory.mktemp("browser")) as page:
+        yield page
 
 
 # What takes over a second, or may: a test that has one of these fixtures, or calls one of these

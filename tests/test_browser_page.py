@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import browsing
-import chromium
 from browsing import METHODS, Data, instruction
-from chromium import CONTRASTS, HOSTILE, Page, need_chromium
+from chromium import CONTRASTS, HOSTILE, Page
 from conftest import Script
 from refine_af.records.instances import Rejected
 from refine_af.records.instructions import RejectedInstruction
@@ -21,13 +19,6 @@ SHOWN = (
     "[...document.querySelectorAll('#list .about')].map((line) => line.textContent.split(' ')[0])"
 )
 OPEN = "document.querySelector('#list [aria-current]')?.hash ?? ''"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    need_chromium("the page to browse data on")
-    with chromium.chromium(tmp_path_factory.mktemp("browser")) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ SHARED: dict[str, set[str]] = {
     "models": {"settings", "files", "prompts"},
     "engines": {"settings", "files", "jobs", "models"},
     "rewards": {"settings", "files", "jobs", "prompts", "models", "engines"},
-    "exports": {"settings", "files", "records", "rewards"},
+    "exports": {"settings", "files", "pages", "records", "rewards"},
 }
 STAGES = [
     "fetch",

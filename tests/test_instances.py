@@ -20,7 +20,7 @@ import instances_replies
 from conftest import Script
 from policies import moved_policy
 from refine_af.engines.replies import Finish, Group, Reply
-from refine_af.engines.rounds import Rounds
+from refine_af.engines.rounds import Rounds, rounds_of
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
 from refine_af.instances.parsing import (
@@ -34,7 +34,7 @@ from refine_af.instances.parsing import (
     run_on,
 )
 from refine_af.instances.replies import AskedReply, Writing, in_rounds
-from refine_af.instances.rounds import Part, requests_of, rounds_of
+from refine_af.instances.rounds import Part, requests_of
 from refine_af.instances.scores import ScoreLog
 from refine_af.jobs.command_line import canonical
 from refine_af.prompts.completions import Pair

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import refine_af.engines.server_requests
+import refine_af.jobs.attempts
 from fake_completions import Answer as HttpAnswer
 from fake_completions import FakeCompletions, serving
 from refine_af.errors import InputError
@@ -94,7 +94,7 @@ class FakeJudge(FakeCompletions):
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJudge]:
-    monkeypatch.setattr(refine_af.engines.server_requests, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.jobs.attempts, "FIRST_WAIT_S", 0.01)
     with serving(FakeJudge()) as server:
         assert isinstance(server, FakeJudge)
         yield server

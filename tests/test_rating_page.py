@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,6 @@ from conftest import Script
 from raters import METHODS
 from refine_af.ratings.items import Key, read_key
 from refine_af.ratings.returned import read_returned
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    need_chromium("the rating page")
-    with chromium.chromium(tmp_path_factory.mktemp("browser")) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")
@@ -517,4 +509,4 @@ def test_without_chromium_the_page_is_skipped_visibly(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(pytest.skip.Exception, match="no Chromium here: the page is not tried"):
-        need_chromium("the page")
+        need_chromium()

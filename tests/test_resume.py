@@ -256,7 +256,7 @@ def writing_server(refuse_after: int | None = None) -> Callable[[str], Answer]:
 def test_what_a_server_answered_is_not_asked_for_again(
     asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("refine_af.engines.server_requests.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("refine_af.jobs.attempts.FIRST_WAIT_S", 0.01)
     settings = with_(asked["settings"], engine="server", segment_size=120, prompts_per_round=8)
     made, prompts = [], []
     for number, refuse_after in enumerate([None, 11, 15, None]):

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 import refine_af.engines.server
 import refine_af.engines.server_connection
 import refine_af.engines.server_requests
+import refine_af.jobs.attempts
 from fake_completions import PIECE, Answer, FakeCompletions, completion, serving
 from fake_server import closed_address
 from refine_af.engines.replies import Group, Reply
@@ -74,7 +75,7 @@ def refusal(engine: Engine, *tails: str) -> str:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCompletions]:
     """An endpoint; attempts follow each other faster than they would."""
-    monkeypatch.setattr(refine_af.engines.server_requests, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.jobs.attempts, "FIRST_WAIT_S", 0.01)
     with serving() as server:
         yield server
 
@@ -480,7 +481,7 @@ def test_after_the_last_attempt_the_message_says_what_and_how_often(
 
 
 def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refine_af.engines.server_requests, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(refine_af.jobs.attempts, "FIRST_WAIT_S", 0.01)
     address = closed_address()
     message = refusal(engine(f"{address}/v1", attempts=2))
     assert f"{address}/v1/completions" in message

@@ -16,6 +16,7 @@ from fine_tuning import asked
 from refine_af.errors import InputError
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.encoding import encode
+from refine_af.sft.card import card_of
 from refine_af.sft.output import ended_by
 from templates import without_begin
 from test_sft_tuning import FAST, rows
@@ -134,3 +135,13 @@ def test_a_tokenizer_without_a_begin_token_trains_and_is_handed_on_without(
     assert (summary["begin_token"], summary["end_token"]) == (None, "</s>")
     card = (made["adapter"] / "merged" / "README.md").read_text()
     assert "No special token stood before a text" in card and "`bare`" in card
+
+
+def test_no_name_ends_the_code_in_which_a_card_shows_it(tmp_path: Path) -> None:
+    settings = asked(tmp_path, tmp_path, rows(), **FAST)["settings"]
+    summary = {"instances": 2, "instructions": 1, "subset": "The first.", "updates": 1}
+    summary |= {"tokens": 9, "completion_tokens": 4, "chat": False}
+    summary |= {"begin_token": "<`>", "end_token": "``"}
+    card = card_of("adapter", "a`b", summary, settings)
+    assert "`` a`b ``, trained on 2 instances" in card
+    assert "`` <`> ``" in card and card.count("``` `` ```") == 1

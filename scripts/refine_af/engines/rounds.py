@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from refine_af.engines.replies import Engine, Group, Reply
 from refine_af.engines.reply_log import ReplyLog
 from refine_af.jobs.progress import Progress
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class Written:
         """How fast the new ones were written, in words."""
         seconds = max(self.seconds, 1e-9)
         return f"{self.new / seconds:,.1f} replies/s · {self.tokens / seconds:,.0f} tokens/s"
+
+
+def rounds_of(rows: Sequence[Row], prompts: int) -> list[Sequence[Row]]:
+    """What is asked in `prompts` a round, in order; the last round may be shorter.
+
+    What shares a batch decides a reply's last bits, so a round is the least that a job can take.
+    """
+    return [rows[start : start + prompts] for start in range(0, len(rows), prompts)]
 
 
 class Rounds:

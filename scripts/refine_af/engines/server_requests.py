@@ -13,12 +13,11 @@ import httpx2
 from refine_af.engines.server_connection import client, endpoint, key_in
 from refine_af.engines.server_words import fit_to_show
 from refine_af.errors import InputError
+from refine_af.jobs.attempts import wait_after
 from refine_af.settings.servers import Server
 
 # After these statuses, as after any 5xx, a later attempt may succeed.
 TRANSIENT = frozenset({408, 409, 425, 429})
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 30.0
 LONGEST_RETRY_AFTER_S = 120.0
 # Limits of an answer's size, in bytes: for each token, whose bytes JSON can make six times as many,
 # and for all the rest.
@@ -40,8 +39,7 @@ def wait_before(attempt: int, retry_after: str = "") -> float:
     More where the server's Retry-After header asks for it in seconds, up to 120.
     """
     theirs = float(retry_after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after) else 0.0
-    own = min(FIRST_WAIT_S * 2.0 ** min(attempt - 2, 30), LONGEST_WAIT_S) if attempt > 1 else 0.0
-    return max(own, min(theirs, LONGEST_RETRY_AFTER_S))
+    return max(wait_after(attempt - 1), min(theirs, LONGEST_RETRY_AFTER_S))
 
 
 class _FaultError(Exception):

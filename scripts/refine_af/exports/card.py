@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from huggingface_hub import DatasetCardData
 
 from refine_af.exports.formats import COUNTS
-from refine_af.exports.markdown import code, fenced, share, size_category, spread, table
+from refine_af.exports.markdown import share, size_category, spread, table
 from refine_af.exports.provenance import Provenance
+from refine_af.pages.markdown import code, fenced
 from refine_af.records.instances import Instance
 from refine_af.records.subsets import in_words
 from refine_af.rewards.equation_1 import JUDGES, judges_of

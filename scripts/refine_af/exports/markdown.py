@@ -1,4 +1,4 @@
-"""Markdown of a card for the hub, in which no text can be markup, and its numbers."""
+"""Numbers, tables and settings of a card for the hub, in Markdown."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ UNSEEN = re.compile(
 def size_category(rows: int) -> str:
     """The hub's name for a data set of so many rows."""
     return next((name for limit, name in SIZES if rows < limit), "1M<n<10M")
-
-
-def fenced(text: str, language: str) -> str:
-    """`text` as a block of code, whatever it holds."""
-    fence = "`" * max(3, longest_run(text) + 1)
-    return f"{fence}{language}\n{text}\n{fence}\n"
 
 
 def plain_json(value: Any) -> str:
@@ -56,15 +50,3 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
-
-
-def code(text: str) -> str:
-    """`text`, which may hold anything, as code on one line."""
-    plain = " ".join(text.split())
-    mark = "`" * (longest_run(plain) + 1)
-    return f"{mark} {plain} {mark}" if "`" in plain else f"`{plain}`"
-
-
-def longest_run(text: str) -> int:
-    """Of backticks in a row."""
-    return max(map(len, re.findall("`+", text)), default=0)

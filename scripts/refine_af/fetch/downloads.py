@@ -12,10 +12,10 @@ import httpx2
 
 from refine_af.errors import InputError, shown
 from refine_af.fetch.pinned import Pinned, listed
+from refine_af.jobs.attempts import wait_after
 from refine_af.jobs.progress import Progress
 
 CONNECTIONS = 4
-LONGEST_WAIT_S = 30.0
 # What a server says when it may say otherwise a little later.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 MEGABYTE = 1_000_000
@@ -57,11 +57,6 @@ def client(timeout_s: float, headers: Mapping[str, str]) -> httpx2.Client:
         return httpx2.Client(timeout=timeout_s, follow_redirects=True, headers=own)
     except (ImportError, ValueError) as error:
         raise InputError(f"the proxy that the environment names cannot be used: {error}") from None
-
-
-def wait_before(attempt: int) -> float:
-    """Seconds to wait before an attempt, the first being 0: 0, 0.5, 1, 2, 4, ... up to 30."""
-    return min(0.25 * 2.0**attempt, LONGEST_WAIT_S) if attempt else 0.0
 
 
 class _Downloads:
@@ -119,9 +114,9 @@ class _Downloads:
     def _receive(self, file: Pinned, partial: Path) -> str:
         """Fill `partial`; an empty text, or what went wrong when nothing new arrived any more."""
         fault, reached = "not tried, since another failed", True
-        attempt, most = 0, _size(partial)
-        while attempt < self._attempts:
-            if self._given_up.wait(wait_before(attempt)):
+        failures, most = 0, _size(partial)
+        while failures < self._attempts:
+            if self._given_up.wait(wait_after(failures)):
                 return fault
             try:
                 self._stream(file, partial)
@@ -135,7 +130,7 @@ class _Downloads:
             except (httpx2.InvalidURL, UnicodeError) as error:
                 return f"no address: {shown(str(error))}"
             # What arrived counts as progress: only attempts in a row without a new byte add up.
-            attempt = 1 if _size(partial) > most else attempt + 1
+            failures = 1 if _size(partial) > most else failures + 1
             most = max(most, _size(partial))
         if not reached:
             self._given_up.set()

@@ -26,9 +26,10 @@ from refine_af.fetch.checkpoint_files import (
     measure_of,
     needed_files,
 )
-from refine_af.fetch.downloads import TRANSIENT, client, download, wait_before
+from refine_af.fetch.downloads import TRANSIENT, client, download
 from refine_af.fetch.local_checkpoints import how_to_mirror
 from refine_af.fetch.pinned import Pinned
+from refine_af.jobs.attempts import wait_after
 from refine_af.settings.fetch import Fetch
 
 Response = TypeVar("Response")
@@ -140,8 +141,8 @@ def _ask(call: Callable[[], Response], checkpoint: HubCheckpoint, settings: Fetc
     InputError where the hub refuses, with what a person can do about it.
     """
     hub, fault = constants.ENDPOINT, ""
-    for attempt in range(settings.attempts):
-        time.sleep(wait_before(attempt))
+    for failures in range(settings.attempts):
+        time.sleep(wait_after(failures))
         try:
             return call()
         except HfHubHTTPError as error:

@@ -30,16 +30,6 @@ def adapter_of(method: str, ppo: Path | None) -> Path | None:
     return ppo / "adapter" if ppo else None
 
 
-def rounds_of(instructions: Sequence[Instruction], requests: int) -> list[Sequence[Instruction]]:
-    """A segment's instructions, `requests` a round, in order; the last round may be shorter.
-
-    What shares a batch decides a reply's last bits, so a round is the least that a job can take.
-    """
-    return [
-        instructions[start : start + requests] for start in range(0, len(instructions), requests)
-    ]
-
-
 @dataclass(frozen=True)
 class Part:
     """The instructions of a round that are asked alike, by their places in it."""

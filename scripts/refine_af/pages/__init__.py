@@ -1,1 +1,1 @@
-"""Pages of one file: they load nothing, and run nothing but their own script."""
+"""Pages in which no text is markup: HTML of one file that loads nothing, and Markdown."""

@@ -14,15 +14,28 @@ from refine_af.errors import InputError
 from refine_af.files.documents import SURROGATE
 
 SLOT = re.compile(r"\{\{(\w+)\}\}")
-SLOTS = ("policy", "style", "data", "script")
+SLOTS = ("data", "script")
+# What a page begins with; its title, the end of the head and the body are its own.
+HEAD = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{policy}}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<style>{{style}}</style>
+"""
 LEVEL = 9  # of zlib: the smallest
 
 
 def page(markup: str, style: str, script: str, *, data: str) -> str:
-    """The document: `markup` with its slots filled in one pass, so that no text fills another.
+    """The document: HEAD and `markup`, their slots filled in one pass, so that none fills another.
 
-    The content security policy names style and script by digest. `data`, as `embedded` or `packed`
-    gives it, stands in a block that is never run and that no text in it can end.
+    `markup` begins with the title, and holds the slots `data` and `script`. The content security
+    policy names style and script by digest. `data`, as `embedded` or `packed` gives it, stands in a
+    block that is never run and that no text in it can end.
     """
     found = sorted(SLOT.findall(markup))
     if found != sorted(SLOTS):
@@ -31,7 +44,7 @@ def page(markup: str, style: str, script: str, *, data: str) -> str:
         if f"</{name}" in text.lower() or "<!--" in text:
             raise InputError(f"the page's {name} holds a tag that would end it")
     texts = {"policy": policy(style, script), "style": style, "data": data, "script": script}
-    return SLOT.sub(lambda slot: texts[slot[1]], markup)
+    return SLOT.sub(lambda slot: texts[slot[1]], HEAD + markup)
 
 
 def policy(style: str, script: str) -> str:

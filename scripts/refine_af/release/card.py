@@ -8,8 +8,9 @@ from huggingface_hub import DatasetCardData
 
 from refine_af.exports.card import WHY, WORDS
 from refine_af.exports.formats import COUNTS
-from refine_af.exports.markdown import code, size_category, table
+from refine_af.exports.markdown import size_category, table
 from refine_af.exports.provenance import Publication
+from refine_af.pages.markdown import code
 from refine_af.release.part import Part
 from refine_af.release.sections import columns, examples, figures, lengths, limits, scores
 from refine_af.settings.release import Release

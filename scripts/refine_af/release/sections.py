@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from refine_af.exports.markdown import code, fenced, plain_json, share, spread, table
+from refine_af.exports.markdown import plain_json, share, spread, table
+from refine_af.pages.markdown import code, fenced
 from refine_af.release.part import LENGTHS, Part
 
 SHOWN = ("id", "instruction", "input", "output", "reward", "overlaps")

@@ -7,20 +7,19 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
+from refine_af.pages.markdown import code, fenced
 from refine_af.settings.sft import Sft
 
 LOADING = {
     "adapter": """\
 from peft import AutoPeftModelForCausalLM
 
-model = AutoPeftModelForCausalLM.from_pretrained("path/to/this/folder")  # the base by its path
-""",
+model = AutoPeftModelForCausalLM.from_pretrained("path/to/this/folder")  # the base by its path""",
     "model": """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-""",
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")""",
 }
 
 
@@ -39,14 +38,14 @@ def card_of(kind: str, backbone: str, summary: Mapping[str, Any], settings: Sft)
     return (
         f"---\n{metadata}\n---\n\n"
         f"# {backbone}, fine-tuned\n\n"
-        f"{what} `{backbone}`, trained on {summary['instances']:,} instances of "
+        f"{what} {code(backbone)}, trained on {summary['instances']:,} instances of "
         f"{summary['instructions']:,} instructions. {summary['subset']}\n"
         "A language model wrote them: expect errors.\n\n"
-        f"```python\n{LOADING[kind]}```\n\n"
+        f"{fenced(LOADING[kind], 'python')}\n"
         f"## What a text looks like\n\n{_form(summary)}\n\n"
         f"## Training\n\n{summary['updates']:,} updates on {summary['tokens']:,} tokens, "
         f"{summary['completion_tokens']:,} of them in outputs, which alone the loss is on.\n\n"
-        f"```json\n{settings.model_dump_json(indent=2)}\n```\n\n"
+        f"{fenced(settings.model_dump_json(indent=2), 'json')}\n"
         "## Licence\n\nThat of the base model, which the program that wrote this card has not "
         "read: hence `license: other`. State it before you hand this on.\n"
     )
@@ -57,8 +56,8 @@ def _form(summary: Mapping[str, Any]) -> str:
     begin, end = summary["begin_token"], summary["end_token"]
     form = "Turns of the model's chat template." if summary["chat"] else "Plain text, no chat."
     began = (
-        f"Every text began with the special token `{begin}`."
+        f"Every text began with the special token {code(begin)}."
         if begin
         else "No special token stood before a text, as this tokenizer puts none there."
     )
-    return f"{form} {began} Every output ended with `{end}`."
+    return f"{form} {began} Every output ended with {code(end)}."

@@ -61,11 +61,12 @@ def _needs(
         stages.remove("instructions")
     for stage in stages:
         quantization = getattr(experiment, stage).quantization
-        scoring = stage == "ppo" and beside > 0
-        needed = counts.memory(quantization) + (beside if scoring else 0)
-        yield "ppo, with its scorer," if scoring else stage, quantization, needed
-    if experiment.sft.tuning == "full":
-        yield "sft, with tuning: full,", "none", counts.weights * TRAINED
+        if stage == "sft" and experiment.sft.tuning == "full":
+            yield "sft, with tuning: full,", quantization, counts.weights * TRAINED
+        elif stage == "ppo" and beside:
+            yield "ppo, with its scorer,", quantization, counts.memory(quantization) + beside
+        else:
+            yield stage, quantization, counts.memory(quantization)
 
 
 def _why(quantization: str, counts: Counts) -> str:
