@@ -44,7 +44,9 @@ from refine_af.sft.rows import row
 from refine_af.sft.training import tuned
 from tiny import make_tokenizer
 
-GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=16, stop=())
+GREEDY = Sampling(
+    temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=16, stop=()
+)
 HEAD = "Task 1: Sort the list of numbers.\nTask 2: Count the words of the line.\n"
 TAILS = ["Task 3:", "Example 1\nInput: 3, 1, 2\n", "Output: Yes", "No, the list.", "A garden"]
 LORA = Lora(r=4, alpha=8, dropout=0.0, targets="all-linear")

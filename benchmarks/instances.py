@@ -151,6 +151,7 @@ def untrained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Promp
         sampling=Sampling(
             temperature=0.0,
             top_p=1.0,
+            min_p=0.0,
             presence_penalty=0.0,
             max_new_tokens=arguments.tokens or 64,
             stop=(),

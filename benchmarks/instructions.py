@@ -138,6 +138,7 @@ def untrained(arguments: argparse.Namespace) -> None:
     sampling = Sampling(
         temperature=0.7,
         top_p=0.5,
+        min_p=0.0,
         presence_penalty=0.0,
         max_new_tokens=arguments.tokens,
         stop=(),

@@ -61,7 +61,8 @@ def segment(
             return
         target, start = len(pool) + settings.segment_size, len(pool) + len(carry.surplus)
         shown = Progress(settings.segment_size, "instructions")
-        with RoundLog(place, engine, shown, start=start, target=target) as log:
+        hours = watch.longest_hours
+        with RoundLog(place, engine, shown, start=start, target=target, longest_hours=hours) as log:
             made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=template, earlier=pool, carry=carry, log=log
             )

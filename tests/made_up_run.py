@@ -116,9 +116,10 @@ def make_pool(folder: Path, model: str) -> None:
         write_rows(segment / "rejected.jsonl", rejected)
         write_csv(
             segment / "rounds.csv",
-            "round,requested,parsed,accepted,rejected,similar,too short,tokens",
+            "round,requested,parsed,accepted,rejected,similar,too short,tokens,cut,unwritten,"
+            "dropped",
             [
-                (k, 2, texts, kept, texts - kept, similar, short, 90)
+                (k, 2, texts, kept, texts - kept, similar, short, 90, k, 4 * k, 30 * k)
                 for texts, kept, similar, short in rounds
             ],
         )

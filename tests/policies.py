@@ -46,6 +46,7 @@ SETTINGS: dict[str, Any] = {
     "sampling": {
         "temperature": 1.0,
         "top_p": 1.0,
+        "min_p": 0.0,
         "presence_penalty": 0.0,
         "max_new_tokens": 24,
         "stop": ["Task"],

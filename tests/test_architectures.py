@@ -32,7 +32,9 @@ from refine_af.sft.attention import keeps_rows_apart
 from tiny import ROOT
 
 LORA = Lora(r=2, alpha=4, dropout=0.0, targets="all-linear")
-GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=8, stop=())
+GREEDY = Sampling(
+    temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=8, stop=()
+)
 pytestmark = pytest.mark.slow
 Make = Callable[[str], Path]
 

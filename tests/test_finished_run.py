@@ -13,7 +13,7 @@ from report import main
 
 SCORES = "method,size,cell,task,category,instances,rouge_l,exact_match,reply_words,eos_share\n"
 STEPS = "step,reward_mean,parse_rate,reward_parsed\n"
-ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens\n"
+ROUNDS = "round,requested,parsed,accepted,rejected,similar,tokens,cut,unwritten,dropped\n"
 BASE = "base,,base,task1,c,1,1,1,1,1\n"
 COUNTS: dict[str, object] = {"prompts": 2, "parsed": 2, "checked": 2, "true": 1, "junk": 2}
 COUNTS |= {"answers": [{"junk": True, "true": False}, {"junk": True, "true": True}]}
@@ -46,9 +46,9 @@ def neighbours(*references: float | None) -> str:
 BROKEN = [
     ("pool_tiny_1/instructions.jsonl", "{", ["line 1", "not JSON", "'{'"]),
     ("pool_tiny_0/rejected.jsonl", '{"round": 1, "request": 0}\n', ["line 1", "reason"]),
-    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,x,1,1,1,1\n", ["line 2", "'parsed'", "'x'"]),
-    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,-2,1,1,1,1\n", ["line 2", "'parsed'", "'-2'"]),
-    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 7 columns"]),
+    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,x,1,1,1,1,0,0,0\n", ["line 2", "'parsed'", "'x'"]),
+    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,-2,1,1,1,1,0,0,0\n", ["line 2", "'parsed'", "'-2'"]),
+    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 10 columns"]),
     ("pool_tiny_0/rounds.csv", "round,requested\n0,1\n", ["'parsed'"]),
     ("pool_tiny_0/rounds.csv", b"\xff\xfe", ["not CSV in UTF-8"]),
     ("ppo_tiny/metrics.csv", STEPS + "1,nan,1,\n", ["line 2", "'reward_mean'", "'nan'"]),

@@ -16,7 +16,9 @@ from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.models.encoding import encode
 from refine_af.settings.sampling import Sampling
 
-GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=12, stop=())
+GREEDY = Sampling(
+    temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=12, stop=()
+)
 DRAWN = GREEDY.model_copy(update={"temperature": 1.0, "top_p": 0.9})
 PREFIX = "Task 1: Sort the list of numbers.\n"
 TAILS = ["Task 2:", "Example 1\nInput: 3, 1, 2\n", "Output: Yes", "Output: No, the list."]

@@ -53,7 +53,9 @@ from tiny import tiny_config
 
 PROMPT = prompt_of("Examples:\nTask: {instruction}\n", {"instruction"}, "prompt")
 PROMPTS: dict[Template, Prompt] = {"input first": PROMPT}
-SAMPLING = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=8, stop=())
+SAMPLING = Sampling(
+    temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=8, stop=()
+)
 ONE = Instances(
     seed=1,
     prompts_per_round=2,

@@ -73,7 +73,7 @@ def scripted(tails: Sequence[str], seeds: Sequence[int], answered: Collection[in
 
 SCRIPTED = Replying(scripted)
 NOTHING = Carry(next_round=0, surplus=[])
-PATIENT = YieldWatch(least_yield=0.0, patience=20)
+PATIENT = YieldWatch(least_yield=0.0, patience=20, longest_hours=1.0)
 
 
 def bootstrapped(
@@ -91,7 +91,10 @@ def bootstrapped(
         progress = Progress(settings.segment_size, "instructions")
         target, start = len(earlier) + settings.segment_size, len(earlier) + len(carry.surplus)
         place = folder or Path(nowhere)
-        with RoundLog(place, engine, progress, start=start, target=target) as log:
+        hours = watch.longest_hours
+        with RoundLog(
+            place, engine, progress, start=start, target=target, longest_hours=hours
+        ) as log:
             return bootstrap(
                 settings,
                 watch,
@@ -191,6 +194,28 @@ def test_the_prompt_is_a_numbered_list_that_the_model_goes_on_with(
         assert len(lines) == 9
         assert lines[-1] == "Task 9:", "no newline of the file's end after it"
         assert all(line.startswith(f"Task {i}: Seed") for i, line in enumerate(lines[:-1], 1))
+
+
+def test_demonstrations_that_spread(demo_settings: Instructions) -> None:
+    """Of all machine-made ones: first the farthest from the human ones, then from the first too."""
+    rules = {"human_demonstrations": 2, "machine_demonstrations": 2, "demonstration_candidates": 9}
+    seeds = [Seed("a", "Name a big river."), Seed("b", "Sort the list.")]
+    texts = ["Name a big lake.", "Tell me of dogs.", "Tell me of cats.", "Why is it blue?"]
+    machine = [row_of(place, text) for place, text in enumerate(texts)]
+
+    def shown(**changes: object) -> set[tuple[str, ...]]:
+        pool = Pool(with_(demo_settings, **rules | changes), seeds, machine)
+        asked = [pool.request(0, number).demonstrations for number in range(40)]
+        assert asked == [pool.request(0, number).demonstrations for number in range(40)]
+        assert all({"a", "b"} < {row.id for row in rows} for rows in asked)
+        return {tuple(sorted({row.id for row in rows} - {"a", "b"})) for rows in asked}
+
+    # Dogs and cats share three words of four, the first lake and the human ones as many.
+    assert shown() == {("i000001", "i000003"), ("i000002", "i000003")}
+    assert len(shown(demonstration_candidates=None)) == 6, "any two"
+    assert ("i000000", "i000001") in shown(demonstration_candidates=3), "of three that were drawn"
+    with pytest.raises(ValidationError, match="demonstration_candidates 2 leave nothing to choose"):
+        with_(demo_settings, machine_demonstrations=2, demonstration_candidates=2)
 
 
 def test_the_end_of_the_list_is_a_stop_string(demo_settings: Instructions) -> None:
@@ -308,13 +333,13 @@ def test_hostile_replies_are_items_or_rejections(text: str, finish: str) -> None
         {
             "seed": 0, "engine": "transformers", "segment_size": 1, "prompts_per_round": 1,
             "human_demonstrations": 1, "machine_demonstrations": 0, "numbering": "Task {number}:",
-            "splitting": "spaced",
+            "splitting": "spaced", "demonstration_candidates": None, "end_after_similar": 2,
             "last_item": 9, "quantization": "none",
-            "sampling": {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0,
+            "sampling": {"temperature": 1.0, "top_p": 1.0, "min_p": 0.0, "presence_penalty": 0.0,
                          "max_new_tokens": 8, "stop": ["\n\n"]},
             "filter": {"min_words": 1, "max_words": 9, "keywords": ["file"], "prefixes": ["x"],
                        "punctuation": False, "non_ascii": False, "capitalize": False,
-                       "truncated": "drop item"},
+                       "loop": 3, "truncated": "drop item"},
             "novelty": {"threshold": "0.7", "tie": "reject", "tokens": "rouge"},
         }
     )  # fmt: skip
@@ -337,7 +362,11 @@ def test_a_model_that_writes_garbage_ends_in_figures(
 ) -> None:
     settings = with_(demo_settings, segment_size=5, prompts_per_round=4)
     with pytest.raises(InputError) as error:
-        bootstrapped(settings, Replying(garbage), watch=YieldWatch(least_yield=least, patience=3))
+        bootstrapped(
+            settings,
+            Replying(garbage),
+            watch=PATIENT.model_copy(update={"least_yield": least, "patience": 3}),
+        )
     message = str(error.value)
     assert "of the 12 items of the last 3 rounds 0 (0.0%) entered the pool" in message
     assert "holds 0 instructions" in message
@@ -355,19 +384,27 @@ def test_prompts_without_room_are_named_so(demo_settings: Instructions) -> None:
 
     settings = with_(demo_settings, segment_size=5, prompts_per_round=4)
     with pytest.raises(InputError, match=r"100.0% no room.* shorten the prompt file or the seeds"):
-        bootstrapped(settings, Replying(cramped), watch=YieldWatch(least_yield=0.0, patience=2))
+        bootstrapped(
+            settings,
+            Replying(cramped),
+            watch=PATIENT.model_copy(update={"patience": 2}),
+        )
 
 
 def test_a_yield_above_the_floor_goes_on_and_one_below_ends(demo_settings: Instructions) -> None:
     settings, watch = with_(demo_settings, segment_size=30, prompts_per_round=4), {"patience": 4}
     with pytest.raises(InputError, match=r"of the last 4 rounds .* asks for 99.0%"):
-        grown(with_(settings, segment_size=500), 1, YieldWatch(least_yield=0.99, **watch))
-    low = YieldWatch(least_yield=0.05, **watch)
+        grown(
+            with_(settings, segment_size=500),
+            1,
+            PATIENT.model_copy(update={"least_yield": 0.99, **watch}),
+        )
+    low = PATIENT.model_copy(update={"least_yield": 0.05, **watch})
     assert len(grown(settings, 1, low)[0].instructions) == 30
 
 
-def row_of(index: int) -> Instruction:
-    return Instruction(f"i{index:06d}", "x", 2, 0, [], "", 0.0, "", 0.0, 9, 9)
+def row_of(index: int, text: str = "x") -> Instruction:
+    return Instruction(f"i{index:06d}", text, 2, 0, [], "", 0.0, "", 0.0, 9, 9)
 
 
 def test_ids_must_run_on() -> None:
@@ -477,7 +514,7 @@ def test_faults_end_the_stage_before_it_writes(
         "chat": False,
         "backbone": tiny_llama,
         "settings": with_(given["settings"], filter={"min_words": 40}),
-        "watch": YieldWatch(least_yield=0.0, patience=2),
+        "watch": PATIENT.model_copy(update={"patience": 2}),
     }
     with pytest.raises(InputError, match=r"of the last 2 rounds 0 \(0.0%\) entered the pool"):
         script.segment(**given | hopeless)

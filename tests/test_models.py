@@ -98,7 +98,9 @@ def test_sizes_that_do_not_divide_are_named(tiny_llama: Path, tmp_path: Path) ->
 
 def test_broken_weights_are_named_with_their_checkpoint(tiny_llama: Path) -> None:
     model, tokenizer = load_backbone(tiny_llama, quantization="none"), load_tokenizer(tiny_llama)
-    sampling = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=2, stop=())
+    sampling = Sampling(
+        temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=2, stop=()
+    )
     with torch.no_grad():
         model.lm_head.weight[0] = torch.nan
     with pytest.raises(InputError, match=f"^{tiny_llama}: the model's logits are not finite"):

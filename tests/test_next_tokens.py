@@ -12,7 +12,9 @@ from refine_af.engines.drawing import next_tokens
 from refine_af.errors import InputError
 from refine_af.settings.sampling import Sampling
 
-GREEDY = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=12, stop=())
+GREEDY = Sampling(
+    temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=12, stop=()
+)
 DRAWN = GREEDY.model_copy(update={"temperature": 1.0})
 
 
@@ -27,6 +29,13 @@ def test_by_hand() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.2]]).log().repeat(3, 1)
     nucleus = DRAWN.model_copy(update={"top_p": 0.7})
     assert drawn(logits, torch.tensor([0.5, 0.7, 0.999]), nucleus) == [0, 1, 1]
+    # Half of the likeliest one's .5 leaves out the third alone, as that nucleus does; the nucleus
+    # of .6 is then one of .625 and .375.
+    likely = DRAWN.model_copy(update={"min_p": 0.5})
+    assert drawn(logits, torch.tensor([0.5, 0.7, 0.999]), likely) == [0, 1, 1]
+    likely = likely.model_copy(update={"top_p": 0.6})
+    assert drawn(logits, torch.tensor([0.5, 0.7, 0.999]), likely) == [0, 0, 0]
+    assert drawn(logits[:, :2], torch.tensor([0.5, 0.7, 0.999]), DRAWN) == [0, 1, 1]
     # A penalty of ln 2 halves the odds of what was seen: .25, .3, .2, so that the second leads.
     seen = torch.tensor([[True, False, False]] * 3)
     penalised = GREEDY.model_copy(update={"presence_penalty": 0.6931471805599453})

@@ -66,7 +66,12 @@ def test_no_begin_token_is_put_where_the_tokenizer_puts_none(tokenizer: Any) -> 
 def test_it_answers_a_turn_as_transformers_does_and_stops(tokenizer: Any) -> None:
     folder = Path(FOLDER or "")
     greedy = Sampling(
-        temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=24, stop=("<|im_end|>",)
+        temperature=0.0,
+        top_p=1.0,
+        min_p=0.0,
+        presence_penalty=0.0,
+        max_new_tokens=24,
+        stop=("<|im_end|>",),
     )
     engine = LocalEngine(model_of(folder, None, "none"), greedy, chat=True)
     ((_, reply),) = engine([Group("What is the capital of", [" France?"])], [0])

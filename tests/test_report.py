@@ -132,6 +132,10 @@ def rated(rated_folder: Path) -> str:
         "4 requests gave 12 items, of which 7 (58.3%) were accepted; the pool keeps 6 instr",
         "Most rejections, 4 of 5, have the reason “similar”.",
         "rejected: too short 1 8.3%",
+        # the second segment's one reply: 4 items at 180 tokens for 12
+        "Of 4 replies 1 (25.0%) ended early: their items said again what was there, or one of them "
+        "looped. 4 items could have followed in these: at the 15.0 tokens that an item took, about "
+        "60 tokens were not written, beside 180 that were. 30 characters that a server wrote all",
         "The accepted share was 66.7% in the first round and 50.0% in the last of 2.",
         # six instructions, all at 0.25
         "by their highest ROUGE-L with a seed (figure 4). Of 6 instructions the median is 0.250, "

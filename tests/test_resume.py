@@ -35,7 +35,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def asked(world: Path) -> dict[str, Any]:
     """A segment of some rounds; its places are relative to where it runs."""
     given = inputs(world)
-    settings = with_(given["settings"], segment_size=24, prompts_per_round=2)
+    rules = {"segment_size": 24, "prompts_per_round": 2, "end_after_similar": 1}
+    settings = with_(given["settings"], **rules, filter={"loop": 2})
     places = {"earlier": [], "number": 0, "progress": Path("kept"), "segment": Path("segment")}
     return given | {"settings": settings} | places
 
@@ -60,6 +61,7 @@ def test_every_reply_is_on_disk_before_the_next_round(whole: tuple[Path, list[st
     assert len(set(rounds)) >= 4, "several rounds"
     assert rounds == sorted(rounds)
     replies = [place for place, name in enumerate(made) if name.endswith("replies.jsonl")]
+    assert '"finish": "cut"' in log_of(root).read_text(), "some replies end early"
     synced = [place for place in replies if made[place].startswith("fsync")]
     assert len(synced) == len(set(rounds))
 

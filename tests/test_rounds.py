@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +118,19 @@ def test_a_model_is_loaded_once_and_when_it_is_asked() -> None:
 
 
 def round_of(number: int, accepted: int, similar: int = 0) -> Round:
-    return Round(number, 4, accepted, Counter({"similar": similar}), 12)
+    return Round(number, 4, accepted, Counter({"similar": similar}), 12, 0, 0, 0)
 
 
 def clocked(*readings: float) -> Callable[[], float]:
     return iter(readings).__next__
 
 
+BOUNDS: dict[str, Any] = {"start": 0, "target": 10, "longest_hours": 1.0}
+
+
 def opened(folder: Path, engine: Engine, clock: Callable[[], float], **places: int) -> RoundLog:
     progress = Progress(10, "instructions")
-    return RoundLog(folder, engine, progress, clock=clock, **({"start": 0, "target": 10} | places))
+    return RoundLog(folder, engine, progress, clock=clock, **(BOUNDS | places))
 
 
 def test_times_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +151,8 @@ def test_times_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
             "instructions_per_hour": 2571.4,  # 5 · 3600 / 7
             "pool": 5,
             "seconds_left": 7.0,
+            "seconds_left_low": None,
+            "seconds_left_high": None,
         }
         log.replies(1, PROMPTS, range(4))
         log.ended(round_of(1, accepted=0, similar=9), 5)
@@ -212,3 +219,45 @@ def test_what_was_carried_over_counts_as_done(
         log.replies(9, PROMPTS, range(4))
         log.ended(round_of(9, accepted=20), 43)
     assert "progress: 10/10 instructions" in capsys.readouterr().out
+
+
+def decaying(folder: Path, accepted: Sequence[int], *, hours: float) -> list[str]:
+    """The seconds left after rounds of a second each that accept so many."""
+    pools = [sum(accepted[: number + 1]) for number in range(len(accepted))]
+    clock, progress = count().__next__, Progress(1000, "instructions")
+    bounds: dict[str, Any] = {"start": 0, "target": 1000, "longest_hours": hours}
+    # Three readings a round: as its replies are asked for, as they are there, and as it ends.
+    with RoundLog(
+        folder, Asked(repeats=False), progress, clock=lambda: clock() / 3, **bounds
+    ) as log:
+        for number, (new, pool) in enumerate(zip(accepted, pools, strict=True)):
+            log.replies(number, PROMPTS, range(4))
+            log.ended(round_of(number, new, similar=3), pool)
+    return [f"{time.seconds_left} {time.seconds_left_low}" for time in log.times]
+
+
+def test_a_pool_that_will_not_fill_is_told_early_and_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decaying(tmp_path, [40, 20, 10, 6, 5, 3], hours=0.5)
+    said = capsys.readouterr().out.splitlines()
+    (warning,) = [line for line in said if line.startswith("warning: ")]
+    assert said.index(warning) == 1 + [line.startswith("round 3") for line in said].index(True)
+    assert warning.startswith(
+        "warning: a pool of 1,000 will hardly be reached with this decoding. By 4 rounds a round "
+    )
+    assert "at 76 instructions, which falls by half with every" in warning
+    assert "the 924 that are missing would take" in warning
+    assert "watch.instructions.longest_hours is 0.5" in warning
+
+
+def test_a_steady_yield_is_no_cause_for_alarm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """50 a round and second: 750 are missing after five, which takes 15 seconds."""
+    left = decaying(tmp_path, [50] * 5, hours=0.5)
+    said = capsys.readouterr().out
+    assert "warning" not in said
+    assert left[2] == "17.0 None", "by the last rounds, until there are four"
+    assert left[4] == "15.0 15.0", "and a decline within the range makes it longer"
+    assert re.search(r"round 4: 50 of 53 .* · 15 s left \(15 s to \d+ s\)", said)

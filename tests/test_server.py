@@ -46,7 +46,13 @@ MOST = 2**20 + 10 * 1024
 
 
 def sampling(**changes: Any) -> Sampling:
-    usual = {"temperature": 0.7, "top_p": 0.5, "presence_penalty": 0.25, "max_new_tokens": 10}
+    usual = {
+        "temperature": 0.7,
+        "top_p": 0.5,
+        "min_p": 0.0,
+        "presence_penalty": 0.25,
+        "max_new_tokens": 10,
+    }
     return Sampling(**{**usual, "stop": ("\n\n", "Task 9"), **changes})
 
 
@@ -101,6 +107,8 @@ def test_a_request_says_all_that_is_set(fake: FakeCompletions, slashes: str) -> 
         "n": 1,
         "stream": False,
     }
+    likely = engine(fake.url, decoding=sampling(min_p=0.1))
+    assert list(likely(["a"], [0])) and fake.requests[-1].body["min_p"] == 0.1
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["Accept-Encoding"] == "identity"
     assert "Authorization" not in request.headers
@@ -962,7 +970,8 @@ from refine_af.settings.servers import Server
 
 def ask(*, url: str, stop_early: str) -> None:
     server = Server(url=url, model="m", key_variable=None, concurrency=4, timeout_s=60, attempts=9)
-    sampling = Sampling(temperature=1, top_p=1, presence_penalty=0, max_new_tokens=4, stop=())
+    drawn = {"temperature": 1, "top_p": 1, "min_p": 0, "presence_penalty": 0}
+    sampling = Sampling(**drawn, max_new_tokens=4, stop=())
     for _ in load_server(server, sampling)([Group("", ["a", "b", "c"])], [0, 1, 2]):
         print("came", flush=True)
         if stop_early == "yes":
@@ -1059,7 +1068,13 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 PROMPT = "Task 6: Sort river stone.\nTask 7:"
-GREEDY = {"temperature": 0.0, "top_p": 1.0, "presence_penalty": 0.0, "max_new_tokens": 40}
+GREEDY = {
+    "temperature": 0.0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "presence_penalty": 0.0,
+    "max_new_tokens": 40,
+}
 
 
 def of_served(served: Served, *, prefix: str = PROMPT, model: str = "", **decoding: Any) -> Engine:

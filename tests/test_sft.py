@@ -427,7 +427,9 @@ def test_a_tuned_model_gives_the_answer_and_stops(tmp_path: Path, tiny_llama: Pa
         "longer than max_length": 1
     }
     assert (summary["instances"], summary["with_input"], summary["updates"]) == (60, 60, 6)
-    greedy = Sampling(temperature=0.0, top_p=1.0, presence_penalty=0.0, max_new_tokens=40, stop=())
+    greedy = Sampling(
+        temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=40, stop=()
+    )
     tokenizer = load_tokenizer(tiny_llama)
     tails = [f"Instruction: Name word {n}\nInput: apple\nAnswer:" for n in (3, 77)]
     replies = {}

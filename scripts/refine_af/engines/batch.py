@@ -11,7 +11,7 @@ import torch
 
 from refine_af.engines.decoding import Stops
 from refine_af.engines.drawing import next_tokens, uniforms
-from refine_af.engines.replies import Finish
+from refine_af.engines.replies import Ending, Finish
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
 from refine_af.models.shapes import kinds_of_attention, text_config
@@ -44,12 +44,16 @@ class Prefix:
 
 @dataclass(eq=False)
 class PromptRow:
-    """A prompt: its place among all, its prefix, the tokens after it, and the reply's so far."""
+    """A prompt: its place among all, its prefix, the tokens after it, and the reply's so far.
+
+    `ending`, if any, may end the reply.
+    """
 
     place: int
     prefix: Prefix
     tail: list[int]
     seed: int
+    ending: Ending | None = None
     tokens: list[int] = field(default_factory=list)
 
 
@@ -163,7 +167,7 @@ class Batch:
         ended: dict[int, tuple[PromptRow, str, Finish]] = {}
         for place, (row, token) in enumerate(zip(rows, tokens, strict=True), own.start):
             row.tokens.append(token)
-            if self._stops and (end := self._stops.ended(row.tokens)):
+            if self._stops and (end := self._stops.ended(row.tokens, row.ending)):
                 ended[place] = (row, *end)
         if ended:
             self._leave(list(ended))

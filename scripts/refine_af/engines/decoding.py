@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from refine_af.engines.replies import Finish
+from refine_af.engines.replies import Ending, Finish
 from refine_af.models.encoding import special_names
 from refine_af.settings.sampling import Sampling
+
+ASKED = 32  # tokens after which an ending is asked, whatever they are
 
 
 class Stops:
@@ -21,10 +23,11 @@ class Stops:
         *,
         end_of_text: bool = True,
         also: Collection[int] = (),
+        signs: str = "",
     ) -> None:
         """Without `end_of_text` that token ends no text: writing goes on, and decoding drops it.
 
-        `also` are further tokens that are an end of text.
+        `also` are further tokens that are an end of text, `signs` those of all endings.
         """
         self._tokenizer = tokenizer
         self._limit = sampling.max_new_tokens
@@ -38,15 +41,20 @@ class Stops:
         ]
         self._strings = [string for string in sampling.stop if string not in self._special]
         last = {string[-1] for string in sampling.stop}
+        pieces: list[str] = []
+        if last or signs:
+            pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+        self._asking = {i for i, piece in enumerate(pieces) if set(signs) & set(piece)}
         # A space may be decoded away and a character may come in byte-sized tokens: then any
         # token can complete a stop string.
         if any(not char.isascii() or char == " " for char in last):
             self._completing = None
         else:
-            pieces = tokenizer.batch_decode([[i] for i in range(len(tokenizer))]) if last else []
             self._completing = {i for i, piece in enumerate(pieces) if last & set(piece)}
 
-    def ended(self, tokens: Sequence[int]) -> tuple[str, Finish] | None:
+    def ended(
+        self, tokens: Sequence[int], ending: Ending | None = None
+    ) -> tuple[str, Finish] | None:
         """The text and what ended it, if the last of `tokens` did; None where it goes on."""
         if tokens[-1] in self._eos:
             return self._decoded(tokens[:-1]), "eos"
@@ -54,7 +62,15 @@ class Stops:
             before = [*self._before_strings(tokens), *self._before_special(tokens)]
             if before:
                 return min(before, key=len), "stop"
+        if ending and self._is_asked(tokens):
+            text = self._decoded(tokens)
+            if (place := ending.place(text)) is not None:
+                return text[:place], "cut"
         return (self._decoded(tokens), "length") if len(tokens) >= self._limit else None
+
+    def _is_asked(self, tokens: Sequence[int]) -> bool:
+        """Whether a sign, or what follows one, was written last."""
+        return len(tokens) % ASKED == 0 or not self._asking.isdisjoint(tokens[-2:])
 
     def _before_strings(self, tokens: Sequence[int]) -> list[str]:
         """The text before each stop string that stands in it."""

@@ -1,4 +1,4 @@
-"""The next token of each text, from logits: penalty, temperature, nucleus."""
+"""The next token of each text, from logits: penalty, temperature, min-p, nucleus."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def next_tokens(
     """The next token of each row, from logits (rows, vocabulary).
 
     The presence penalty lowers the logits of the tokens that the row has `seen`, (rows,
-    vocabulary), bool; then come temperature and nucleus sampling (arXiv 1904.09751). The row's
-    number in `uniforms`, (rows,), float64 in [0, 1), picks by the cumulated probabilities,
+    vocabulary), bool; then come temperature, min-p (arXiv 2407.01082), and nucleus sampling of what
+    this leaves (arXiv 1904.09751). The row's number in `uniforms`, (rows,), float64 in [0, 1), picks by the cumulated probabilities,
     likeliest first, of equals the lower id. What a row draws hangs on nothing else in the batch.
     InputError where a logit is not finite.
     """
@@ -34,6 +34,10 @@ def next_tokens(
     if sampling.temperature == 0:
         return _known(scores.argmax(-1), finite)
     probabilities = scores.div_(sampling.temperature).softmax(-1)
+    if sampling.min_p:
+        least = sampling.min_p * probabilities.amax(-1, keepdim=True)
+        probabilities = probabilities.where(probabilities >= least, 0.0)
+        probabilities /= probabilities.sum(-1, keepdim=True)
     tokens = _known(_drawn(probabilities, uniforms, sampling.top_p, CANDIDATES), finite)
     count = CANDIDATES
     while unsure := [row for row, token in enumerate(tokens) if token == UNSURE]:

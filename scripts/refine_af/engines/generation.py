@@ -38,7 +38,7 @@ class Completion:
     """What the model wrote: `text` ends before the stop string or end of text that ended it.
 
     `tokens` holds every token drawn, the one that ended the text included. `finish` says what
-    ended it: a stop string, the end-of-text token, or `max_new_tokens`.
+    ended it: a stop string, the end-of-text token, `max_new_tokens`, or the prompt's ending.
     """
 
     text: str
@@ -101,7 +101,8 @@ def completions(
     if rows:
         prompts = _prompts(model, tokenizer, rows, sampling)
         also = (chat.stop,) if chat else ()
-        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text, also=also)
+        signs = "".join(group.ending.signs for group in groups if group.ending)
+        stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text, also=also, signs=signs)
         for row, text, finish in _written(model, prompts, rows, sampling, stops):
             prompt = row.prefix.length + len(row.tail)
             yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
@@ -110,7 +111,7 @@ def completions(
 def in_chat(group: Group, chat: Chat) -> Group:
     """Prompts as turns of a chat; what they share is still one prefix."""
     turns = [chat.turn(group.prefix, tail) for tail in group.tails]
-    return Group(turns[0][0] if turns else "", [tail for _, tail in turns])
+    return Group(turns[0][0] if turns else "", [tail for _, tail in turns], group.ending)
 
 
 def _rows_of(
@@ -127,7 +128,7 @@ def _rows_of(
         yield (
             head,
             [
-                PromptRow(i, unread, tail, seed)
+                PromptRow(i, unread, tail, seed, group.ending)
                 for (i, seed), tail in zip(places, tails, strict=True)
             ],
         )

@@ -17,6 +17,7 @@ def greedy(max_new_tokens: int, stop: tuple[str, ...]) -> Sampling:
     return Sampling(
         temperature=0.0,
         top_p=1.0,
+        min_p=0.0,
         presence_penalty=0.0,
         max_new_tokens=max_new_tokens,
         stop=stop,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Finish = Literal["stop", "eos", "length"]
+Finish = Literal["stop", "eos", "length", "cut"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Reply:
     """A model's reply to a prompt, and how many tokens prompt and reply have.
 
     `text` ends before the stop string or end-of-text token that ended it, which `tokens` counts.
-    `finish` says what ended it: a stop string, the end-of-text token, or the length limit.
+    `finish` says what ended it: a stop string, the end-of-text token, the length limit, or the
+    `Ending` of its prompt.
     """
 
     text: str
@@ -24,11 +25,27 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """Where replies end before the model ends them, by their texts alone.
+
+    `place` gives where a text so far is to end, or None; for any text that goes on from one with a
+    place it must give the same. It is asked after a character of `signs`, and now and then.
+    """
+
+    signs: str
+    place: Callable[[str], int | None]
+
+
+@dataclass(frozen=True)
 class Group:
-    """Prompts that begin with one `prefix`, which is computed once, and end in a tail each."""
+    """Prompts that begin with one `prefix`, which is computed once, and end in a tail each.
+
+    An engine may end a reply once `ending` gives it a place, and need not: who asks cuts again.
+    """
 
     prefix: str
     tails: Sequence[str]
+    ending: Ending | None = None
 
 
 class Engine(Protocol):

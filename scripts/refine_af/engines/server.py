@@ -26,7 +26,8 @@ ASKED_AGAIN = (
 def load_server(server: Server, sampling: Sampling) -> Engine:
     """An engine that sends prefix + tail to `server`, `server.concurrency` prompts at a time.
 
-    What a request cannot name (top-k, min-p, penalties for repetition) is as the server has it. A
+    What a request does not name (top-k, penalties for repetition, min-p at 0) is as the server has
+    it. A
     prompt for which the server's context has no room ends the call: from what servers say then, it
     cannot be told for sure from a context that is too small for any prompt.
 
@@ -76,6 +77,8 @@ class _ServerEngine(Requests[Reply]):
             "n": 1,
             "stream": False,
         }
+        if self._sampling.min_p:  # not OpenAI's: vLLM, SGLang and llama.cpp know it
+            body["min_p"] = self._sampling.min_p
         if self._sampling.stop:  # `transformers serve` fails at an empty list
             body["stop"] = self._sampling.stop
         # A lone surrogate becomes "?", as `encode` makes it for a model in this process.

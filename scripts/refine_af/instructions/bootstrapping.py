@@ -13,11 +13,12 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from refine_af.engines.replies import Group
+from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError, shown
-from refine_af.instructions.pool import Pool
+from refine_af.instructions.ending import CutReply, cut
+from refine_af.instructions.pool import Pool, Request
 from refine_af.instructions.rounds import Round, RoundLog
-from refine_af.prompts.task_lists import items, refusal
+from refine_af.prompts.task_lists import demonstrations, items, refusal
 from refine_af.prompts.templates import Prompt
 from refine_af.randomness import derived_seed
 from refine_af.records.human_tasks import Seed
@@ -33,6 +34,7 @@ ADVICE = {
     "at all",
     "similar": "raise instructions.sampling.temperature or top_p, give more seeds, or look at "
     "instructions.novelty.threshold",
+    "loop": "raise instructions.sampling.temperature or top_p: the model says the same again",
     "no tokens": "instructions.novelty.tokens: unicode knows the words of every script",
     "not ascii": "instructions.filter.non_ascii: true lets in other scripts than Latin",
 }
@@ -91,35 +93,58 @@ def bootstrap_round(
 ) -> tuple[Round, list[RejectedInstruction]]:
     """One round: all prompts from the pool as it stands, then all items in order into it."""
     requests = [pool.request(number, place) for place in range(settings.prompts_per_round)]
-    # An editor ends a file with a newline; the model is to continue the last line.
-    tails = [prompt.tail(tasks=request.tasks(settings.numbering)).rstrip() for request in requests]
-    seeds = [
-        derived_seed(settings.seed, "sampling", number, request.number) for request in requests
-    ]
-    before = len(pool.machine)
-    rejected = []
-    replies = log.replies(number, [Group(prompt.prefix, tails)], seeds)
-    for request, reply in zip(requests, replies, strict=True):
-        for text, whole in items(reply.text, settings, truncated=reply.finish == "length"):
-            if whole:
-                reason = refusal(text, settings.filter)
-            else:
-                # A reply without a token had no room beside its prompt.
-                reason = "truncated" if reply.tokens else "no room"
-            if reason:
-                rejected.append(
-                    RejectedInstruction(number, request.number, reason, text, None, None)
-                )
-            elif similar := pool.enter(text, request, reply):
-                rejected.append(similar)
+    replies = _replies(settings, pool, requests, prompt, log)
+    before, rejected, unwritten = len(pool.machine), list[RejectedInstruction](), 0
+    for request, row in zip(requests, replies, strict=True):
+        truncated = row.reply.finish == "length"
+        found = items(row.reply.text, settings, truncated=truncated)
+        unwritten += _unwritten(row.reply, len(found), settings)
+        judged = (_judged(item, request, row.reply, settings, pool) for item in found)
+        rejected += [refused for refused in judged if refused]
     made = Round(
         number=number,
         requested=settings.prompts_per_round,
         accepted=len(pool.machine) - before,
         reasons=Counter(row.reason for row in rejected),
-        tokens=sum(reply.tokens for reply in replies),
+        tokens=sum(row.reply.tokens for row in replies),
+        cut=sum(row.reply.finish == "cut" for row in replies),
+        unwritten=unwritten,
+        dropped=sum(row.dropped for row in replies),
     )
     return made, rejected
+
+
+def _replies(
+    settings: Instructions, pool: Pool, requests: Sequence[Request], prompt: Prompt, log: RoundLog
+) -> list[CutReply]:
+    """The replies to a round's requests, each ended where the pool as it stands ends it."""
+    number, ending = requests[0].round, pool.ending()
+    # An editor ends a file with a newline; the model is to continue the last line.
+    tails = [prompt.tail(tasks=request.tasks(settings.numbering)).rstrip() for request in requests]
+    seeds = [
+        derived_seed(settings.seed, "sampling", number, request.number) for request in requests
+    ]
+    replies = log.replies(number, [Group(prompt.prefix, tails, ending)], seeds)
+    return [cut(reply, ending) for reply in replies]
+
+
+def _judged(
+    item: tuple[str, bool], request: Request, reply: Reply, settings: Instructions, pool: Pool
+) -> RejectedInstruction | None:
+    """The rejection of an item, which enters the pool where there is none."""
+    text, whole = item
+    # A reply without a token had no room beside its prompt.
+    cut_off = "truncated" if reply.tokens else "no room"
+    if reason := refusal(text, settings.filter) if whole else cut_off:
+        return RejectedInstruction(request.round, request.number, reason, text, None, None)
+    return pool.enter(text, request, reply)
+
+
+def _unwritten(reply: Reply, written: int, settings: Instructions) -> int:
+    """How many items could have followed in a reply that was ended early."""
+    if reply.finish != "cut" or settings.last_item is None:
+        return 0
+    return max(0, settings.last_item - demonstrations(settings) - written)
 
 
 def check_yield(

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from refine_af.engines.replies import Reply
+from refine_af.engines.replies import Ending, Reply
 from refine_af.errors import InputError, shown
+from refine_af.instructions.ending import early_ending
 from refine_af.metrics.novelty import NoveltyPool
 from refine_af.prompts.task_lists import demonstrations, task_list
 from refine_af.randomness import derived_seed
@@ -54,12 +55,34 @@ class Pool:
         purpose = ("demonstrations", round_number, number)
         drawn = random.Random(derived_seed(self._settings.seed, *purpose))
         made = min(self._settings.machine_demonstrations, len(self.machine))
-        rows: list[Seed | Instruction] = [
-            *drawn.sample(self.machine, made),
-            *drawn.sample(self._seeds, demonstrations(self._settings) - made),
-        ]
+        candidates = max(made, min(self._settings.demonstration_candidates or 0, len(self.machine)))
+        machine = drawn.sample(self.machine, candidates)
+        human = drawn.sample(self._seeds, demonstrations(self._settings) - made)
+        rows: list[Seed | Instruction] = [*self._most_unlike(machine, human, made), *human]
         drawn.shuffle(rows)
         return Request(round_number, number, rows)
+
+    def _most_unlike(
+        self, candidates: list[Instruction], human: Sequence[Seed], wanted: int
+    ) -> list[Instruction]:
+        """The candidates that a prompt shows, each the farthest from those before it.
+
+        Farthest: its highest ROUGE-L with one of them is the least; the first drawn of equals.
+        """
+        if len(candidates) <= wanted:
+            return candidates
+        tokens = self._settings.novelty.tokens
+        chosen: list[Instruction] = []
+        for _ in range(wanted):
+            texts = [row.instruction for row in human] + [row.instruction for row in chosen]
+            there = NoveltyPool(texts, tokens=tokens)
+            nearness = [there.nearest(row.instruction).rouge_l for row in candidates]
+            chosen.append(candidates.pop(nearness.index(min(nearness))))
+        return chosen
+
+    def ending(self) -> Ending | None:
+        """What ends replies early, as long as nothing enters."""
+        return early_ending(self._settings, self._novelty)
 
     def enter(self, text: str, request: Request, reply: Reply) -> RejectedInstruction | None:
         """Add `text` to the pool and give None, or the rejection where it is not new."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,22 +15,31 @@ from refine_af.engines.rounds import Rounds
 from refine_af.errors import InputError
 from refine_af.files.journal import Journal
 from refine_af.files.rows import as_records
+from refine_af.instructions.forecast import Forecast, forecast
 from refine_af.jobs.progress import Progress, duration
 from refine_af.prompts.task_lists import ITEM_REASONS
 
 REASONS = (*ITEM_REASONS, "no tokens", "similar")
+LONGEST_S = 1e12  # some 30,000 years: what is longer is told as this long
 RECENT = 10  # rounds that an estimate looks back on
 
 
 @dataclass(frozen=True)
 class Round:
-    """One round's figures: prompts, accepted items, rejections by reason, generated tokens."""
+    """One round's figures: prompts, accepted items, rejections by reason, generated tokens.
+
+    `cut` replies were ended early. `unwritten` items could still have followed in these, up to
+    `last_item` if that is set; `dropped` characters did follow, and do not count.
+    """
 
     number: int
     requested: int
     accepted: int
     reasons: Counter[str]
     tokens: int
+    cut: int
+    unwritten: int
+    dropped: int
 
     @property
     def parsed(self) -> int:
@@ -46,10 +56,13 @@ class Round:
             "rejected": self.reasons.total(),
             **{reason: self.reasons[reason] for reason in REASONS},
             "tokens": self.tokens,
+            "cut": self.cut,
+            "unwritten": self.unwritten,
+            "dropped": self.dropped,
         }
 
 
-COLUMNS = tuple(Round(0, 0, 0, Counter(), 0).row())
+COLUMNS = tuple(Round(0, 0, 0, Counter(), 0, 0, 0, 0).row())
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,8 @@ class RoundTime:
 
     `seconds` are all of it and `engine_seconds` the wait for replies, both without the time to load
     a model; `tokens` were generated in that wait; `pool` is the pool's size after it;
-    `seconds_left` is an estimate until the segment is full, None where unknown.
+    `seconds_left` is an estimate until the segment is full, None where unknown; where the yield's
+    decline could be fitted, it is that of the fit, with an 80% interval.
     """
 
     round: int
@@ -70,6 +84,8 @@ class RoundTime:
     instructions_per_hour: float
     pool: int
     seconds_left: float | None
+    seconds_left_low: float | None
+    seconds_left_high: float | None
 
 
 class RoundLog:
@@ -86,9 +102,13 @@ class RoundLog:
         *,
         start: int,
         target: int,
+        longest_hours: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folder` is kept from run to run; the pool is to grow from `start` to `target`."""
+        """`folder` is kept from run to run; the pool is to grow from `start` to `target`.
+
+        A warning is printed once the pool is foretold to need more than `longest_hours`.
+        """
         self._rounds = Rounds(folder / "replies.jsonl", engine, clock)
         self._timing = Journal(folder / "timing.jsonl")
         self.times = as_records(self._timing.rows, RoundTime)
@@ -101,6 +121,8 @@ class RoundLog:
         if known := self._counted - (target - progress.total):
             progress.skip(known)
         self._recent: list[tuple[int, float]] = []
+        self._pools, self._accepted = [start], list[int]()
+        self._longest_s, self._warned = 3600 * longest_hours, False
         self._mark = clock()
 
     def __enter__(self) -> RoundLog:
@@ -130,6 +152,8 @@ class RoundLog:
         A round that an earlier run ended keeps the time that it took there.
         """
         now = self._clock()
+        self._pools.append(pool)
+        self._accepted.append(row.accepted)
         seconds, self._mark = now - self._mark - self._written.loading_s, now
         counted, self._counted = min(pool, self._target) - self._counted, min(pool, self._target)
         if row.number in self._timed:
@@ -140,17 +164,22 @@ class RoundLog:
         self._timing.append([vars(taken)])
         self._timing.sync()
         self.times.append(taken)
-        left = "" if taken.seconds_left is None else f" · {duration(taken.seconds_left)} left"
+        left = f" · {_left(taken)}" if _left(taken) else ""
+        early = f" · {row.cut} replies ended early" if row.cut else ""
         self._progress.line(
             f"round {row.number}: {row.accepted} of {row.parsed} accepted, {pool} in the pool · "
             f"{taken.tokens_per_second:,.0f} tokens/s · "
-            f"{taken.instructions_per_hour:,.0f} instructions/h{left}"
+            f"{taken.instructions_per_hour:,.0f} instructions/h{early}{left}"
         )
+        self._warn(taken)
+        slow = " · too long: see the log" if self._warned else ""
+        self._progress.left = f"{_left(taken)}{slow}"
         self._progress.advance(counted)
 
     def _time(self, row: Round, pool: int, seconds: float) -> RoundTime:
         accepted, spent = map(sum, zip(*self._recent, strict=True))
-        missing, written = max(0, self._target - pool), self._written
+        written = self._written
+        left, low, high = self._seconds_left(pool)
         return RoundTime(
             round=row.number,
             seconds=round(seconds, 3),
@@ -160,5 +189,56 @@ class RoundLog:
             accepted=row.accepted,
             instructions_per_hour=round(3600 * accepted / max(spent, 1e-9), 1),
             pool=pool,
-            seconds_left=round(missing * spent / accepted, 1) if accepted else None,
+            seconds_left=left,
+            seconds_left_low=low,
+            seconds_left_high=high,
         )
+
+    def _seconds_left(self, pool: int) -> tuple[float | None, float | None, float | None]:
+        """Until the pool is full: by the fitted decline, with its range, or by the last rounds."""
+        accepted, spent = map(sum, zip(*self._recent, strict=True))
+        if found := self._fitted():
+            asked = found.asked(pool, self._target)
+            low, left, high = (
+                round(min(rounds * spent / len(self._recent), LONGEST_S), 1)
+                for rounds in (asked[1], asked[0], asked[2])
+            )
+            return left, low, high
+        missing = max(0, self._target - pool)
+        return round(missing * spent / accepted, 1) if accepted else None, None, None
+
+    def _fitted(self) -> Forecast | None:
+        return forecast(self._pools[:-1], self._accepted, [1.0] * len(self._accepted))
+
+    def _warn(self, taken: RoundTime) -> None:
+        """Say it once where even the shortest time that is likely is too long."""
+        found = self._fitted()
+        low, left, high = taken.seconds_left_low, taken.seconds_left, taken.seconds_left_high
+        if self._warned or not found or low is None or left is None or high is None:
+            return
+        if low <= self._longest_s:
+            return
+        self._warned = True
+        fit, rounds = found.likeliest, len(self._accepted)
+        now, fall = f"{fit.at(taken.pool):,.3g}", "is steady"
+        if fit.rate:
+            fall = f"falls by half with every {math.log(2) / fit.rate:,.0f}"
+        self._progress.line(
+            f"warning: a pool of {self._target:,} will hardly be reached with this decoding. By "
+            f"{rounds} rounds a round accepts {now} at {taken.pool:,} instructions, which {fall}; "
+            f"the {self._target - taken.pool:,} that are missing would take {duration(left)} (80% "
+            f"interval: {duration(low)} to {duration(high)}), and "
+            f"watch.instructions.longest_hours is {self._longest_s / 3600:,.4g}. What may help: a "
+            "higher instructions.sampling.temperature or top_p, or fewer instructions"
+        )
+
+
+def _left(taken: RoundTime) -> str:
+    """The time left in words, with its range where there is one; empty where it is not known."""
+    if taken.seconds_left is None:
+        return ""
+    said = f"{duration(taken.seconds_left)} left"
+    if taken.seconds_left_low is None or taken.seconds_left_high is None:
+        return said
+    low, high = duration(taken.seconds_left_low), duration(taken.seconds_left_high)
+    return said if low == high else f"{said} ({low} to {high})"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
+DAY = 24 * 3600
+YEAR = 365 * DAY
+
 
 class Progress:
     """Counts to `total` of `what`; in a log every line begins with `progress:`."""
@@ -16,6 +19,7 @@ class Progress:
         self._skipped = 0
         self._start = time.monotonic()
         self._shown = 0.0
+        self.left = ""  # what is to be said of the time left, where a job knows it better
         self._terminal = sys.stdout.isatty()
         self._show("")
 
@@ -49,7 +53,9 @@ class Progress:
         if note:
             parts.append(note)
         done = self._done - self._skipped
-        if done and self._done < self.total:
+        if self.left and self._done < self.total:
+            parts.append(self.left)
+        elif done and self._done < self.total:
             passed = self._shown - self._start
             parts.append(f"{duration(passed / done * (self.total - self._done))} left")
         line = " · ".join(parts)
@@ -62,10 +68,14 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: `40 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Seconds in words: `40 s`, `3 min 20 s`, `2 h 5 min`, `12 days`, `over 10 years`."""
+    if seconds >= 10 * YEAR:
+        return "over 10 years"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 10 * DAY:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // DAY:,} days"

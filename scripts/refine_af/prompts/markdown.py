@@ -34,6 +34,17 @@ def plain_numbers(text: str, numbering: str) -> str:
     return _uncut("\n".join(_plain_item(line, beginning) for line in text.split("\n")))
 
 
+def marked_numbers(text: str, numbering: str) -> list[int]:
+    """The line ends of a text after which a number follows with markup before it."""
+    beginning, found, start = _numbered(numbering), [], 0
+    for line in text.split("\n"):
+        match = beginning.match(line)
+        if match and start and match["before"].strip():
+            found.append(start - 1)
+        start += len(line) + 1
+    return found
+
+
 def _plain(text: str, label: str) -> str:
     emphasised, headed, whole = _labelled(label)
     for pattern in (emphasised, headed):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from refine_af.prompts.markdown import plain_numbers
+from refine_af.prompts.markdown import marked_numbers, plain_numbers
 from refine_af.settings.instructions import InstructionFilter, Instructions
 from refine_af.settings.sampling import Sampling
 from refine_af.words import begins_with, holds_keyword, words_of
 
+LONGEST_LOOP = 32  # words that are said again
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 ITEM_REASONS = (
@@ -25,6 +26,7 @@ ITEM_REASONS = (
     "not unicode",
     "too short",
     "too long",
+    "loop",
     "keyword",
     "prefix",
     "punctuation",
@@ -76,6 +78,32 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
     return found if last is None else found[: last - demonstrations(settings)]
 
 
+def item_ends(text: str, settings: Instructions) -> list[int]:
+    """Where the items of a reply end, each where the number of the next one begins.
+
+    A number counts once a character follows it, so that what is written later changes none.
+    """
+    beginning = _beginning(settings.numbering, settings.splitting)
+    found = {match.start() for match in beginning.finditer(text) if match.end() < len(text)}
+    if settings.splitting == "spaced":
+        found |= set(marked_numbers(text, settings.numbering))
+    return sorted(found)
+
+
+def loop_end(words: Iterable[str], times: int) -> int | None:
+    """After how many of the words the same ones, at most 32, stand `times` times in a row."""
+    said: list[str] = []
+    # By the length of what is said again: how many words in a row were said that long ago.
+    runs = [0] * (LONGEST_LOOP + 1)
+    for word in words:
+        said.append(word.casefold())
+        for length in range(1, min(LONGEST_LOOP, len(said) - 1) + 1):
+            runs[length] = runs[length] + 1 if said[-1] == said[-1 - length] else 0
+            if runs[length] == (times - 1) * length:
+                return len(said)
+    return None
+
+
 def refusal(text: str, rules: InstructionFilter) -> str | None:
     """The reason of the first of Self-Instruct's rules that refuses an item, or None."""
     words = len(words_of(text))
@@ -84,6 +112,7 @@ def refusal(text: str, rules: InstructionFilter) -> str | None:
         "not unicode": SURROGATE.search(text),
         "too short": words < rules.min_words,
         "too long": words > rules.max_words,
+        "loop": rules.loop and loop_end(text.split(), rules.loop),
         "keyword": holds_keyword(text, rules.keywords),
         "prefix": begins_with(text, rules.prefixes),
         "punctuation": not rules.punctuation and text[:1] in string.punctuation,

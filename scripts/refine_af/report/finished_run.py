@@ -24,7 +24,8 @@ from refine_af.report.tuned import TunedCell
 from refine_af.report.verb_nouns import Diversity
 
 # The columns of tables of counts that every run has; each other one is a reason of rejection.
-POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens")
+ENDED = ("cut", "unwritten", "dropped")
+POOL_COUNTS = ("round", "requested", "parsed", "accepted", "rejected", "tokens", *ENDED)
 INSTANCE_COUNTS = ("instructions", "classification", "parsed", "kept")
 
 

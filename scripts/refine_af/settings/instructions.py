@@ -46,6 +46,10 @@ class InstructionFilter(Section):
         description="Whether all but the first letter is put in lower case (ours; SI: true, which "
         "lower-cases acronyms)."
     )
+    loop: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        description="How often in a row an item says the same words where it is refused as a loop, "
+        "and its reply ended; or null (ours; SI: null)."
+    )
     truncated: Literal["drop item", "drop reply"] = Field(
         description="What is dropped of a reply that the length limit cut: its last item or all of "
         "it (ours; SI: drop reply)."
@@ -81,6 +85,10 @@ class Instructions(Section):
         description="Machine-written tasks that a prompt shows; seeds fill in while there are "
         "fewer (paper II-B; SI)."
     )
+    demonstration_candidates: Count | None = Field(
+        description="How many machine-written tasks are drawn, of which a prompt shows those least "
+        "like its other tasks by ROUGE-L; or null: it shows those drawn (ours; paper II-B: null)."
+    )
     numbering: Annotated[str, StringConstraints(pattern=r"^[^{}\n]*\{number\}[^{}\n]*$")] = Field(
         description="What stands before a task of a prompt, with {number} for its number "
         '(paper IX-C; SI: "{number}.").'
@@ -93,6 +101,10 @@ class Instructions(Section):
     last_item: Count | None = Field(
         description="Number of the task after which a reply ends, or null: `sampling.stop` alone "
         '(SI: null, and the stops "16." and the like).'
+    )
+    end_after_similar: Count | None = Field(
+        description="Items in a row, refused as similar to the pool as the round began or to "
+        "earlier items of their reply, after which the reply ends; or null (ours; SI: null)."
     )
     quantization: Literal["nf4", "none"] = Field(
         description="Rounding of the backbone's weights: nf4 is 4 bits, where memory is short "
@@ -110,6 +122,16 @@ class Instructions(Section):
         if not value.replace("{number}", "").strip():
             raise ValueError("a number alone does not tell an item's beginning from its text")
         return value
+
+    @model_validator(mode="after")
+    def has_candidates(self) -> Instructions:
+        candidates = self.demonstration_candidates
+        if candidates is not None and candidates <= self.machine_demonstrations:
+            raise ValueError(
+                f"demonstration_candidates {candidates} leave nothing to choose of "
+                f"{self.machine_demonstrations} machine_demonstrations"
+            )
+        return self
 
     @model_validator(mode="after")
     def asks_for_an_item(self) -> Instructions:

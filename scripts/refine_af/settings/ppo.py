@@ -114,11 +114,12 @@ class Ppo(Section):
         off = {
             "temperature": not value.temperature,
             "top_p": value.top_p < 1,
+            "min_p": bool(value.min_p),
             "presence_penalty": bool(value.presence_penalty),
         }
         for name in filter(off.__getitem__, off):
             raise ValueError(
                 f"{name} {getattr(value, name)}: PPO must draw from the distribution that it "
-                "improves: temperature above 0, top_p 1, presence_penalty 0"
+                "improves: temperature above 0, top_p 1, min_p 0, presence_penalty 0"
             )
         return value

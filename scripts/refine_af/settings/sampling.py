@@ -18,6 +18,10 @@ class Sampling(Section):
         description="Share of the probability that tokens are drawn from, the likeliest first (SI; "
         "in PPO ours: StackLLaMA)."
     )
+    min_p: Annotated[Real, Field(ge=0, le=1)] = Field(
+        description="Share of the likeliest token's probability below which a token is not drawn; "
+        "0 leaves none out (ours, off; arXiv 2407.01082)."
+    )
     presence_penalty: Annotated[Real, Field(ge=-100, le=100)] = Field(
         description="What a token's logit loses once the reply holds it (ours; SI: 2 in stage 1, "
         "1.5 in stage 3)."

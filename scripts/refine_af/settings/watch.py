@@ -15,6 +15,10 @@ class YieldWatch(Section):
         "stage (ours)."
     )
     patience: Count = Field(description="Rounds over which the share is taken (ours).")
+    longest_hours: Positive = Field(
+        description="Hours until a segment is full; a warning tells where the decline of its yield "
+        "foretells more (paper III-A: 20 days for the whole pool)."
+    )
 
 
 class Alarms(Section):

@@ -106,6 +106,7 @@ def _fate_of_items(run: ModelRun) -> Html:
             f"have the reason “{words(most)}”."
             if any(rejected.values())
             else "Nothing was rejected.",
+            *_ended_early(run, requests, items),
         ),
         table(
             "What became of the items",
@@ -113,6 +114,27 @@ def _fate_of_items(run: ModelRun) -> Html:
             [(name, f"{count:,}", share(count, items)) for name, count in rows],
         ),
     )
+
+
+def _ended_early(run: ModelRun, requests: int, items: int) -> list[str]:
+    """What ending replies early spared, where any were."""
+    cut, unwritten, dropped, tokens = (
+        int(run.rounds[name].sum()) for name in ("cut", "unwritten", "dropped", "tokens")
+    )
+    if not cut:
+        return []
+    told = f"Of {counted(requests, 'reply', 'replies')} {cut:,} ({share(cut, requests)}) ended "
+    told += "early: their items said again what was there, or one of them looped."
+    if unwritten and items:
+        saved = round(unwritten * tokens / items, -1)
+        told += (
+            f" {counted(unwritten, 'item')} could have followed in these: at the "
+            f"{number(tokens / items, 1)} tokens that an item took, about {saved:,.0f} tokens were "
+            f"not written, beside {tokens:,} that were."
+        )
+    if dropped:
+        told += f" {counted(dropped, 'character')} that a server wrote all the same were dropped."
+    return [told]
 
 
 def _waiting(run: ModelRun, accepted: int) -> str:
