@@ -25,7 +25,10 @@ from refine_af.rewards.scorer import Triplet
 from refine_af.rewards.scorers import load_scorer
 from refine_af.rewards.sequence_classifier import Scorer, conversation_ids
 from refine_af.settings.reward import Reward
+from refine_af.workflow.configuration import read_experiment
+from refine_af.workflow.door import check_files
 from scoring import RunScript, scored, trained
+from tiny import ROOT, tiny_config
 
 BOUND = 1e-4
 SECTION: dict[str, Any] = {
@@ -204,6 +207,21 @@ def test_what_is_no_reward_model_is_named_at_the_door(
     edited(two, id2label=None, architectures=None)
     with pytest.raises(InputError, match="architectures is None"):
         check_classifier(two)
+
+
+def test_the_door_looks_at_the_model(world: Path, folder: Path) -> None:
+    def checked(model: Path) -> None:
+        reward = SECTION | {"model": str(model)}
+        check_files(
+            read_experiment(tiny_config(world) | {"reward": reward}),
+            lambda path: path if path.startswith("results/") else str(ROOT / path),
+            lambda path: path.startswith("results/"),
+            lambda message: "",
+        )
+
+    checked(folder)
+    with pytest.raises(InputError, match=r"^config.yaml, reward.model: .*no sequence classifier"):
+        checked(world / "llama")
 
 
 def test_what_cannot_serve_is_named_as_it_is_loaded(
