@@ -19,7 +19,7 @@ from refine_af.engines.replies import Engine, Group, Reply
 from refine_af.engines.rounds import Rounds, Written
 from refine_af.errors import InputError
 from refine_af.instructions.rounds import Round, RoundLog
-from refine_af.jobs.progress import Progress
+from refine_af.jobs.progress import Progress, duration
 
 PROMPTS = [Group("P", ["a", "b"]), Group("Q", ["c", "d"])]
 
@@ -261,3 +261,17 @@ def test_a_steady_yield_is_no_cause_for_alarm(
     assert left[2] == "17.0 None", "by the last rounds, until there are four"
     assert left[4] == "15.0 15.0", "and a decline within the range makes it longer"
     assert re.search(r"round 4: 50 of 53 .* · 15 s left \(15 s to \d+ s\)", said)
+
+
+def test_what_a_job_knows_of_its_time_stands_in_its_progress(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = Progress(10, "instructions")
+    progress.left = "12 days left (8 days to over 10 years)"
+    progress.skip(4)
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "progress: 4/10 instructions · 12 days left (8 days to over 10 years)"
+    progress.advance(6)
+    assert capsys.readouterr().out == "progress: 10/10 instructions\n"
+    told = [duration(hours * 3600) for hours in (239.5, 240, 24_000, 87_600)]
+    assert told == ["239 h 30 min", "10 days", "1,000 days", "over 10 years"]

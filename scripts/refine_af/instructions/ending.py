@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 
 from refine_af.engines.replies import Ending, Reply
 from refine_af.metrics.novelty import NoveltyPool
@@ -17,8 +18,8 @@ def early_ending(settings: Instructions, pool: NoveltyPool) -> Ending | None:
     """What ends the replies of a round, for which `pool` stands still; None where nothing does."""
     if settings.end_after_similar is None and settings.filter.loop is None:
         return None
-    last = settings.numbering.rstrip()[-1].replace("}", "")
-    return Ending(f"\n{last}", _Judge(settings, pool).place)
+    last = settings.numbering.rstrip()[-1]
+    return Ending("\n" if last == "}" else last, _Judge(settings, pool).place)
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ class _Judge:
     """Judges replies by the pool as it stood, and keeps each verdict until the round is over."""
 
     def __init__(self, settings: Instructions, pool: NoveltyPool) -> None:
-        self._settings, self._pool = settings, pool
-        self._similar: dict[str, bool] = {}
+        self._settings = settings
+        # A reply is asked about again and again as it grows: what has ended in it stays the same.
+        self._ended_loop, self._ended_run = cache(self._loop), cache(self._says_nothing_new)
+        self._in_pool = cache(lambda item: pool.nearest(item).reason == "similar")
         # So many words can begin a number, and are then none of the item before it.
         self._number = len(settings.numbering.replace("{number}", " 1 ").split())
 
@@ -53,9 +56,9 @@ class _Judge:
         """Where the first loop of an item, or run of similar ones, ends in a reply; or None."""
         start = 0
         for end in item_ends(text, self._settings):
-            if (place := self._loop(text[start:end] + "\n")) is not None:
+            if (place := self._ended_loop(text[start:end] + "\n")) is not None:
                 return start + place
-            if self._says_nothing_new(text[:end]):
+            if self._ended_run(text[:end]):
                 return end
             start = end
         words = list(WORD.finditer(text, start))[: -self._number]
@@ -84,6 +87,4 @@ class _Judge:
         """Whether an item is similar to the pool, or to those before it that are not."""
         if refusal(item, self._settings.filter):
             return False
-        if item not in self._similar:
-            self._similar[item] = self._pool.nearest(item).reason == "similar"
-        return self._similar[item] or own.offer(item).reason == "similar"
+        return self._in_pool(item) or own.offer(item).reason == "similar"
