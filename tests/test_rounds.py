@@ -165,6 +165,18 @@ def test_times_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
+def test_replies_that_ended_early_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Round(0, 4, 2, Counter({"loop": 1}), 12, cut=3, unwritten=9, dropped=5)
+    assert (row.row()["cut"], row.row()["unwritten"], row.row()["dropped"]) == (3, 9, 5)
+    with opened(tmp_path, Asked(repeats=False), clocked(0, 0, 1, 2)) as log:
+        log.replies(0, PROMPTS, range(4))
+        log.ended(row, 2)
+    said = "2 of 3 accepted, 2 in the pool · 12 tokens/s · 3,600 instructions/h · 3 replies ended"
+    assert said in capsys.readouterr().out
+
+
 def test_loading_a_model_is_no_time_of_a_round(tmp_path: Path) -> None:
     """30 of the 34 and 37 seconds are the engine's loading; a loaded one loads no more."""
     clock = clocked(100, 101, 135, 137, 137, 141, 141)
