@@ -65,7 +65,7 @@ def real_config(world: Path, mirror: Path) -> dict[str, Any]:
     config["sft"] |= {"epochs": 1, "quantization": "none"}
     config["superni"] |= {"instances_per_task": 20, "max_source_tokens": 8192, "max_new_tokens": 4}
     # A round is as wide as its longest prompt, of some thousand of this tokenizer's short tokens.
-    config["users"] |= {"max_new_tokens": 4, "prompts_per_round": 8}
+    config["users"] |= {"max_new_tokens": 4, "prompts_per_round": 3}
     config["ratings"]["page"]["size"] = 12
     for stage in ("instructions", "superni", "users"):
         config[stage]["quantization"] = "none"

@@ -33,9 +33,9 @@ class Written:
 class Collection:
     """A model's data, in the order of its files.
 
-    `known` gives the texts of ids that the pool's rows name as nearest: seeds, and all of the
-    pool even where `pool` is a sample of it. `neighbours` and `verbs` are those of
-    the whole pool, by id; `verbs` is None where nobody looked for them.
+    `known` gives the texts of ids that the pool's rows name as nearest: seeds, and all of the pool
+    even where `pool` is a sample of it. `neighbours` and `verbs` are those of the whole pool, by
+    id; `verbs` is None where nobody looked for them.
     """
 
     model: str

@@ -12,7 +12,6 @@ VERBS = frozenset({"VB", "VBZ", "VBP", "VBD", "VBG", "VBN"})
 NOUNS = frozenset({"NN", "NNS"})  # a proper noun names one thing, and no kind of task
 NOMINAL = frozenset({"NP", "NML", "NX"})
 CLAUSES = frozenset({"S", "SBAR", "VP"})
-ROOTS = frozenset({"TOP", "ROOT", "S1", ""})
 # Where a clause has its verb, in order of preference.
 INSIDE = (frozenset({"VP"}), frozenset({"S", "SQ", "SINV"}), frozenset({"SBARQ"}))
 BE = frozenset({"be", "am", "is", "are", "was", "were", "been", "being", "'s", "'re", "'m"})

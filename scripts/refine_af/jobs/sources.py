@@ -103,8 +103,8 @@ def _documented(node: ast.AST) -> bool:
 
 
 def _imported(path: Path) -> set[Path]:
-    names = filter(_counts, _read(path).imported)
-    files = {_scripts(path) / f"{name.replace('.', '/')}.py" for name in names}
+    folder, names = _scripts(path), filter(_counts, _read(path).imported)
+    files = {folder / f"{name.replace('.', '/')}.py" for name in names}
     return {file for file in files if file.is_file()}
 
 

@@ -14,7 +14,7 @@ Row = TypeVar("Row")
 Cell = tuple[str, str]  # method and size; a baseline's size is empty
 
 
-def spread(rows: Sequence[Row], wanted: int) -> list[Row]:
+def evenly_spaced(rows: Sequence[Row], wanted: int) -> list[Row]:
     """At most `wanted` rows, evenly spaced from the first: examples that nobody picked."""
     kept = min(wanted, len(rows))
     return [rows[index * len(rows) // kept] for index in range(kept)]

@@ -166,8 +166,8 @@ def methods_sentence(compared: Sequence[Compared], settings: Report) -> str:
     said = []
     for row in compared:
         size, apart = f"{int(row.size):,}", number(row.rouge_l.difference, 2, signed=True)
-        verdict = f"{standing(row, settings) or 'not shown to differ'} with {size}"
-        said.append(f"{verdict} ({apart}, {p_value(row.p)})")
+        shown = standing(row, settings) or "not shown to differ"
+        said.append(f"{shown} with {size} ({apart}, {p_value(row.p)})")
     if not said:
         return ""
     return f"Tested at each number of instructions, refine-af's ROUGE-L is {listed(said)}."

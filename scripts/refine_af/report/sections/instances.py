@@ -11,7 +11,7 @@ from refine_af.report.finished_run import INSTANCE_COUNTS, ModelRun
 from refine_af.report.lengths import statistics
 from refine_af.report.pages import Html, card, details, join, paragraph, section, table
 from refine_af.report.spread import of_the_first
-from refine_af.report.summaries import reasons, spread
+from refine_af.report.summaries import evenly_spaced, reasons
 from refine_af.report.wording import (
     change_sentence,
     confident,
@@ -160,5 +160,5 @@ def _side_by_side(run: ModelRun, wanted: int) -> list[Html]:
                 for part in ("input", "output")
             ],
         )
-        for name in spread(shared, wanted)
+        for name in evenly_spaced(shared, wanted)
     ]

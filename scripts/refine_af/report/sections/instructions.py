@@ -21,7 +21,7 @@ from refine_af.report.pages import (
     table,
 )
 from refine_af.report.published import Paper
-from refine_af.report.summaries import reasons, spread
+from refine_af.report.summaries import evenly_spaced, reasons
 from refine_af.report.wording import counted, number, share, words
 from refine_af.settings.report import Report
 
@@ -166,7 +166,7 @@ def _accepted(run: ModelRun, wanted: int) -> list[Html]:
                 ("ROUGE-L to it", safe(number(row.rouge_l, 2))),
             ],
         )
-        for row in spread(run.pool, wanted)
+        for row in evenly_spaced(run.pool, wanted)
     ]
 
 

@@ -13,7 +13,7 @@ from refine_af.records.overlap import Overlap
 from refine_af.report.finished_run import ModelRun
 from refine_af.report.pages import Html, card, details, paragraph, section, table
 from refine_af.report.spread import of_the_first
-from refine_af.report.summaries import spread
+from refine_af.report.summaries import evenly_spaced
 from refine_af.report.wording import counted, number, share
 from refine_af.settings.overlap import OverlapBounds
 from refine_af.settings.report import Report
@@ -142,7 +142,7 @@ def _examples(pairs: dict[str, list[Pair]], bounds: OverlapBounds, wanted: int) 
     cards = [
         card(own.instruction, [(f"{method}: input", own.input), ("shares", _shared(row, bounds))])
         for method, rows in pairs.items()
-        for own, row in spread([pair for pair in rows if pair[1].overlaps], wanted)
+        for own, row in evenly_spaced([pair for pair in rows if pair[1].overlaps], wanted)
     ]
     if not cards:
         return []

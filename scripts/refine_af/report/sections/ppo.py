@@ -24,7 +24,7 @@ from refine_af.report.pages import (
 )
 from refine_af.report.published import Paper
 from refine_af.report.spread import ppo_over_seeds
-from refine_af.report.summaries import parsed_counts, spread
+from refine_af.report.summaries import evenly_spaced, parsed_counts
 from refine_af.report.wording import (
     CHANGE_COLUMNS,
     change_row,
@@ -153,7 +153,7 @@ def _answers(run: ModelRun, wanted: int) -> list[Html]:
     """Prompts with their answers before and after PPO."""
     return [
         card(before.instruction, [*_fields("before", before), *_fields("after", after)])
-        for before, after in spread(run.answers, wanted)
+        for before, after in evenly_spaced(run.answers, wanted)
     ]
 
 
