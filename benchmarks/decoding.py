@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -20,12 +21,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
+import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from ways import ROOT, place_name, timed
 
+from refine_af.engines.generation import prefilled
 from refine_af.engines.local import LocalEngine
 from refine_af.engines.replies import Group, Reply
 from refine_af.instructions.bootstrapping import bootstrap_round
@@ -142,18 +145,18 @@ def log_probability(
     texts: Sequence[str], model: Any, tokenizer: Any, *, prompt: Prompt, rules: Instructions
 ) -> float:
     """A token's mean log-probability over all texts, each the first task of a list of its own."""
-    import torch
-
     asked = prompt.prefix + prompt.tail(tasks=rules.numbering.replace("{number}", "1")).rstrip()
     before = encode(tokenizer, asked, start=True)
     found: list[float] = []
-    for text in texts:
-        own = encode(tokenizer, f" {text}", start=False)
-        with torch.inference_mode():
-            logits = model(input_ids=torch.tensor([before + own], device=model.device)).logits[0]
-        chances = logits[len(before) - 1 : -1].float().log_softmax(-1)
-        picked = chances.gather(-1, torch.tensor(own, device=chances.device)[:, None])
-        found += picked[:, 0].tolist()
+    with torch.inference_mode():
+        head = prefilled(model, before[:-1])
+        for text in texts:
+            own = encode(tokenizer, f" {text}", start=False)
+            ids = torch.tensor([before[-1:] + own], device=model.device)
+            logits = model(input_ids=ids, past_key_values=deepcopy(head)).logits[0]
+            chances = logits[:-1].float().log_softmax(-1)
+            picked = chances.gather(-1, torch.tensor(own, device=chances.device)[:, None])
+            found += picked[:, 0].tolist()
     return fmean(found) if found else math.nan
 
 

@@ -6,11 +6,16 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 
 import pytest
+import torch
 
 from forking import run_forked
+from refine_af.models.backbones import load_backbone, load_tokenizer
+from refine_af.models.encoding import encode
+from refine_af.prompts.templates import prompt_of
 from refine_af.records.human_tasks import Seed
 from refine_af.settings.instructions import Instructions
 from test_instructions import demo_settings
@@ -70,6 +75,23 @@ def test_measures_by_hand(decoding: ModuleType) -> None:
     assert (row["distinct-2"], row["log p a token"], row["ROUGE-L to a seed"]) == (
         "1.00", "-1.50", "0.25",
     )  # fmt: skip
+
+
+def test_a_texts_log_probability_is_that_of_one_forward_pass(
+    decoding: ModuleType, demo_settings: Instructions, tiny_llama: Path
+) -> None:
+    model, tokenizer = load_backbone(tiny_llama, quantization="none"), load_tokenizer(tiny_llama)
+    prompt = prompt_of("Come up with tasks:\n{tasks}", {"tasks"}, "prompt")
+    texts = ["Sort the list.", "Name it"]
+    before = encode(tokenizer, "Come up with tasks:\nTask 1:", start=True)
+    wanted = []
+    for text in texts:
+        own = encode(tokenizer, f" {text}", start=False)
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([before + own])).logits[0, len(before) - 1 : -1]
+        wanted += logits.log_softmax(-1)[range(len(own)), own].tolist()
+    found = decoding.log_probability(texts, model, tokenizer, prompt=prompt, rules=demo_settings)
+    assert found == pytest.approx(fmean(wanted), rel=1e-4)
 
 
 @pytest.mark.slow
