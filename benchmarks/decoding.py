@@ -49,7 +49,7 @@ GRID = (
     "end_after_similar=2 loop=4",
     "top_p=0.9 end_after_similar=2 loop=4",
     "temperature=1.0 top_p=0.9 end_after_similar=2 loop=4",
-    "temperature=1.0 top_p=0.9 end_after_similar=2 loop=4 demonstration_candidates=32",
+    "temperature=1.0 top_p=0.9 end_after_similar=2 loop=4 demonstration_candidates=8",
     "temperature=1.0 top_p=1.0 min_p=0.1 end_after_similar=2 loop=4",
     "presence_penalty=2.0 end_after_similar=2 loop=4",
 )

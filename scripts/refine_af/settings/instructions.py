@@ -87,7 +87,8 @@ class Instructions(Section):
     )
     demonstration_candidates: Count | None = Field(
         description="How many machine-written tasks are drawn, of which a prompt shows those least "
-        "like its other tasks by ROUGE-L; or null: it shows those drawn (ours; paper II-B: null)."
+        "like its other tasks by ROUGE-L, of many too often the same ones; or null: it shows those "
+        "drawn (ours; paper II-B: null)."
     )
     numbering: Annotated[str, StringConstraints(pattern=r"^[^{}\n]*\{number\}[^{}\n]*$")] = Field(
         description="What stands before a task of a prompt, with {number} for its number "
