@@ -385,7 +385,12 @@ def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def watching(action: str) -> PpoWatch:
-    bounds = WATCH["alarm"] | {"action": action, "window": 2, "length": 1.3}
+    """The first alarm is of the length, at step 4, the first that can raise it.
+
+    There the replies were 1.35 to 2 times as long, with six seeds under each of default, avx2 and
+    avx512; no other alarm came before.
+    """
+    bounds = WATCH["alarm"] | {"action": action, "window": 2, "length": 1.2}
     return PpoWatch.model_validate(WATCH | {"alarm": bounds})
 
 
