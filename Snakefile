@@ -2,6 +2,7 @@
 # An experiment is a folder with a config.yaml: this one is the paper's, demo/ the embedded demo
 # (`snakemake --directory demo`); its results/ stand beside it.
 include: "rules/common.smk"
+include: "rules/segments.smk"
 
 
 report: "report/workflow.rst"

@@ -7,15 +7,9 @@ rule browser_page:
     """The page to browse a model's data on: instances, instructions, and what was refused."""
     input:
         seeds=plan.located(experiment.data.seeds),
-        pools=expand(
-            rules.instructions_segment.output.segment, segment=plan.segments, allow_missing=True
-        ),
-        instances=expand(
-            rules.instances_segment.output.segment,
-            method=plan.methods,
-            segment=plan.segments,
-            allow_missing=True,
-        ),
+        pools=pool_segments,
+        instances=data_segments,
+        counted=counted_pools,
         neighbours=rules.neighbours.output.neighbours,
         diversity=verbs_and_nouns,
         markup=plan.located("resources/browser/page.html"),

@@ -42,6 +42,7 @@ wildcard_constraints:
     method=any_of("method"),
     replicate=any_of("replicate"),
     segment="[0-9]+",
+    size="[0-9]+",
     cell=any_of("cell"),
     checkpoint=any_of("checkpoint"),
 
@@ -66,17 +67,6 @@ def predicted(parts):
     return expand(pattern, part=parts, allow_missing=True)
 
 
-def earlier_segments(wildcards):
-    """The pool as it stood before a segment."""
-    before = range(int(wildcards.segment))
-    return expand(rules.instructions_segment.output.segment, model=wildcards.model, segment=before)
-
-
-def first_segment(wildcards):
-    """The segment of the pool that PPO reads."""
-    return expand(rules.instructions_segment.output.segment, model=wildcards.model, segment=0)
-
-
 def writer(wildcards):
     """What the method adds to the backbone: refine-af the adapter of PPO, self-instruct nothing."""
     taught = plan.replicates.teachers(wildcards)
@@ -92,30 +82,6 @@ def kinds(wildcards):
     )
 
 
-def training_segments(wildcards):
-    """The instances of a cell's instructions, in whole segments."""
-    cell = plan.replicates.cell(wildcards)
-    return expand(
-        rules.instances_segment.output.segment,
-        model=wildcards.model,
-        method=cell.data_set,
-        segment=plan.segments_for(cell.size),
-    )
-
-
-def training_overlaps(wildcards):
-    """What the same instances share with the evaluation sets, where it decides what stays."""
-    if not experiment.sft.remove_overlap:
-        return []
-    cell = plan.replicates.cell(wildcards)
-    return expand(
-        rules.overlap.output.overlap,
-        model=wildcards.model,
-        method=cell.data_set,
-        segment=plan.segments_for(cell.size),
-    )
-
-
 def training_seeds(wildcards):
     """The seeds, where their own instances are trained on."""
     return [plan.located(experiment.data.seeds)] if experiment.sft.include_seeds else []
@@ -126,17 +92,6 @@ def tuned_adapter(wildcards):
     if wildcards.cell in plan.baselines:
         return []
     return expand(rules.sft.output.adapter, model=wildcards.model, cell=wildcards.cell)
-
-
-def reviewed_segments(wildcards):
-    """The instances that people review: of the rated size's instructions, in whole segments."""
-    page = experiment.ratings.page
-    return expand(
-        rules.instances_segment.output.segment,
-        model=wildcards.model,
-        method=[name for name in page.methods if name in plan.methods] if page.instances else [],
-        segment=plan.segments_for(plan.rated_size),
-    )
 
 
 def references(wildcards):
@@ -202,6 +157,5 @@ def check_inputs():
         Targets(files, plan.axes).check(targets_asked())
     except InputError as error:
         sys.exit(f"error: {error}")
-    for said in filter(None, [plan.surplus, plan.drawn]):
-        if workflow.is_main_process:
-            print(said, file=sys.stderr)
+    for said in plan.segments.remarks if workflow.is_main_process else []:
+        print(said, file=sys.stderr)

@@ -7,19 +7,13 @@ localrules:
 rule cost:
     """What the jobs took by model and stage, and where and from what they ran."""
     input:
-        pools=expand(
-            rules.instructions_segment.output.segment, model=plan.models, segment=plan.segments
-        ),
+        pools=pool_segments,
+        counted=counted_pools,
         ppo=expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
         adapters=expand(rules.sft.output.adapter, model=plan.models, cell=plan.tuned),
         diversity=diversity_files,
+        overlaps=data_overlaps,
         awaited=[
-            expand(
-                rules.overlap.output.overlap,
-                model=plan.models,
-                method=plan.methods,
-                segment=plan.segments,
-            ),
             expand(rules.neighbours.output.neighbours, model=plan.models),
             expand(rules.superni.output.table, model=plan.models),
             rules.users.output.predictions,

@@ -38,9 +38,8 @@ rule diversity:
     """Verb and noun of every instruction, their unique pairs, and what has none."""
     input:
         instructions=rules.instructions.output.instructions,
-        parses=expand(
-            rules.diversity_parses.output.parses, segment=plan.segments, allow_missing=True
-        ),
+        parses=pool_parses,
+        counted=counted_pools,
     output:
         diversity=directory("results/diversity_{model}"),
     log:

@@ -8,9 +8,8 @@ rule exports_method:
     """A method's data set for others: Alpaca's JSON, Parquet, a data card."""
     input:
         instances=rules.instances.output.instances,
-        segments=expand(
-            rules.instances_segment.output.segment, segment=plan.segments, allow_missing=True
-        ),
+        segments=data_segments,
+        counted=counted_data,
     output:
         alpaca="results/exports_{model}/{method}/alpaca.json",
         dataset=directory("results/exports_{model}/{method}/dataset"),

@@ -3,6 +3,8 @@
 # a round, then what they hold, scored. compute.instances.shards says how many jobs share a
 # segment's rounds: a rule each, so that a segment's files are the same ones whatever their number.
 localrules:
+    instances_counted,
+    instances_first,
     instances,
 
 
@@ -132,12 +134,54 @@ rule instances_segment:
         " --segment {output.segment:q} > {log:q} 2>&1"
 
 
+checkpoint instances_counted:
+    """Stage 3, where sizes count instances: whether there are enough, or too few for good."""
+    input:
+        segments=counted_segments,
+    output:
+        counts="results/segments/counts_{model}/{method}/{segment}.json",
+    log:
+        "results/logs/instances_{model}/{method}_{segment}_counted.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        script=plan.script("instances_sizes"),
+        code=plan.code("instances_sizes"),
+        size=plan.segments.untracked_size,
+        watch=plan.untracked("watch", "subsets"),
+    shell:
+        "python {params.script:q} count --size {params.size} --watch {params.watch:q}"
+        " --segments {input.segments:q} --counts {output.counts:q} > {log:q} 2>&1"
+
+
+rule instances_first:
+    """Stage 3, where sizes count instances: the first of a segment, up to a size's last one."""
+    input:
+        instructions=rules.instructions_segment.output.segment,
+        replies=replies_of(plan.instances.rounds),
+        instances=rules.instances_segment.output.segment,
+        counted=rules.instances_counted.output.counts,
+    output:
+        segment=directory("results/segments/instances_{model}/{method}/{segment}-{size}"),
+    log:
+        "results/logs/instances_{model}/{method}_{segment}-{size}.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        script=plan.script("instances_sizes"),
+        code=plan.code("instances_sizes"),
+        settings=plan.instances.section_of_pairs(),
+    shell:
+        "python {params.script:q} first --settings {params.settings:q} --size {wildcards.size}"
+        " --instructions {input.instructions:q} --replies {input.replies:q}"
+        " --instances {input.instances:q} --segment {output.segment:q} > {log:q} 2>&1"
+
+
 rule instances:
     """A method's instances in one file."""
     input:
-        segments=expand(
-            rules.instances_segment.output.segment, segment=plan.segments, allow_missing=True
-        ),
+        segments=data_segments,
+        counted=counted_data,
     output:
         instances="results/instances_{model}/{method}.jsonl",
     log:

@@ -47,9 +47,8 @@ rule instructions_segment:
 rule instructions:
     """A model's instructions in one file."""
     input:
-        segments=expand(
-            rules.instructions_segment.output.segment, segment=plan.segments, allow_missing=True
-        ),
+        segments=pool_segments,
+        counted=counted_pools,
     output:
         instructions="results/instructions_{model}.jsonl",
     log:

@@ -15,6 +15,8 @@ rule overlap:
         "results/logs/overlap_{model}/{method}_{segment}.log",
     benchmark:
         "results/benchmarks/overlap_{model}/{method}_{segment}.tsv"
+    wildcard_constraints:
+        segment="[0-9]+(?:-[0-9]+)?",
     conda:
         "../envs/tables.yaml"
     params:

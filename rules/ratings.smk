@@ -9,6 +9,7 @@ rule ratings_page:
     input:
         predictions=rules.users.output.predictions,
         instances=reviewed_segments,
+        counted=counted_reviewed,
         markup=plan.located("resources/ratings/page.html"),
         style=plan.located("resources/ratings/page.css"),
         script=plan.located("resources/ratings/page.js"),

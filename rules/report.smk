@@ -6,24 +6,13 @@ localrules:
 rule report:
     """One page on what the run made, with its figures."""
     input:
-        pools=expand(
-            rules.instructions_segment.output.segment, model=plan.models, segment=plan.segments
-        ),
+        pools=pool_segments,
         neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
         ppo=expand(rules.ppo.output.ppo, model=plan.models, replicate=plan.replicates.ppo),
         adapters=expand(rules.sft.output.adapter, model=plan.models, cell=plan.replicates.first),
-        instances=expand(
-            rules.instances_segment.output.segment,
-            model=plan.models,
-            method=plan.methods,
-            segment=plan.segments,
-        ),
-        overlaps=expand(
-            rules.overlap.output.overlap,
-            model=plan.models,
-            method=plan.methods,
-            segment=plan.segments,
-        ),
+        instances=data_segments,
+        counted=counted_pools,
+        overlaps=data_overlaps,
         tables=expand(rules.superni.output.table, model=plan.models),
         scores=expand(rules.superni.output.scores, model=plan.models),
         diversity=diversity_files,

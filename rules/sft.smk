@@ -8,6 +8,7 @@ rule sft:
         encodings=plan.located(experiment.prompts.sft),
         backbone=plan.backbone,
         instances=training_segments,
+        counted=counted_training,
         overlap=training_overlaps,
         seeds=training_seeds,
     output:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from refine_af.browser.bound import within
 from refine_af.browser.collection import Collection, Written, collected
-from refine_af.errors import InputError
 from refine_af.files.documents import read_text
 from refine_af.files.landing import whole_file
 from refine_af.files.rows import read_records
+from refine_af.files.shares import by_folder
 from refine_af.jobs.command_line import run
 from refine_af.pages.standalone import page as standalone_page
 from refine_af.records.cells import check_method
@@ -35,7 +35,7 @@ def main(
     script: Path,
     page: Path,
 ) -> None:
-    """Write the page. `instances` are the folders of segments, as many for each method as pools."""
+    """Write the page. `instances` are folders of segments, those of a method in one folder."""
     whole = read_collection(model, methods, seeds, pools, instances, neighbours, diversity)
     texts = [read_text(path) for path in (markup, style, script)]
     around = len(standalone_page(*texts, data="").encode("utf-8"))
@@ -62,14 +62,8 @@ def read_collection(
     """What the segments hold, and of each instruction the nearest reference, verb and noun."""
     for method in methods:
         check_method(method)
-    if len(instances) != len(methods) * len(pools):
-        raise InputError(
-            f"--instances: {len(instances)} folders are not {len(pools)} (--pools) for each of "
-            f"{len(methods)} --methods"
-        )
     written = []
-    for number, method in enumerate(methods):
-        folders = instances[number * len(pools) :][: len(pools)]
+    for method, folders in by_folder("--instances", instances, methods).items():
         kept = [row for each in folders for row in read_records(each / "instances.jsonl", Instance)]
         refused = [
             row for each in folders for row in read_records(each / "rejected.jsonl", Rejected)

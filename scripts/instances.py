@@ -4,21 +4,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refine_af.engines.rounds import rounds_of
 from refine_af.errors import InputError
 from refine_af.files.digests import sha256_of
-from refine_af.files.landing import check_free, whole_folder
+from refine_af.files.landing import check_free
 from refine_af.files.rows import read_records, write_records
-from refine_af.files.tables import write_table
 from refine_af.instances import parsing
-from refine_af.instances.replies import AskedReply, in_rounds
 from refine_af.instances.rounds import adapter_of
+from refine_af.instances.segments import read_asked, write_segment
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.instances import Instance
-from refine_af.records.segments import read_segment
 from refine_af.rewards.equation_1 import composite, weighed
 from refine_af.rewards.own_code import deciding
 from refine_af.settings.instances import Instances
@@ -53,8 +50,7 @@ def segment(
     """
     check_free(segment)
     digest = digest_of(adapter_of(method, ppo))
-    rounds = rounds_of(read_segment(instructions), settings.prompts_per_round)
-    by_round = in_rounds([(path, read_records(path, AskedReply)) for path in replies], rounds)
+    rounds, by_round = read_asked(settings, instructions, replies)
     found = [parsing.parsed(settings, *pair) for pair in zip(rounds, by_round, strict=True)]
     parsing.check_parsed(parsing.joined(found), watch, segment)
     given = deciding(reward, reward_model, evaluator, judge_prompt, judge_server)
@@ -123,16 +119,6 @@ def scored(
                 rows.append(row)
             progress.advance(len(part.kept))
     return rows
-
-
-def write_segment(segment: Path, found: parsing.Parsed, instances: list[Instance]) -> None:
-    """Land a segment's folder, complete or not at all."""
-    counts = parsing.counts(found)
-    with whole_folder(segment) as folder:
-        write_records(folder / "instances.jsonl", instances)
-        write_records(folder / "rejected.jsonl", found.rejected)
-        write_table(folder / "counts.csv", list(counts), [counts])
-    print(f"{counts['kept']} instances from {counts['instructions']} instructions")
 
 
 def merge(*, segments: list[Path], instances: Path) -> None:

@@ -14,7 +14,7 @@ from refine_af.exports.provenance import Publication
 from refine_af.files.documents import read_text
 from refine_af.files.landing import whole_folder
 from refine_af.files.rows import read_records
-from refine_af.files.shares import by_owner
+from refine_af.files.shares import by_folder, by_owner
 from refine_af.jobs.command_line import run
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.encoding import beginning, encode
@@ -56,16 +56,17 @@ def main(
     """Write the release's folder.
 
     `backbones`, `instructions`, `neighbours` and `diversity`, which may be empty, have an entry
-    for each of `models`, `instances` one for each method of each, and `segments` and `overlaps` as
-    many each; `prompts` have one for each of `prompt_names`.
+    for each of `models`, `instances` one for each method of each, and `segments` and `overlaps`
+    those of a folder each; `prompts` have one for each of `prompt_names`.
     """
-    of_parts = {"instances": instances, "segments": segments, "overlaps": overlaps}
+    of_segments = {"segments": segments, "overlaps": overlaps}
     of_models = {"instructions": instructions, "neighbours": neighbours, "backbones": backbones}
     of_models |= {"diversity": diversity} if diversity else {}
     asked = by_owner("--prompts", prompts, prompt_names, each=1)
     parts, components, people = list[Part](), list[str](), read_seeds(seeds)
     with whole_folder(release) as folder:
-        for model, method, paths in shared_out(models, methods, people, of_models, of_parts):
+        found = shared_out(models, methods, people, of_models, instances, of_segments)
+        for model, method, paths in found:
             parts.append(write_part(model, method, paths, settings, components, folder))
         told = copied(folder, asked, figures)
         write_texts(folder, settings, origin, parts, components, (read_text(citation), told))
@@ -86,13 +87,15 @@ def shared_out(
     methods: Sequence[str],
     seeds: Sequence[Seed],
     of_models: Mapping[str, list[Path]],
-    of_parts: Mapping[str, list[Path]],
+    instances: list[Path],
+    of_segments: Mapping[str, list[Path]],
 ) -> Iterator[tuple[Model, str, dict[str, list[Path]]]]:
     """Each model, read, with each method and its files by flag."""
     for method in methods:
         check_method(method)
     names = [f"{model}_{method}" for model in models for method in methods]
-    shares = {flag: by_owner(f"--{flag}", paths, names) for flag, paths in of_parts.items()}
+    shares = {flag: by_folder(f"--{flag}", paths, names) for flag, paths in of_segments.items()}
+    shares["instances"] = by_owner("--instances", instances, names, each=1)
     own = {flag: by_owner(f"--{flag}", paths, models, each=1) for flag, paths in of_models.items()}
     for name in models:
         model = read_model(name, seeds, {flag: paths[name][0] for flag, paths in own.items()})

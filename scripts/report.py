@@ -5,7 +5,7 @@ from pathlib import Path
 
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_file, whole_folder
-from refine_af.files.shares import by_owner
+from refine_af.files.shares import by_folder, by_owner
 from refine_af.jobs.command_line import run
 from refine_af.report.account import Account, read_account
 from refine_af.report.contents import Settings, drawings, numbers_of_tables
@@ -66,11 +66,11 @@ def main(
 ) -> None:
     """Write the page, and the folder of figures and numbers; lists follow `models`, each with its
     segments, cells or methods, else with one entry or none."""
-    segments = {"pools": pools, "ppo": ppo, "adapters": adapters}
-    segments |= {"instances": instances, "overlaps": overlaps}
+    of_models, of_methods = {"ppo": ppo, "adapters": adapters}, {"instances": instances}
+    shares = _shares(models, methods, pools, of_models, of_methods | {"overlaps": overlaps})
     files = {"neighbours": neighbours, "tables": tables, "scores": scores}
     some = {"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])}
-    runs = _runs(algorithm.upper(), models, methods, segments, files, some, report)
+    runs = _runs(algorithm.upper(), models, methods, shares, files, some, report)
     told = Settings(settings, weights, bounds, subsets, rating_settings)
     account = read_account(cost, provenance, configuration)
     _write(runs, read_paper(paper, report), told, _truths(truths, models), account, report, figures)
@@ -104,23 +104,43 @@ def _write(
     print(f"{report}: the report; {figures}: its figures")
 
 
+def _shares(
+    models: list[str],
+    methods: list[str],
+    pools: list[Path],
+    of_models: Mapping[str, list[Path]],
+    of_methods: Mapping[str, list[Path]],
+) -> dict[str, dict[str, list[Path]]]:
+    """By flag each model's paths. Segments of a pool, and of a method, have a folder of their own,
+    and may be more than another's."""
+    if not models or len(set(models)) < len(models):
+        raise InputError(f"--models: no list of different names: {models}")
+    shares = {name: by_owner(f"--{name}", paths, models) for name, paths in of_models.items()}
+    shares["pools"] = by_folder("--pools", pools, models)
+    parts = [f"{model}_{method}" for model in models for method in methods]
+    for name, paths in of_methods.items():
+        found = by_folder(f"--{name}", paths, parts)
+        shares[name] = {
+            model: [path for method in methods for path in found[f"{model}_{method}"]]
+            for model in models
+        }
+    return shares
+
+
 def _runs(
     algorithm: str,
     models: list[str],
     methods: list[str],
-    segments: Mapping[str, list[Path]],
+    shares: Mapping[str, Mapping[str, list[Path]]],
     files: Mapping[str, list[Path]],
     some: Mapping[str, tuple[list[Path], list[str]]],
     page: Path,
 ) -> list[ModelRun]:
-    """The models' results: of each flag in `segments` a share, of each in `files` one.
+    """The models' results: of each flag in `shares` some files, of each in `files` one.
 
     Of a flag in `some` there is one of each of the models named there. The files that they are from
     are named as seen from the folder of the `page`.
     """
-    if not models or len(set(models)) < len(models):
-        raise InputError(f"--models: no list of different names: {models}")
-    shares = {name: by_owner(f"--{name}", paths, models) for name, paths in segments.items()}
     single = {name: by_owner(f"--{name}", paths, models, each=1) for name, paths in files.items()}
     for name, (paths, owners) in some.items():
         single[name] = by_owner(f"--{name}", paths, owners, each=1)
@@ -156,8 +176,8 @@ def _model_run(
 ) -> ModelRun:
     instructions, rejected, rounds = read_pool(segments["pools"])
     scores = read_scores(files["tables"], methods)
-    by_method = by_owner("--instances", segments["instances"], methods)
-    overlaps = by_owner("--overlaps", segments["overlaps"], methods)
+    by_method = by_folder("--instances", segments["instances"], methods)
+    overlaps = by_folder("--overlaps", segments["overlaps"], methods)
     written = {method: read_instances(paths) for method, paths in by_method.items()}
     first, *further = map(read_ppo, segments["ppo"])
     return ModelRun(

@@ -45,7 +45,7 @@ def main(
     progress: Path,
     adapter: Path,
 ) -> None:
-    """Train on the instances, of all segments, that belong to a size's instructions.
+    """Train on the instances, of all segments, that a size has.
 
     Where the settings ask for it, the files `overlap` say which of them to leave out, and the
     instances of the seeds, the file `seeds`, are trained on too.
@@ -67,10 +67,12 @@ def main(
 class Texts:
     """What is trained on, as text, and how many instances were left out, by reason.
 
-    `subset` says which instructions a size has; `where` begins a message about the instances.
+    `subset` says what a size has, which `counts` instructions or instances; `where` begins a
+    message about them.
     """
 
     size: int
+    counts: str
     subset: str
     where: str
     examples: list[Example]
@@ -87,18 +89,35 @@ def _texts(
     seeds: list[Path],
 ) -> Texts:
     templates = encodings_of(read_document(encodings), encodings)
-    among = chosen(size, subsets)
-    found = [row for path in files for row in within(read_records(path, Instance), among, path)]
+    found = _of_size(size, subsets, files)
     without = overlapping(overlap, found) if settings.remove_overlap else None
     if settings.include_seeds and not seeds:
         raise InputError("--seeds: names no file, which sft.include_seeds: true needs")
     own = [row for path in seeds for row in read_seed_instances(path)]
     kept, dropped = examples([*found, *own], templates, settings, without=without)
     named = f"the first {size}" if subsets.order == "prefix" else f"the {size} drawn"
-    where = f"{', '.join(map(str, files))}: of {named} instructions"
+    where = f"{', '.join(map(str, files))}: of {named} {subsets.count}"
     if not kept:
         raise InputError(f"{where} no instance is left to train on")
-    return Texts(size, in_words(subsets), where, kept, dropped)
+    return Texts(size, subsets.count, in_words(subsets), where, kept, dropped)
+
+
+def _of_size(size: int, subsets: Subsets, files: Sequence[Path]) -> list[Instance]:
+    """The instances that a size has, of those in the files, in their order.
+
+    InputError where a size counts instances, and the files hold too few.
+    """
+    among, found, before = chosen(size, subsets), list[Instance](), 0
+    for path in files:
+        rows = read_records(path, Instance)
+        found += within(rows, among, path, before if subsets.count == "instances" else None)
+        before += len(rows)
+    if subsets.count == "instances" and len(found) < size:
+        raise InputError(
+            f"{', '.join(map(str, files))}: {before} instances, which lack {size - len(found)} of "
+            f"the {size} that are trained on (subsets.count)"
+        )
+    return found
 
 
 def _tune(
@@ -135,7 +154,7 @@ def _tune(
         # Seconds differ from run to run, so they have a file of their own.
         write_table(folder / "timing.csv", TIMING, found.timing)
         told = {"updates": len(found.history), "chat": chat, **ends(rows, tokenizer)}
-        whose = {"instructions": texts.size, "subset": texts.subset}
+        whose = {"size": texts.size, "counts": texts.counts, "subset": texts.subset}
         summary = {**whose, **counted, **tokens(rows), **told}
         write_json(folder / "summary.json", summary)
         write_cards(folder, backbone.name, summary, settings)

@@ -18,7 +18,7 @@ PAPER = ROOT / "resources" / "prompts" / "sft.json"
 FIXED = ROOT / "resources" / "prompts" / "sft_fixed.json"
 DEMO = ROOT / "demo" / "prompts" / "sft.json"
 LORA = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear"}
-PREFIX = Subsets(order="prefix", pool=1, seed=0)
+PREFIX = Subsets(count="instructions", order="prefix", pool=1, seed=0)
 COMPUTE = SftMachine(
     threads=1,
     mem_mb=2000,

@@ -123,7 +123,7 @@ def test_a_smaller_size_is_a_part_of_a_larger_one(paper: Encodings) -> None:
     assert set(encodings[0]) < set(encodings[1]) and len(encodings[1]) == 4
 
 
-DRAWN = Subsets(order="random", pool=40, seed=3)
+DRAWN = Subsets(count="instructions", order="random", pool=40, seed=3)
 
 
 @given(seed=st.integers(0, 9), sizes=st.lists(st.integers(1, 40), min_size=2, max_size=2))

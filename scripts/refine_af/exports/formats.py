@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import SURROGATE
+from refine_af.files.tables import read_counts
 from refine_af.records.instances import Instance
 
 TEXTS = ("instruction", "input", "output")
@@ -99,20 +98,7 @@ def counts_of(files: Sequence[Path], instances: int) -> Counter[str]:
         raise InputError("--segments: none is named")
     total: Counter[str] = Counter()
     for path in files:
-        with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            try:
-                rows = list(csv.DictReader(file))
-            except csv.Error as error:
-                raise InputError(f"{path}: no table of counts: {error}") from None
-        if len(rows) != 1:
-            raise InputError(f"{path}: {len(rows)} rows of counts, where a segment has one")
-        for name, value in rows[0].items():
-            if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}", value):
-                raise InputError(f"{path}: {shown(name)} is no count: {shown(value)}")
-            total[name] += int(value)
-    for name in COUNTS:
-        if name not in total:
-            raise InputError(f"{files[0]}: no column {name!r}")
+        total.update(read_counts(path, COUNTS))
     if total["kept"] != instances:
         raise InputError(
             f"{files[0]} and the others count {total['kept']} instances, not {instances}"

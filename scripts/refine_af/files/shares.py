@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from refine_af.errors import InputError, doubled
@@ -25,6 +26,21 @@ def files_of(
     if odd := [number for number in numbers if not 0 <= number < known]:
         raise InputError(f"--{counted} {odd[0]}: the {counted} are 0 to {known - 1}")
     return dict(zip(numbers, files, strict=True))
+
+
+def by_folder(flag: str, paths: Sequence[Path], owners: Sequence[str]) -> dict[str, list[Path]]:
+    """Each owner's paths, which come owner by owner, and stand in a folder of the owner's own.
+
+    InputError naming the `flag` where there are not as many folders as owners, or paths of one do
+    not stand together.
+    """
+    folders = [(folder, [*own]) for folder, own in groupby(paths, lambda path: path.parent)]
+    if len(folders) != len(owners) or len({folder for folder, _ in folders}) != len(folders):
+        raise InputError(
+            f"{flag}: {len(paths)} paths in {len(folders)} folders, which are not one for each of "
+            f"{[*owners]}"
+        )
+    return {owner: own for owner, (_, own) in zip(owners, folders, strict=True)}
 
 
 def by_owner(

@@ -49,9 +49,10 @@ class Experiment(Section):
         description="The backbones by name (paper III-A)."
     )
     sizes: Annotated[tuple[Count, ...], Field(min_length=1, strict=False), Distinct] = Field(
-        description="Numbers of instructions to fine-tune on, nested in one pool (paper table II)."
+        description="Numbers of instructions to fine-tune on, nested in one pool (paper table II); "
+        "or, by subsets.count, of instances (ours)."
     )
-    subsets: Subsets = Field(description="Which instructions a size has (ours).")
+    subsets: Subsets = Field(description="What a size counts, and which of them it has (ours).")
     methods: Annotated[tuple[Method, ...], Field(min_length=1, strict=False), Distinct] = Field(
         description="Who writes the instances: the untouched backbone, or the one that PPO "
         "trained (paper III-A)."
@@ -138,10 +139,14 @@ class Experiment(Section):
     @model_validator(mode="after")
     def asks_for_what_exists(self) -> Experiment:
         most = self.subsets.pool if self.subsets.order == "random" else max(self.sizes)
-        if most > MOST_SEGMENTS * self.instructions.segment_size:
+        counts = self.subsets.count == "instances"
+        share = self.watch.subsets.least_kept if counts else 1.0
+        if most > MOST_SEGMENTS * self.instructions.segment_size * share:
+            kept = f", {share:g} of whose instructions are kept (watch.subsets.least_kept)"
             raise ValueError(
                 f"sizes: {most} needs more than {MOST_SEGMENTS:,} segments of "
                 f"{self.instructions.segment_size} (instructions.segment_size)"
+                f"{kept if counts else ''}"
             )
         if self.ppo.rollouts > self.instructions.segment_size:
             raise ValueError(
@@ -156,8 +161,8 @@ class Experiment(Section):
         if self.subsets.order == "random" and max(self.sizes) > self.subsets.pool:
             raise ValueError(
                 f"sizes: {max(self.sizes)} exceeds subsets.pool {self.subsets.pool}, the first "
-                "instructions that random subsets are drawn from. Another subsets.pool draws all "
-                "of them anew"
+                f"{self.subsets.count} that random subsets are drawn from. Another subsets.pool "
+                "draws all of them anew"
             )
         return self
 

@@ -78,7 +78,16 @@ class ParsedWatch(Section):
     )
 
 
+class SubsetsWatch(Section):
+    least_kept: Annotated[Real, Field(gt=0, le=1)] = Field(
+        description="Where sizes count instances, the least that an instruction gives on average: "
+        "a method that keeps fewer than a size N from N / `least_kept` instructions, in whole "
+        "segments, ends there (ours)."
+    )
+
+
 class Watch(Section):
+    subsets: SubsetsWatch = Field(description="What is watched where sizes count instances (ours).")
     instructions: YieldWatch = Field(description="What stage 1 watches (ours).")
     ppo: PpoWatch = Field(description="What stage 2 watches (ours).")
     instances: ParsedWatch = Field(description="What stage 3 watches (ours).")

@@ -38,8 +38,8 @@ def card_of(kind: str, backbone: str, summary: Mapping[str, Any], settings: Sft)
     return (
         f"---\n{metadata}\n---\n\n"
         f"# {backbone}, fine-tuned\n\n"
-        f"{what} {code(backbone)}, trained on {summary['instances']:,} instances of "
-        f"{summary['instructions']:,} instructions. {summary['subset']}\n"
+        f"{what} {code(backbone)}, trained on {summary['instances']:,} {_of_size(summary)}. "
+        f"{summary['subset']}\n"
         "A language model wrote them: expect errors.\n\n"
         f"{fenced(LOADING[kind], 'python')}\n"
         f"## What a text looks like\n\n{_form(summary)}\n\n"
@@ -49,6 +49,13 @@ def card_of(kind: str, backbone: str, summary: Mapping[str, Any], settings: Sft)
         "## Licence\n\nThat of the base model, which the program that wrote this card has not "
         "read: hence `license: other`. State it before you hand this on.\n"
     )
+
+
+def _of_size(summary: Mapping[str, Any]) -> str:
+    """Of how much the instances that were trained on are."""
+    if summary["counts"] == "instances":
+        return f"of {summary['size']:,} instances"
+    return f"instances of {summary['size']:,} instructions"
 
 
 def _form(summary: Mapping[str, Any]) -> str:

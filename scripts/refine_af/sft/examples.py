@@ -68,10 +68,14 @@ def encodings_of(document: Mapping[str, Any], path: Path) -> Encodings:
     return Encodings(**read)
 
 
-def within(instances: Iterable[Instance], among: Container[int], path: Path) -> list[Instance]:
+def within(
+    instances: Iterable[Instance], among: Container[int], path: Path, before: int | None = None
+) -> list[Instance]:
     """The instances of a file that belong to instructions `among` the pool's, by their numbers.
 
-    InputError, with file and line, where an id comes twice or is none.
+    Where `before` is the number of instances that the data set has before this file, those that
+    are themselves `among` the data set's. InputError, with file and line, where an id comes twice
+    or is none.
     """
     kept = []
     for line, instance in each_once(instances, path):
@@ -82,7 +86,8 @@ def within(instances: Iterable[Instance], among: Container[int], path: Path) -> 
             )
         if SURROGATE.search(instance.id):
             raise InputError(f"{path}, line {line}: id {shown(instance.id)} is no text")
-        if int(index[1]) in among:
+        number = int(index[1]) if before is None else before + line - 1
+        if number in among:
             kept.append(instance)
     return kept
 

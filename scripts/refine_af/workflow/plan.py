@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from functools import cached_property, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
-from refine_af.records.subsets import counting, in_words, needed
+from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
@@ -20,6 +20,7 @@ from refine_af.workflow.instances_plan import InstancesPlan, Tracked, Untracked
 from refine_af.workflow.judge_plan import JudgePlan
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name, role_of
 from refine_af.workflow.replicates import Replicates
+from refine_af.workflow.segments import Segments
 
 # The files of fetch_file, by the keys of config.yaml's section fetch.
 PUBLISHED = ("seed_tasks", "user_oriented_instructions", "gpt3_instances")
@@ -37,7 +38,7 @@ class Plan:
         self.models = list(experiment.models)
         self.methods = list(experiment.methods)
         self.sizes = list(experiment.sizes)
-        self.needed = needed(self.sizes, experiment.subsets)
+        self.segments = Segments(experiment)
         self.baselines = list(experiment.superni.baselines)
         self.replicates = Replicates(experiment)
         self.tuned = self.replicates.tuned
@@ -51,20 +52,6 @@ class Plan:
         self.asked_judge = JudgePlan(experiment, self.located)
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
-
-    @cached_property
-    def segments(self) -> list[int]:
-        """The numbers of the pool's segments, as many as the largest size needs."""
-        return self.segments_of(self.needed)
-
-    def segments_for(self, size: int | str) -> list[int]:
-        """The segments that hold a size's instructions: random ones stand in any."""
-        drawn = self.experiment.subsets.order == "random"
-        return self.segments if drawn else self.segments_of(size)
-
-    def segments_of(self, size: int | str) -> list[int]:
-        """The segments that hold the first `size` instructions."""
-        return list(range(-(-int(size) // self.experiment.instructions.segment_size)))
 
     def parts_of(self, shard: int) -> list[int]:
         """Which parts of a cell's predictions a job of the evaluation takes."""
@@ -89,38 +76,13 @@ class Plan:
         return {
             "model": self.rated if rule == "ratings_summary" else self.models,
             "method": self.replicates.data_sets,
-            "segment": list(map(str, self.segments)),
+            "segment": list(map(str, self.segments.possible)),
+            "size": list(map(str, self.sizes)) if self.segments.grows else [],
             "cell": own.get(rule, self.cells),
             "replicate": self.replicates.ppo,
             "checkpoint": hub_folders(whole),
             "name": list(named.get(rule, made_here)),
         }
-
-    @property
-    def surplus(self) -> str:
-        """What is to be said where segments hold more instructions than any size asks for."""
-        whole = self.experiment.instructions.segment_size
-        made, most = len(self.segments) * whole, self.needed
-        if made == most:
-            return ""
-        sizes = ", ".join(map(str, self.sizes))
-        return (
-            f"sizes {sizes} of segment_size {whole}: {made} instructions are made, {made - most} "
-            f"more than {self._most}. A smaller instructions.segment_size makes fewer; its "
-            "first segment is what PPO reads."
-        )
-
-    @property
-    def drawn(self) -> str:
-        """What is to be said where sizes are drawn: from how many instructions."""
-        if self.experiment.subsets.order == "prefix":
-            return ""
-        return f"sizes {', '.join(map(str, self.sizes))}: {in_words(self.experiment.subsets)}"
-
-    @property
-    def _most(self) -> str:
-        drawn = self.experiment.subsets.order == "random"
-        return f"subsets.pool {self.needed}" if drawn else "the largest size"
 
     # Where files stand.
 
@@ -177,7 +139,7 @@ class Plan:
         return lambda wildcards: text
 
     def subsets(self) -> Tracked:
-        """Which instructions a size has."""
+        """What a size counts, and which of them it has."""
         text = canonical(counting(self.experiment.subsets))
         return lambda wildcards: text
 
