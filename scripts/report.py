@@ -70,7 +70,7 @@ def main(
     shares = _shares(models, methods, pools, of_models, of_methods | {"overlaps": overlaps})
     files = {"neighbours": neighbours, "tables": tables, "scores": scores}
     some = {"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])}
-    runs = _runs(algorithm.upper(), models, methods, shares, files, some, report)
+    runs = _runs(algorithm.upper(), subsets.count, models, methods, shares, files, some, report)
     told = Settings(settings, weights, bounds, subsets, rating_settings)
     account = read_account(cost, provenance, configuration)
     _write(runs, read_paper(paper, report), told, _truths(truths, models), account, report, figures)
@@ -129,6 +129,7 @@ def _shares(
 
 def _runs(
     algorithm: str,
+    sized_by: str,
     models: list[str],
     methods: list[str],
     shares: Mapping[str, Mapping[str, list[Path]]],
@@ -148,6 +149,7 @@ def _runs(
         _model_run(
             model,
             algorithm,
+            sized_by,
             methods,
             segments={name: found[model] for name, found in shares.items()},
             files={name: found[model][0] for name, found in single.items() if model in found},
@@ -168,6 +170,7 @@ def _truths(paths: list[Path], models: list[str]) -> dict[str, Truths]:
 def _model_run(
     model: str,
     algorithm: str,
+    sized_by: str,
     methods: list[str],
     *,
     segments: Mapping[str, list[Path]],
@@ -183,6 +186,7 @@ def _model_run(
     return ModelRun(
         name=model,
         algorithm=algorithm,
+        sized_by=sized_by,
         pool=instructions,
         rejected=rejected,
         rounds=rounds,

@@ -114,7 +114,7 @@ class Data:
             write_records(pool / "instructions.jsonl", self.pool[k * half :][:half])
             write_records(pool / "rejected.jsonl", [r for r in self.rejected if r.round % 2 == k])
             for method in METHODS:
-                place = folder / f"{method}_{k}"
+                place = folder / method / f"{k}"
                 kept = [r for r in self.written[method] if (r.instruction_id in ids) is first]
                 refused = [r for r in self.refused[method] if (r.source in ids) is first]
                 write_records(place / "instances.jsonl", kept)
@@ -132,7 +132,7 @@ def arguments(folder: Path, methods: Sequence[str] = METHODS) -> dict[str, list[
         "methods": [*methods],
         "seeds": [str(folder / "seeds.jsonl")],
         "pools": [str(folder / f"pool_{k}") for k in (0, 1)],
-        "instances": [str(folder / f"{method}_{k}") for method in methods for k in (0, 1)],
+        "instances": [str(folder / method / f"{k}") for method in methods for k in (0, 1)],
         "neighbours": [str(folder / "neighbours.jsonl")],
         "diversity": [str(folder / "diversity")],
         **{name: [str(PAGE / f"page.{kind}")] for name, kind in ASSETS.items()},

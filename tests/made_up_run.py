@@ -55,15 +55,15 @@ def make_run(
             }
             write_json(folder / f"truth_{model}.json", counts)
     make_account(folder, models)
-    segments = [folder / f"pool_{model}_{k}" for model in models for k in (0, 1)]
+    segments = [folder / f"pool_{model}/{k}" for model in models for k in (0, 1)]
     instances = [
-        folder / f"instances_{model}_{method}_{k}"
+        folder / f"instances_{model}_{method}/{k}"
         for model in models
         for method in METHODS
         for k in (0, 1)
     ]
     overlaps = [
-        folder / f"overlap_{model}_{method}_{k}.jsonl"
+        folder / f"overlap_{model}_{method}/{k}.jsonl"
         for model in models
         for method in METHODS
         for k in (0, 1)
@@ -106,7 +106,7 @@ def make_run(
 def make_pool(folder: Path, model: str) -> None:
     """Two segments of 3 instructions: 4 requests, 12 items, 7 accepted, 4 similar, 1 short."""
     for k, rounds in enumerate(([(6, 4, 2, 0)], [(6, 3, 2, 1)])):
-        segment = folder / f"pool_{model}_{k}"
+        segment = folder / f"pool_{model}/{k}"
         rows = [instruction(3 * k + place) for place in range(3)]
         write_rows(segment / "instructions.jsonl", rows)
         similar = {"reason": "similar", "text": "Say it again, please."}
@@ -238,7 +238,7 @@ def make_instances(folder: Path, model: str, method: str) -> None:
     took an instruction of each segment for a classification task.
     """
     for k in (0, 1):
-        segment = folder / f"instances_{model}_{method}_{k}"
+        segment = folder / f"instances_{model}_{method}/{k}"
         rows = [
             instance(method, 3 * k + place, text="" if k and place else "one two three")
             for place in range(2)
@@ -247,7 +247,7 @@ def make_instances(folder: Path, model: str, method: str) -> None:
         write_rows(segment / "rejected.jsonl", [])
         near = [method == "refine-af" and not k and bool(place) for place in range(2)]
         write_rows(
-            folder / f"overlap_{model}_{method}_{k}.jsonl",
+            folder / f"overlap_{model}_{method}/{k}.jsonl",
             [overlap(row["id"], each) for row, each in zip(rows, near, strict=True)],
         )
         write_csv(

@@ -275,17 +275,17 @@ def test_rows_that_do_not_belong_are_named(name: str) -> None:
 def test_files_that_cannot_be_are_named(tmp_path: Path) -> None:
     Data().write(tmp_path)
     pools = [tmp_path / "pool_0", tmp_path / "pool_1"]
-    folders = [tmp_path / f"{method}_{k}" for method in METHODS for k in (0, 1)]
+    folders = [tmp_path / method / f"{k}" for method in METHODS for k in (0, 1)]
     seeds = tmp_path / "seeds.jsonl"
     near = tmp_path / "neighbours.jsonl"
-    with pytest.raises(InputError, match=r"3 folders are not 2 \(--pools\) for each of 2 --meth"):
-        read_collection("tiny", [*METHODS], seeds, pools, folders[:3], near, None)
+    with pytest.raises(InputError, match="--instances: 2 paths in 1 folders, which are not one "):
+        read_collection("tiny", [*METHODS], seeds, pools, folders[:2], near, None)
     with pytest.raises(InputError, match="--method 'alpaca': known are"):
         read_collection("tiny", ["alpaca"], seeds, pools, folders, near, None)
-    (tmp_path / "refine-af_1" / "rejected.jsonl").write_text('{"source": 1}\n')
-    with pytest.raises(InputError, match=r"refine-af_1/rejected\.jsonl, line 1: no 'reason'"):
+    (tmp_path / "refine-af" / "1" / "rejected.jsonl").write_text('{"source": 1}\n')
+    with pytest.raises(InputError, match=r"refine-af/1/rejected\.jsonl, line 1: no 'reason'"):
         read_collection("tiny", [*METHODS], seeds, pools, folders, near, None)
     near.write_bytes(b"".join(near.read_bytes().splitlines(keepends=True)[:5]))
-    (tmp_path / "refine-af_1" / "rejected.jsonl").write_text("")
+    (tmp_path / "refine-af" / "1" / "rejected.jsonl").write_text("")
     with pytest.raises(InputError, match="--neighbours: none of instruction 'i000005'"):
         read_collection("tiny", [*METHODS], seeds, pools, folders, near, None)

@@ -95,7 +95,7 @@ def test_figure_3(tmp_path: Path) -> None:
     texts = ["a b c d", "a", "b", "c", "d", "x " * 100]
     for k in (0, 1):
         rows = [instruction(3 * k + place, texts[3 * k + place]) for place in range(3)]
-        write_rows(tmp_path / f"pool_tiny_{k}" / "instructions.jsonl", rows)
+        write_rows(tmp_path / f"pool_tiny/{k}" / "instructions.jsonl", rows)
     for method in METHODS:
         inputs = ["two words", "now three words", " \n ", ""]
         for k in (0, 1):
@@ -103,7 +103,7 @@ def test_figure_3(tmp_path: Path) -> None:
                 instance(method, 3 * k + place, text=inputs[2 * k + place]) for place in range(2)
             ]
             rows = [row | {"input": ""} for row in rows] if method == "refine-af" else rows
-            write_rows(tmp_path / f"instances_tiny_{method}_{k}" / "instances.jsonl", rows)
+            write_rows(tmp_path / f"instances_tiny_{method}/{k}" / "instances.jsonl", rows)
     text = made(tmp_path, flags)
     assert numbers(tmp_path, "lengths_tiny") == [
         ["part", "method", "words", "texts"],

@@ -150,7 +150,7 @@ def test_a_threshold_is_asked_for_in_quotes(paper: dict[str, Any]) -> None:
 
 def test_segments_cover_the_largest_size(paper: dict[str, Any]) -> None:
     paper["instructions"]["segment_size"], paper["ratings"]["page"]["size"] = 16, None
-    assert len(Plan(read_experiment(paper | {"sizes": [16_000]}), ROOT).segments) == 1000
+    assert len(Plan(read_experiment(paper | {"sizes": [16_000]}), ROOT).segments.possible) == 1000
     with pytest.raises(InputError, match=r"sizes: 16001 needs more than 1,000 segments of 16 "):
         read_experiment(paper | {"sizes": [16_001]})
 

@@ -44,24 +44,24 @@ def neighbours(*references: float | None) -> str:
 
 
 BROKEN = [
-    ("pool_tiny_1/instructions.jsonl", "{", ["line 1", "not JSON", "'{'"]),
-    ("pool_tiny_0/rejected.jsonl", '{"round": 1, "request": 0}\n', ["line 1", "reason"]),
-    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,x,1,1,1,1,0,0,0\n", ["line 2", "'parsed'", "'x'"]),
-    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1,-2,1,1,1,1,0,0,0\n", ["line 2", "'parsed'", "'-2'"]),
-    ("pool_tiny_0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 10 columns"]),
-    ("pool_tiny_0/rounds.csv", "round,requested\n0,1\n", ["'parsed'"]),
-    ("pool_tiny_0/rounds.csv", b"\xff\xfe", ["not CSV in UTF-8"]),
+    ("pool_tiny/1/instructions.jsonl", "{", ["line 1", "not JSON", "'{'"]),
+    ("pool_tiny/0/rejected.jsonl", '{"round": 1, "request": 0}\n', ["line 1", "reason"]),
+    ("pool_tiny/0/rounds.csv", ROUNDS + "0,1,x,1,1,1,1,0,0,0\n", ["line 2", "'parsed'", "'x'"]),
+    ("pool_tiny/0/rounds.csv", ROUNDS + "0,1,-2,1,1,1,1,0,0,0\n", ["line 2", "'parsed'", "'-2'"]),
+    ("pool_tiny/0/rounds.csv", ROUNDS + "0,1\n", ["line 2", "2 values for 10 columns"]),
+    ("pool_tiny/0/rounds.csv", "round,requested\n0,1\n", ["'parsed'"]),
+    ("pool_tiny/0/rounds.csv", b"\xff\xfe", ["not CSV in UTF-8"]),
     ("ppo_tiny/metrics.csv", STEPS + "1,nan,1,\n", ["line 2", "'reward_mean'", "'nan'"]),
     ("ppo_tiny/metrics.csv", STEPS + "1,1,,1\n", ["line 2", "'parse_rate'", "''"]),
     ("ppo_tiny/metrics.csv", STEPS, ["holds no step"]),
     ("ppo_tiny/metrics.csv", "", ["'step'"]),
     ("ppo_tiny/evaluation.jsonl", "", ["not the same prompts"]),
     (
-        "instances_tiny_refine-af_1/counts.csv",
+        "instances_tiny_refine-af/1/counts.csv",
         "instructions,classification,parsed,kept\n1,0,2,1.5\n",
         ["'1.5'"],
     ),
-    ("instances_tiny_refine-af_0/instances.jsonl", "[]\n", ["line 1", "not a JSON object"]),
+    ("instances_tiny_refine-af/0/instances.jsonl", "[]\n", ["line 1", "not a JSON object"]),
     ("superni_tiny.csv", SCORES, ["no row of self-instruct or refine-af"]),
     ("superni_tiny.csv", SCORES + BASE, ["no row of self-instruct or refine-af"]),
     (
@@ -119,11 +119,11 @@ BROKEN = [
     ("ratings_tiny.csv", RATED, ["holds no count of ratings and none of reviews"]),
     ("ratings_tiny.csv", RATED + "ratings,,refine-af,x,,\n", ["line 2", "'value'", "'x'"]),
     ("ratings_tiny.csv", RATED + "ratings,,refine-af,8,,\n", ["'rating A'", "'refine-af'"]),
-    ("overlap_tiny_refine-af_1.jsonl", "", ["None where 'i000003-0' belongs"]),
+    ("overlap_tiny_refine-af/1.jsonl", "", ["None where 'i000003-0' belongs"]),
     ("neighbours_tiny.jsonl", "", ["None where 'i000000' belongs"]),
     ("neighbours_tiny.jsonl", neighbours(None, None, 0.5), ["line 3", "is 0.5, and None on line"]),
     ("neighbours_tiny.jsonl", '{"id": "i"}\n', ["line 1", "'nearest_seed'"]),
-    ("overlap_tiny_refine-af_0.jsonl", '{"id": "i"}\n', ["line 1", "'ngrams'"]),
+    ("overlap_tiny_refine-af/0.jsonl", '{"id": "i"}\n', ["line 1", "'ngrams'"]),
 ]
 
 
@@ -140,7 +140,7 @@ def test_broken_file(tmp_path: Path, name: str, content: str | bytes, named: lis
 
 @pytest.mark.parametrize(
     "name",
-    ["pool_tiny_1/rounds.csv", "ppo_tiny/evaluation.jsonl", "superni_tiny.csv", "truth_tiny.json"],
+    ["pool_tiny/1/rounds.csv", "ppo_tiny/evaluation.jsonl", "superni_tiny.csv", "truth_tiny.json"],
 )
 def test_missing_file(tmp_path: Path, name: str) -> None:
     flags = make_run(tmp_path)
@@ -179,14 +179,14 @@ def test_lists_that_do_not_fit_the_models(tmp_path: Path, flag: str) -> None:
 def test_no_instruction(tmp_path: Path) -> None:
     flags = make_run(tmp_path)
     for k in (0, 1):
-        (tmp_path / f"pool_tiny_{k}" / "instructions.jsonl").write_text("")
-    first = tmp_path / "pool_tiny_0" / "instructions.jsonl"
+        (tmp_path / f"pool_tiny/{k}" / "instructions.jsonl").write_text("")
+    first = tmp_path / "pool_tiny/0" / "instructions.jsonl"
     assert refusal(flags) == f"error: {first}: holds no instruction"
 
 
 def test_segment_without_rounds(tmp_path: Path) -> None:
     """A segment that the surplus of the one before fills has no round of its own."""
     flags = make_run(tmp_path)
-    (tmp_path / "pool_tiny_1" / "rounds.csv").write_text(ROUNDS)
+    (tmp_path / "pool_tiny/1" / "rounds.csv").write_text(ROUNDS)
     run(main, arguments=flags)
     assert "There was one round." in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -279,16 +279,16 @@ def test_the_report_counts_words(name: str, tmp_path: Path) -> None:
     flags = make_run(tmp_path)
     own, rows = LANGUAGES[name], rows_of(name)
     for segment in range(2):
-        pool = tmp_path / f"pool_tiny_{segment}" / "instructions.jsonl"
+        pool = tmp_path / f"pool_tiny/{segment}" / "instructions.jsonl"
         lines = [json.loads(line) for line in pool.read_text().splitlines()]
         write_rows(pool, [line | {"instruction": own.new} for line in lines])
-        file = tmp_path / f"instances_tiny_refine-af_{segment}" / "instances.jsonl"
+        file = tmp_path / f"instances_tiny_refine-af/{segment}" / "instances.jsonl"
         texts = {"instruction": own.new, "input": rows[0]["instruction"]}
         texts |= {"output": rows[1]["instruction"]}
         lines = [json.loads(line) | texts for line in file.read_text().splitlines()]
         write_rows(file, lines)
         write_rows(
-            tmp_path / f"overlap_tiny_refine-af_{segment}.jsonl",
+            tmp_path / f"overlap_tiny_refine-af/{segment}.jsonl",
             [overlap(line["id"], near=not segment) for line in lines],
         )
     page = words(report(flags))

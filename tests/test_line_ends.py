@@ -145,8 +145,8 @@ def test_the_report_names_each_of_them(tmp_path: Path) -> None:
     text = "".join(f"left{odd}right" for odd in ODD)
     for k, method in itertools.product((0, 1), METHODS):
         made = {**instance(method, k, text=text), "output": text}
-        write_rows(tmp_path / f"instances_tiny_{method}_{k}" / "instances.jsonl", [made])
-        write_rows(tmp_path / f"overlap_tiny_{method}_{k}.jsonl", [overlap(made["id"], False)])
+        write_rows(tmp_path / f"instances_tiny_{method}/{k}" / "instances.jsonl", [made])
+        write_rows(tmp_path / f"overlap_tiny_{method}/{k}.jsonl", [overlap(made["id"], False)])
     page = report(flags)
     for odd in ODD:
         assert odd not in page

@@ -53,7 +53,9 @@ def failed(course: Course, job: int, rule: str, log: Path, ending: str) -> list[
 
 def test_every_rule_has_words() -> None:
     texts = [file.read_text() for file in (ROOT / "rules").glob("*.smk")]
-    names = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    names = {
+        name for text in texts for name in re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.M)
+    }
     names |= {name for text in texts for name in re.findall(r'f"(\w+)_\{shard\}"', text)}
     assert names == set(RULES) | TARGETS - {"all"}
     assert {stage for stage, _ in RULES.values()} <= set(STAGES)
@@ -65,6 +67,22 @@ def test_a_replicate_is_told_by_its_number_and_the_first_has_none() -> None:
     assert work_of("ppo", first | {"replicate": "_r2"}) == "training by PPO · tiny · r2"
     cell = {"model": "tiny", "cell": "refine-af_r2_120_r3"}
     assert work_of("sft", cell) == "fine-tuning · tiny · refine-af_r2_120_r3"
+
+
+def test_jobs_that_are_planned_on_the_way_count() -> None:
+    course = Course(Path())
+    course.follow(planned(all=1, instances_counted=1, instances=1), 0)
+    assert course.overview().startswith("0 of 2 jobs done")
+    course.follow(started(1, "instances_counted"), 1)
+    course.follow(finished(1), 2)
+    course.follow(event(LogEvent.PROGRESS, done=1, total=4), 2)
+    assert course.overview().startswith("1 of 3 jobs done")
+    for job, rule in ((2, "instances_segment"), (3, "instances")):
+        course.follow(started(job, rule), 3)
+        course.follow(finished(job), 4)
+        course.follow(event(LogEvent.PROGRESS, done=job, total=4), 4)
+    assert course.upcoming() == ""
+    assert course.end(9) == ["All 3 jobs done in 9 s."]
 
 
 def test_a_run_from_plan_to_end(tmp_path: Path) -> None:

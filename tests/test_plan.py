@@ -23,36 +23,41 @@ def plan_of(**changes: Any) -> Plan:
     return Plan(read_experiment(values), ROOT)
 
 
+def nowhere(last: int) -> str:
+    raise AssertionError("sizes that count instructions need no counts")
+
+
 def test_the_papers_axes() -> None:
     plan = plan_of()
     assert plan.models == ["llama-2-7b", "llama-2-13b", "mistral-7b"]
     assert plan.cells == ["base", *plan.tuned]
     assert plan.tuned[:2] == ["self-instruct_5000", "self-instruct_10000"]
     assert len(plan.tuned) == 6
-    assert (plan.segments, plan.segments_of(5001), plan.segments_of("5000")) == (
-        [0, 1, 2],
-        [0, 1],
-        [0],
-    )
+    assert plan.segments.possible == plan.segments.pool([nowhere]) == [0, 1, 2]
+    assert plan.segments.holding(5001, nowhere) == ["0", "1"]
+    assert plan.segments.holding("5000", nowhere) == ["0"]
+    assert plan.segments.counted(5000, nowhere) == []
     assert len(plan.instances.rounds) == 20  # 5,000 instructions, 256 a round
     assert plan.rated_cells() == ["self-instruct_15000", "refine-af_15000"]
 
 
 def test_random_subsets_stand_in_every_segment_of_what_they_are_drawn_from() -> None:
     plan = plan_of(subsets={"order": "random"}, sizes=[100, 5000])
-    assert plan.segments == plan.segments_for(100) == [0, 1, 2], "the pool, not the largest size"
-    assert plan.drawn == (
+    held = plan.segments.holding(100, nowhere)
+    assert plan.segments.possible == [0, 1, 2] and held == ["0", "1", "2"], (
+        "the pool's, not a size's"
+    )
+    assert plan.segments.remarks == [
         "sizes 100, 5000: A size's instructions are drawn at random from the first 15,000 of the "
         "pool (seed 0), and each size has all of a smaller one's."
-    )
-    assert plan.surplus == ""
+    ]
     grown = plan_of(subsets={"order": "random"}, sizes=[100, 200, 5000])
     assert grown.subsets()(None) == plan.subsets()(None), "another size leaves these two alone"
-    assert grown.segments_for(100) == plan.segments_for(100)
+    assert grown.segments.holding(100, nowhere) == held
     odd = plan_of(subsets={"order": "random", "pool": 12_000}, sizes=[100])
-    assert "3000 more than subsets.pool 12000. A smaller" in odd.surplus
+    assert "3000 more than subsets.pool 12000. A smaller" in odd.segments.remarks[0]
     prefix = plan_of(sizes=[100, 5000])
-    assert (prefix.segments, prefix.segments_for("5000"), prefix.drawn) == ([0], [0], "")
+    assert prefix.segments.holding("5000", nowhere) == ["0"] and prefix.segments.remarks == []
     others = plan_of(subsets={"pool": 7, "seed": 9}), plan_of(subsets={"order": "random"})
     same, drawn = (other.subsets()(None) == plan_of().subsets()(None) for other in others)
     assert same and not drawn, "of prefixes neither pool nor seed counts"

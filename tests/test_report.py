@@ -337,7 +337,7 @@ def test_every_figure_and_table_tells_the_files_that_it_is_from(page: str, folde
         assert (folder / source).exists()
         sources.setdefault(figure_, []).append(source)
     assert sources.keys() == {path.stem for path in figures.glob("*.csv")} - {"lineage"}
-    assert sources["instructions_tiny"] == ["pool_tiny_0", "pool_tiny_1"]
+    assert sources["instructions_tiny"] == ["pool_tiny/0", "pool_tiny/1"]
     assert sources["table_3"][0] == "superni_tiny.csv"
     assert sources["table_3"][1].endswith("resources/paper/table_3.csv")
     for name in (path.stem for path in figures.glob("*.svg")):
@@ -494,15 +494,15 @@ def test_hostile_text(tmp_path: Path, text: str) -> None:
     flags = make_run(tmp_path)
     for k in (0, 1):
         rows = [instruction(3 * k + place, text) for place in range(3)]
-        write_rows(tmp_path / f"pool_tiny_{k}" / "instructions.jsonl", rows)
+        write_rows(tmp_path / f"pool_tiny/{k}" / "instructions.jsonl", rows)
         named = {"reason": text, "text": text, "nearest": text, "rouge_l": 0.9}
         rejected = [{"round": 0, "request": 0, **named}]
-        write_rows(tmp_path / f"pool_tiny_{k}" / "rejected.jsonl", rejected)
+        write_rows(tmp_path / f"pool_tiny/{k}" / "rejected.jsonl", rejected)
         for method in METHODS:
             made = {**instance(method, k, text=text), "instruction": text, "output": text}
-            write_rows(tmp_path / f"instances_tiny_{method}_{k}" / "instances.jsonl", [made])
+            write_rows(tmp_path / f"instances_tiny_{method}/{k}" / "instances.jsonl", [made])
             near = [overlap(made["id"], True, source=text)]
-            write_rows(tmp_path / f"overlap_tiny_{method}_{k}.jsonl", near)
+            write_rows(tmp_path / f"overlap_tiny_{method}/{k}.jsonl", near)
     quoted = text.replace("\0", "").encode("utf-8", "replace").decode()
     write_csv(tmp_path / "ppo_tiny" / "alarms.csv", "step,words", [(4, quoted)])
     near_by = {"nearest_seed": text, "seed_rouge_l": 0.5, "nearest_reference": text}

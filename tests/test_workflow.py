@@ -645,6 +645,17 @@ CHANGES: dict[str, tuple[Callable[[Run], None], dict[str, int]]] = {
         edit_config(lambda c: c["subsets"].update(order="random")),
         TUNED | {"exports_method": 2},
     ),
+    "sizes that count instances": (
+        edit_config(lambda c: c["subsets"].update(count="instances")),
+        TUNED
+        | {"instances_counted": 4, "instructions": 1, "instances": 2, "exports_method": 2}
+        | {"neighbours": 1, "diversity": 1, "browser_page": 1},
+    ),
+    "an edited script, instances_sizes": (edit_code("scripts/instances_sizes.py"), {}),
+    "when too few instances are kept": (
+        edit_config(lambda c: c["watch"]["subsets"].update(least_kept=0.9)),
+        {},
+    ),
     "the pool of random subsets, of prefixes": (
         edit_config(lambda c: c["subsets"].update(pool=7, seed=9)),
         {},
@@ -690,6 +701,43 @@ def test_more_instructions_are_the_same_and_further_ones(finished: Run, tmp_path
     grown = pool.read_bytes()
     assert grown.startswith(before)
     assert len(grown.splitlines()) == 16
+
+
+def test_as_many_rows_as_asked_for(finished: Run, tmp_path: Path) -> None:
+    """Segments are added until each method has kept so many, and none where too few come."""
+    folder = tmp_path / "experiment"
+    shutil.copytree(finished.folder, folder)
+    data, made = folder / "results" / "instances_tiny", folder / "results" / "segments"
+    refine = made / "instances_tiny" / "refine-af"
+    rows = [(refine / k / "instances.jsonl").read_bytes().splitlines(True) for k in ("0", "1")]
+    (refine / "0" / "instances.jsonl").write_bytes(rows[0][0])  # as if all others were refused
+    (refine / "0" / "counts.csv").write_text("instructions,classification,parsed,kept\n4,0,1,1\n")
+    before = {path: path.read_bytes() for path in made.rglob("instances.jsonl")}
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["subsets"]["count"] = "instances"
+    size = 1 + len(rows[1]) + 1  # one more than the two segments hold
+    run = ("--directory", folder, "--cores", 2, "--resources", "gpu=1")
+
+    write_experiment(folder, config | {"sizes": [size]})
+    done = snakemake("data", *run, project=finished.project)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert f"sizes {size} count instances (subsets.count): stages 1 and 3 make 2 se" in done.stdout
+    for method in ("self-instruct", "refine-af"):
+        assert len((data / f"{method}.jsonl").read_text().splitlines()) == size
+    grown = (data / "refine-af.jsonl").read_bytes()
+    assert grown.startswith(b"".join([rows[0][0], *rows[1]]))
+    assert {path: path.read_bytes() for path in before} == before
+    assert len((folder / "results" / "instructions_tiny.jsonl").read_text().splitlines()) == 12
+    assert plan("--directory", folder, "data", project=finished.project) == Counter()
+
+    config["watch"]["subsets"]["least_kept"] = 1.0
+    write_experiment(folder, config | {"sizes": [12]})
+    done = snakemake("results/instances_tiny/refine-af.jsonl", *run, project=finished.project)
+    assert done.returncode == 1 and "instances_counted" in done.stdout
+    log = folder / "results" / "logs" / "instances_tiny" / "refine-af_3_counted.log"
+    assert "error: --size 12: 12 instructions gave " in log.read_text()
+    assert not (made / "instructions_tiny" / "3").exists()
+    assert (data / "refine-af.jsonl").read_bytes() == grown
 
 
 def test_more_jobs_write_the_same_instances(finished: Run, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class Course:
     failed: set[int] = field(default_factory=set)
     _endings: dict[str, str] = field(default_factory=dict)
     _ended: bool = False
+    _targets: int = 0
 
     def follow(self, record: LogRecord, now: float) -> list[str]:
         """The lines to print for a record of Snakemake's logger that came at `now` seconds."""
@@ -62,6 +63,8 @@ class Course:
         fields = vars(record)
         if event == "run_info":
             return self._planned(fields["stats"])
+        if event == "progress":
+            return self._counted(fields["total"])
         if event == "job_info":
             return [] if self.dry else self._job_started(fields)
         if event == "shellcmd" and self.commands:
@@ -112,6 +115,7 @@ class Course:
         none = {"total", *TARGETS}
         self.waiting = Counter({rule: count for rule, count in stats.items() if rule not in none})
         self.total = self.waiting.total()
+        self._targets = sum(stats.get(name, 0) for name in TARGETS)
         if not self.total:
             return [NOTHING_TO_DO]
         would = "would be made" if self.dry else "to make"
@@ -119,13 +123,18 @@ class Course:
         lines += [f"{count:5}  {STAGES[name]}" for name, count in _by_stage(self.waiting)]
         return lines
 
+    def _counted(self, jobs: int) -> list[str]:
+        """How many there are in all: some are planned only once others have counted instances."""
+        self.total = jobs - self._targets
+        return []
+
     def _job_started(self, fields: Mapping[str, Any]) -> list[str]:
         rule, number = fields["rule_name"], fields["jobid"]
         if rule in TARGETS:
             return []
         again = number in self.failed
         self.failed.discard(number)
-        if not again:
+        if not again and self.waiting[rule]:
             self.waiting[rule] -= 1
         work = plain(work_of(rule, fields["wildcards"]))
         self.running[number] = Job(rule, work, tuple(map(str, fields["log"])), self.now)

@@ -40,6 +40,8 @@ RULES = {
     "instances_kinds": ("instances", "asking which are classification tasks"),
     "instances_replies": ("instances", "writing inputs and outputs"),
     "instances_segment": ("instances", "reading and scoring inputs and outputs"),
+    "instances_counted": ("instances", "counting the triplets: are there enough"),
+    "instances_first": ("instances", "taking a segment's first triplets"),
     "instances": ("instances", "joining the triplets"),
     "exports_method": ("instances", "writing the data sets for others"),
     "browser_page": ("instances", "writing the page to browse the data on"),

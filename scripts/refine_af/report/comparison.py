@@ -11,12 +11,12 @@ from refine_af.report.pages import Html, join, paragraph, table, tag
 from refine_af.report.wording import (
     change_sentence,
     confident,
-    counted,
     digits_of,
     interval,
     number,
     p_value,
     probability,
+    sized,
     span,
     standing,
 )
@@ -42,6 +42,7 @@ def difference_by_size(compared: Sequence[Compared], settings: Report, seeds: st
     """
     if not compared:
         return Html("")
+    sized_by = compared[0].sized_by
     seeded = any(row.seeded for row in compared)
     others = "for other tasks and seeds" if seeded else "for other tasks"
     test, told = SEEDED if seeded else PERMUTED
@@ -51,7 +52,7 @@ def difference_by_size(compared: Sequence[Compared], settings: Report, seeds: st
         tag("ul", *(tag("li", _size_sentence(row, settings)) for row in compared)),
         paragraph(
             f"A difference counts as shown where its {sure} interval {others} excludes zero and "
-            f"{test} is at most {1 - settings.confidence:.2g}, at each number of instructions by "
+            f"{test} is at most {1 - settings.confidence:.2g}, at each number of {sized_by} by "
             f"itself. {told}",
             seeds,
             f"Two intervals: {others} of the kind, and the narrower one, a bootstrap over "
@@ -60,7 +61,7 @@ def difference_by_size(compared: Sequence[Compared], settings: Report, seeds: st
         table(
             "ROUGE-L of refine-af less that of self-instruct, paired on instances, with the "
             f"{sure} intervals and {of}",
-            ["instructions", *METHODS, "difference", others, "for these tasks", "p"],
+            [sized_by, *METHODS, "difference", others, "for these tasks", "p"],
             [_difference_row(row) for row in compared],
         ),
     )
@@ -71,7 +72,7 @@ def _size_sentence(row: Compared, settings: Report) -> str:
     change = row.rouge_l
     if not math.isnan(row.low):
         change = replace(change, low=row.low, high=row.high)
-    what = f"From self-instruct to refine-af, with {counted(int(row.size), 'instruction')}, ROUGE-L"
+    what = f"From self-instruct to refine-af, with {sized(row.size, row.sized_by)}, ROUGE-L"
     test = "t test over tasks and seeds" if row.seeded else "permutation test"
     if change.low <= 0 <= change.high or standing(row, settings):
         said = change_sentence(change, what=what, confidence=settings.confidence)

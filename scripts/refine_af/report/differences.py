@@ -42,12 +42,14 @@ class Change:
 class Compared:
     """ROUGE-L of refine-af less self-instruct's at a size, each a mean over its trainings.
 
+    `sized_by` is what a size counts, instructions or instances.
     `rouge_l` has the interval for other instances of the same tasks, `low` and `high` are the
     ends of the one for other tasks. `p` is of the permutation test over tasks. Where a method has
     several trainings, the interval and `p`, then of Student's t, are for other seeds too.
     """
 
     size: str
+    sized_by: str
     rouge_l: Change
     low: float
     high: float
@@ -199,6 +201,7 @@ def _compared(run: ModelRun, size: str, settings: Report) -> Compared:
         p = flip_test(differences, tasks, draws=settings.resamples, seed=seed["permutation"])
     return Compared(
         size=size,
+        sized_by=run.sized_by,
         rouge_l=_difference(before.tolist(), after.tolist(), settings, seed["rouge_l"]),
         low=found.low,
         high=found.high,

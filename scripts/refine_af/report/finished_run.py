@@ -60,13 +60,15 @@ class ModelRun:
     `answers` pairs the answers to a prompt before and after PPO; `instances`, `overlaps` of each
     and `counts` are by method; `tuned` is by method and size; `instance_scores` has a column of
     ROUGE-L, from 0 to 100, a tuned cell; `ratings` is None until some came back, `diversity` where
-    no parser was asked; `algorithm` is what stage 2 trained with: PPO, RLOO or GRPO. Of stage 2 all
-    is the first run's, and so are the instances; `further` has the others. `sources` names, by the
-    flag of the command line, the files that it was read from, as seen from the page's folder.
+    no parser was asked; `algorithm` is what stage 2 trained with: PPO, RLOO or GRPO; `sized_by` is
+    what sizes count, instructions or instances. Of stage 2 all is the first run's, and so are the
+    instances; `further` has the others. `sources` names, by the flag of the command line, the
+    files that it was read from, as seen from the page's folder.
     """
 
     name: str
     algorithm: str
+    sized_by: str
     pool: list[Instruction]
     rejected: list[RejectedInstruction]
     rounds: pd.DataFrame

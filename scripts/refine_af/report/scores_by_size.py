@@ -1,4 +1,4 @@
-"""Figure 7: ROUGE-L against the number of instructions, how sure it is, and the paper's beside."""
+"""Figure 7: ROUGE-L against the size of the data, how sure it is, and the paper's beside."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def score_by_size(run: ModelRun, paper: Paper, settings: Report) -> Drawing:
         axes.set_xticks(xs, [f"{x:,}" for x in xs])
         axes.set_ylim(bottom=0)
         axes.margins(x=0.08)
-        axes.set_xlabel("instructions")
+        axes.set_xlabel(run.sized_by)
         axes.set_ylabel("ROUGE-L")
         legend(axes)
 
@@ -69,7 +69,7 @@ def score_by_size(run: ModelRun, paper: Paper, settings: Report) -> Drawing:
 
 
 def caption(run: ModelRun, paper: Paper, settings: Report) -> str:
-    """What one sees of figure 7, and whether more instructions go with a higher score."""
+    """What one sees of figure 7, and whether a larger size goes with a higher score."""
     points = _points(run, paper, settings)
     tuned = [cell for cell in points if cell[1]]
     seeds = " and seeds" if any(seeds_of(run, cell).several for cell in tuned) else ""
@@ -81,8 +81,8 @@ def caption(run: ModelRun, paper: Paper, settings: Report) -> str:
     )
     printed = " Hollow marks are what the paper prints in table II." if _any_printed(points) else ""
     return (
-        f"ROUGE-L against the number of instructions (figure 7){around}; a horizontal line is an "
-        f"untuned model, or a copy that takes no model.{printed} {_course(points)}"
+        f"ROUGE-L against the number of {run.sized_by} (figure 7){around}; a horizontal line is an "
+        f"untuned model, or a copy that takes no model.{printed} {_course(points, run.sized_by)}"
     ).strip()
 
 
@@ -108,7 +108,7 @@ def _any_printed(points: Points) -> bool:
     return any(_known(point.printed) for point in points.values())
 
 
-def _course(points: Points) -> str:
+def _course(points: Points, sized_by: str) -> str:
     """Whether each method's points rise at every step, fall at every step, or neither."""
     said = []
     for method in dict.fromkeys(method for method, size in points if size):
@@ -117,7 +117,7 @@ def _course(points: Points) -> str:
         if len(values) > 1:
             told = " to ".join(number(value, 2) for value in values)
             said.append(f"the points of {method} {_direction(values)} ({told})")
-    return f"With more instructions {listed(said)}." if said else ""
+    return f"With more {sized_by} {listed(said)}." if said else ""
 
 
 def _direction(values: Sequence[float]) -> str:

@@ -22,6 +22,11 @@ def counted(value: int, one: str, many: str | None = None) -> str:
     return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
+def sized(size: int | str, by: str) -> str:
+    """A size with what it counts: `1 instruction`, `5,000 instances`."""
+    return counted(int(size), by.removesuffix("s"))
+
+
 def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     """A number with a true minus sign; a dash for one that is not known."""
     if math.isnan(value):
@@ -144,9 +149,7 @@ def scores_sentence(run: ModelRun) -> str:
         models = [cell for cell in means if cell[1] == size and cell[0] not in COPIES]
         return listed([f"{number(means[cell]['rouge_l'], 2)} for {cell[0]}" for cell in models])
 
-    by_size = [
-        f"with {counted(int(size), 'instruction')}, {said(size)}" for size in sizes(run.scores)
-    ]
+    by_size = [f"with {sized(size, run.sized_by)}, {said(size)}" for size in sizes(run.scores)]
     return f"Zero-shot ROUGE-L is {'; '.join([said(''), *by_size])}."
 
 
@@ -170,7 +173,8 @@ def methods_sentence(compared: Sequence[Compared], settings: Report) -> str:
         said.append(f"{shown} with {size} ({apart}, {p_value(row.p)})")
     if not said:
         return ""
-    return f"Tested at each number of instructions, refine-af's ROUGE-L is {listed(said)}."
+    sized_by = compared[0].sized_by
+    return f"Tested at each number of {sized_by}, refine-af's ROUGE-L is {listed(said)}."
 
 
 def listed(entries: Sequence[str]) -> str:

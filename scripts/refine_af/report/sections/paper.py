@@ -204,7 +204,11 @@ def _table_3_beside(run: ModelRun, paper: Paper) -> Html:
             shown += [number(mine, 2), number(theirs, 2), number(mine - theirs, 2, signed=True)]
         rows.append(shown)
     columns = [name for method in METHODS for name in (method, "paper", "apart")]
-    caption = f"{run.name} in the form of table III: ROUGE-L by category, with 15,000 instructions"
+    paper_s = "" if run.sized_by == "instructions" else ", the paper's with as many instructions"
+    caption = (
+        f"{run.name} in the form of table III: ROUGE-L by category, with 15,000 {run.sized_by}"
+        f"{paper_s}"
+    )
     return table(caption, ["category", *columns], rows)
 
 

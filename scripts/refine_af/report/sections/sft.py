@@ -22,7 +22,7 @@ def sft_section(run: ModelRun, settings: Report, drawing: Drawing) -> Html:
     fell = f"In {len(falls)} of {counted(len(run.tuned), 'cell')} the loss fell"
     caption = (
         "Loss of each update of fine-tuning, on the completions of its rows, and its moving "
-        f"average of span {settings.span}, by the number of instructions."
+        f"average of span {settings.span}, by the number of {run.sized_by}."
     )
     return section(
         f"{run.name}_sft",

@@ -18,6 +18,7 @@ from refine_af.report.wording import (
     reward_sentence,
     scores_sentence,
     share,
+    sized,
 )
 from refine_af.settings.report import Report
 
@@ -75,12 +76,13 @@ def _column(
     column["alarms of reward hacking"] = f"{alarms:,}" if alarms else "none"
     trained = spreads(run, settings.confidence)
     for cell, figures in cell_means(run.scores).items():
-        tuned = f" instruction{'' if cell[1] == '1' else 's'}" if cell[1] else ""
+        unit = run.sized_by.removesuffix("s" if cell[1] == "1" else "")
+        tuned = f" {unit}" if cell[1] else ""
         score = over_trainings(trained[cell]) if tuned else number(figures["rouge_l"], 2)
         column[f"ROUGE-L of {cell_name(cell)}{tuned}"] = score
     for row in compared:
         apart = number(row.rouge_l.difference, 2, signed=True)
-        name = f"refine-af less self-instruct, {counted(int(row.size), 'instruction')}"
+        name = f"refine-af less self-instruct, {sized(row.size, row.sized_by)}"
         column[name] = f"{apart}, {p_value(row.p)}"
     column["ratings by people"] = f"{run.ratings.answers:,}" if run.ratings else "none yet"
     return column

@@ -28,6 +28,7 @@ from refine_af.report.wording import (
     number,
     scores_sentence,
     share,
+    sized,
     words,
 )
 from refine_af.settings.report import Report
@@ -84,7 +85,7 @@ def _cells(run: ModelRun, remark: str) -> Html:
             _no_model_sentence(means),
         ),
         table(
-            "Scores by method and number of instructions",
+            f"Scores by method and number of {run.sized_by}",
             ["", "ROUGE-L", "exact match", "words a reply", "ended by itself"],
             [
                 (
@@ -114,13 +115,12 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
     """The tasks that each method wins, with ties apart, size by size."""
     if not compared:
         return paragraph("Only one method was run, so there is nothing to compare it with.")
-    size, last = int(compared[-1].size), compared[-1].wins
+    size, last = sized(compared[-1].size, compared[-1].sized_by), compared[-1].wins
     only_tasks = settings.count_wins_over == "tasks"
     keys = "tasks" if only_tasks else "tasks, categories and the mean over all"
     return join(
         paragraph(
-            f"With {counted(size, 'instruction')} refine-af scores higher than self-instruct on "
-            f"{last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
+            f"With {size} refine-af scores higher than self-instruct on {last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
             f"{confident(settings.confidence)} interval {_shares(last)}), lower on "
             f"{last.worse:,} and the same on {last.equal:,}.",
             "The interval is a hierarchical bootstrap: of tasks, then of instances within each. "
@@ -130,7 +130,7 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
         table(
             f"{keys.capitalize()} on which refine-af's ROUGE-L is above, equal to or below "
             "self-instruct's",
-            ["instructions", "above", "equal", "below", "all", "% tasks better", "interval"],
+            [compared[-1].sized_by, "above", "equal", "below", "all", "% tasks better", "interval"],
             [
                 (
                     f"{int(row.size):,}",
@@ -160,7 +160,7 @@ def _categories(run: ModelRun) -> Html:
     means = category_means(run.scores, wanted)
     names = [cell_name(cell) for cell in wanted]
     return table(
-        f"ROUGE-L by category with {counted(int(sizes(run.scores)[-1]), 'instruction')}",
+        f"ROUGE-L by category with {sized(sizes(run.scores)[-1], run.sized_by)}",
         ["category", "tasks", "instances", *(method for method, _ in wanted)],
         [
             (
