@@ -195,9 +195,7 @@ def _model_run(
         answers=first.answers,
         instances={method: rows for method, (rows, _) in written.items()},
         counts={method: counts for method, (_, counts) in written.items()},
-        overlaps={
-            method: read_overlaps(overlaps[method], rows) for method, (rows, _) in written.items()
-        },
+        overlaps={name: read_overlaps(overlaps[name], rows) for name, (rows, _) in written.items()},
         alarms=first.alarms,
         tuned=read_tuned(segments["adapters"]),
         scores=scores,

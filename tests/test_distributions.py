@@ -133,7 +133,13 @@ def told(folder: Path, apart: dict[str, list[float]]) -> Told:
     scores = read_scores(folder / "superni_tiny.csv", METHODS)
     of_instances = read_instance_scores(folder / "scores_tiny.csv", scores, METHODS)
     sources = {"tables": ["superni_tiny.csv"], "scores": ["scores_tiny.csv"]}
-    run = SimpleNamespace(name="tiny", scores=scores, instance_scores=of_instances, sources=sources)
+    run = SimpleNamespace(
+        name="tiny",
+        sized_by="instructions",
+        scores=scores,
+        instance_scores=of_instances,
+        sources=sources,
+    )
     paper = read_paper(sorted(PAPER.glob("*.csv")), folder / "report.html")
     return cast(ModelRun, run), paper, Report.model_validate_json(SETTINGS)
 

@@ -120,7 +120,8 @@ def _methods_compared(compared: Sequence[Compared], settings: Report) -> Html:
     keys = "tasks" if only_tasks else "tasks, categories and the mean over all"
     return join(
         paragraph(
-            f"With {size} refine-af scores higher than self-instruct on {last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
+            f"With {size} refine-af scores higher than self-instruct on "
+            f"{last.better:,} of {last.keys:,} {keys} ({share(last.better, last.keys)}, "
             f"{confident(settings.confidence)} interval {_shares(last)}), lower on "
             f"{last.worse:,} and the same on {last.equal:,}.",
             "The interval is a hierarchical bootstrap: of tasks, then of instances within each. "
