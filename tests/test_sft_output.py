@@ -139,9 +139,17 @@ def test_a_tokenizer_without_a_begin_token_trains_and_is_handed_on_without(
 
 def test_no_name_ends_the_code_in_which_a_card_shows_it(tmp_path: Path) -> None:
     settings = asked(tmp_path, tmp_path, rows(), **FAST)["settings"]
-    summary = {"instances": 2, "instructions": 1, "subset": "The first.", "updates": 1}
+    summary = {
+        "instances": 2,
+        "size": 1,
+        "counts": "instructions",
+        "subset": "The first.",
+        "updates": 1,
+    }
     summary |= {"tokens": 9, "completion_tokens": 4, "chat": False}
     summary |= {"begin_token": "<`>", "end_token": "``"}
     card = card_of("adapter", "a`b", summary, settings)
-    assert "`` a`b ``, trained on 2 instances" in card
+    assert "`` a`b ``, trained on 2 instances of 1 instructions. The first." in card
+    rows_counted = card_of("adapter", "a`b", summary | {"size": 3, "counts": "instances"}, settings)
+    assert "trained on 2 of 3 instances. The first." in rows_counted
     assert "`` <`> ``" in card and card.count("``` `` ```") == 1
