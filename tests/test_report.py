@@ -341,7 +341,7 @@ def test_every_figure_and_table_tells_the_files_that_it_is_from(page: str, folde
     assert sources["table_3"][0] == "superni_tiny.csv"
     assert sources["table_3"][1].endswith("resources/paper/table_3.csv")
     for name in (path.stem for path in figures.glob("*.svg")):
-        assert f"Numbers: figures/{name}.csv, from {', '.join(sources[name])}." in words(page)
+        assert f"Numbers: figures/{name}.csv, from {listed_files(sources[name])}." in words(page)
 
 
 def test_files_in_a_row_are_named_by_the_first_and_the_last() -> None:
