@@ -92,7 +92,7 @@ def log_probabilities(place: Place) -> str:
     """PPO's log-probabilities and values are those of whole rows through the plain model."""
     policy = policy_of(place)
     with torch.no_grad():
-        found = policy(PREFIX, ROWS, temperature=0.7, width=4)
+        found = policy(policy.read(PREFIX), ROWS, temperature=0.7, width=4)
         far = 0.0
         for index, (log_probs, _) in enumerate(full_rows(policy, PREFIX, ROWS, 0.7)):
             own = found.log_probs[index, : len(log_probs)]
@@ -121,7 +121,7 @@ def policy_of(place: Place) -> Policy:
 
 
 def _passed(policy: Policy) -> tuple[torch.Tensor, torch.Tensor]:
-    found = policy(PREFIX, ROWS, temperature=0.7, width=4)
+    found = policy(policy.read(PREFIX), ROWS, temperature=0.7, width=4)
     (found.log_probs.sum() + 0.3 * found.values.sum()).backward()
     return found.log_probs.detach(), gradients(policy)
 

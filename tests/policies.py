@@ -12,7 +12,8 @@ from torch import Tensor
 
 from refine_af.engines.generation import generate
 from refine_af.models.backbones import load_tokenizer
-from refine_af.ppo.policy import Policy, Tokens, new_policy
+from refine_af.ppo.packing import Tokens
+from refine_af.ppo.policy import Policy, new_policy
 from refine_af.randomness import derived_seed
 from refine_af.settings.lora import Lora
 from refine_af.settings.ppo import Ppo

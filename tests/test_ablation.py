@@ -27,7 +27,8 @@ from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.ppo.ablation import KINDS, GroupLearner
 from refine_af.ppo.checkpoint import copied, put_back
-from refine_af.ppo.policy import Policy, Tokens, new_policy
+from refine_af.ppo.packing import Tokens
+from refine_af.ppo.policy import Policy, new_policy
 
 ALGORITHMS = ("rloo", "grpo")
 SCORES = [0.3, -0.2, 0.9, 0.1, -0.6, 0.5, 0.4, -0.1]

@@ -224,9 +224,9 @@ def test_positions_that_hang_on_the_batch_are_refused(made: Make, kind: str) -> 
     ):
         generate(model, tokenizer, prefix="", tails=tails, sampling=GREEDY, seeds=[0, 0])
     policy = moved_policy(folder)
-    policy(PREFIX, ROWS, temperature=1.0, width=4)
+    policy(policy.read(PREFIX), ROWS, temperature=1.0, width=4)
     with pytest.raises(InputError, match="cannot do PPO with texts of"):
-        policy(PREFIX * 4, ROWS, temperature=1.0, width=4)
+        policy(policy.read(PREFIX * 4), ROWS, temperature=1.0, width=4)
 
 
 def test_packed_rows_of_experts_are_apart_but_for_rounding(made: Make) -> None:

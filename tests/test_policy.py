@@ -23,7 +23,7 @@ def policy(tiny_llama: Path) -> Policy:
 @pytest.mark.parametrize("prefix", [PREFIX, []], ids=["prefix", "no prefix"])
 def test_log_probs_and_values_equal_unpadded_rows(policy: Policy, prefix: list[int]) -> None:
     with torch.no_grad():
-        found = policy(prefix, ROWS, temperature=0.7, width=6)
+        found = policy(policy.read(prefix), ROWS, temperature=0.7, width=6)
         expected = full_rows(policy, prefix, ROWS, 0.7)
     assert found.mask.sum(1).tolist() == [4, 2, 0, 1]
     for index, (log_probs, values) in enumerate(expected):
@@ -54,7 +54,7 @@ def scaling(kind: str, folder: Path) -> Path:
 def test_log_probs_are_those_of_the_models_own_logits(kind: str, tmp_path: Path) -> None:
     policy = moved_policy(scaling(kind, tmp_path))
     with torch.no_grad():
-        found = policy(PREFIX, ROWS, temperature=0.7, width=6)
+        found = policy(policy.read(PREFIX), ROWS, temperature=0.7, width=6)
         for index, (log_probs, _) in enumerate(full_rows(policy, PREFIX, ROWS, 0.7)):
             own = found.log_probs[index, : len(log_probs)]
             assert torch.allclose(own, log_probs, atol=1e-5, rtol=0)
@@ -96,7 +96,7 @@ def test_gradient_runs_through_the_shared_prefix(
     backbone: str, quantization: str, request: pytest.FixtureRequest
 ) -> None:
     policy = moved_policy(request.getfixturevalue(backbone), quantization)
-    found = policy(PREFIX, ROWS, temperature=0.7, width=4)
+    found = policy(policy.read(PREFIX), ROWS, temperature=0.7, width=4)
     (found.log_probs.sum() + 0.3 * found.values.sum()).backward()
     shared = gradients(policy)
     whole = full_rows(policy, PREFIX, ROWS, 0.7)
@@ -131,7 +131,7 @@ def test_recomputed_layers_give_the_very_gradient(
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            predictions = policy(prefix, ROWS, temperature=0.7, width=4)
+            predictions = policy(policy.read(prefix), ROWS, temperature=0.7, width=4)
         loss = predictions.log_probs.sum() + 0.3 * predictions.values.sum()
         torch.autograd.backward(loss)
         found.append((predictions.log_probs, predictions.values, gradients(policy)))
@@ -150,9 +150,9 @@ def test_reference_is_the_backbone(quantization: str, tiny_llama: Path) -> None:
     policy = moved_policy(tiny_llama, quantization)
     backbone = load_backbone(tiny_llama, quantization=quantization)  # beside it, with no adapter
     with torch.no_grad(), policy.as_reference():
-        found = policy(PREFIX, ROWS, temperature=1.0, width=4).log_probs
+        found = policy(policy.read(PREFIX), ROWS, temperature=1.0, width=4).log_probs
     with torch.no_grad():
-        moved = policy(PREFIX, ROWS, temperature=1.0, width=4).log_probs
+        moved = policy(policy.read(PREFIX), ROWS, temperature=1.0, width=4).log_probs
         for index, row in enumerate(ROWS):
             ids = torch.tensor([[*PREFIX, *row.tail, *row.response]])
             log_probs = backbone(ids).logits[0].log_softmax(-1)
@@ -171,9 +171,9 @@ def test_new_policy_equals_the_backbone_and_depends_on_its_seed_alone(tiny_llama
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     with torch.no_grad():
-        own = one(PREFIX, ROWS, temperature=1.0, width=4)
+        own = one(one.read(PREFIX), ROWS, temperature=1.0, width=4)
         with one.as_reference():
-            reference = one(PREFIX, ROWS, temperature=1.0, width=4)
+            reference = one(one.read(PREFIX), ROWS, temperature=1.0, width=4)
     assert torch.equal(own.log_probs, reference.log_probs)
     assert own.values.abs().max() == 0
     pairs = list(zip(one.parameters(), same.parameters(), strict=True))

@@ -14,7 +14,7 @@ from refine_af.engines.drawing import next_tokens, uniforms
 from refine_af.engines.replies import Ending, Finish
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
-from refine_af.models.shapes import kinds_of_attention, text_config
+from refine_af.models.shapes import by_kind_of_attention, text_config
 from refine_af.settings.sampling import Sampling
 
 MARGIN = 128  # columns beyond the longest text: the more, the rarer all texts are moved left
@@ -131,25 +131,18 @@ class Batch:
         return logits
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        def mask(window: int | None) -> torch.Tensor:
+            return self._slots.mask(ids.shape[1], self._model.dtype, window)
+
         logits: torch.Tensor = self._model(
             input_ids=ids,
-            attention_mask=self._mask(ids.shape[1]),
+            attention_mask=by_kind_of_attention(self._model, self._prompts.window, mask),
             position_ids=positions,
             past_key_values=self._slots,
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]
         return logits
-
-    def _mask(self, queries: int) -> torch.Tensor | dict[str, torch.Tensor]:
-        """What the tokens to be read may attend to; by kind of layer, where they have several."""
-        dtype, window = self._model.dtype, self._prompts.window
-        if window is None or len(kinds_of_attention(text_config(self._model))) == 1:
-            return self._slots.mask(queries, dtype, window)
-        return {
-            "full_attention": self._slots.mask(queries, dtype, None),
-            "sliding_attention": self._slots.mask(queries, dtype, window),
-        }
 
     def _draw(self, logits: torch.Tensor, count: int) -> list[tuple[PromptRow, str, Finish]]:
         """Give the last `count` rows their next tokens; those that end leave their places."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from refine_af.errors import InputError
@@ -73,3 +73,13 @@ def window_of(model: Any, longest: int) -> int | None:
             f"layers of {architecture(model)} have; lower max_new_tokens or shorten the prompt"
         )
     return int(window)
+
+
+def by_kind_of_attention(model: Any, window: int | None, mask: Callable[[int | None], Any]) -> Any:
+    """The masks of a pass, as the model takes them: one, or one for each kind of its layers.
+
+    `window` is what `window_of` gives, and `mask` makes the mask of a window, or of None.
+    """
+    if window is None or len(kinds_of_attention(text_config(model))) == 1:
+        return mask(window)
+    return {"full_attention": mask(None), "sliding_attention": mask(window)}

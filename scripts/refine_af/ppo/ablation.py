@@ -44,8 +44,10 @@ from refine_af.models.upstream import (
     use_one_gpu,
     without_hint_at_scores,
 )
-from refine_af.ppo.learner import Experience, Learner
-from refine_af.ppo.policy import Policy, Tokens
+from refine_af.ppo.experience import Experience
+from refine_af.ppo.learner import Learner
+from refine_af.ppo.packing import Tokens
+from refine_af.ppo.policy import Policy
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo
 
@@ -97,7 +99,9 @@ class GroupLearner(Learner):
             if len(group) != size or len({row.tail for row in group}) > 1:
                 raise ValueError(f"rows from {start} on are no {size} of one prompt")
         found = super().experience(rows, scores, step=step, kl_coefficient=kl_coefficient)
-        return ScoredExperience(**vars(found), scores=scores, kl_coefficient=kl_coefficient)
+        # TRL's trainers read every prompt whole.
+        kept = vars(found) | {"prefix": None}
+        return ScoredExperience(**kept, scores=scores, kl_coefficient=kl_coefficient)
 
     def update(  # type: ignore[override]  # what its own `experience` gives
         self, experience: ScoredExperience, *, step: int

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from refine_af.errors import InputError
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.ppo.advantages import (
     clipped_tokens,
-    explained_variance,
     generalized_advantages,
     loss_weights,
     policy_losses,
@@ -25,36 +22,12 @@ from refine_af.ppo.advantages import (
     whitened,
 )
 from refine_af.ppo.checkpoint import copied, put_back
-from refine_af.ppo.policy import Policy, Predictions, Tokens
+from refine_af.ppo.experience import Experience
+from refine_af.ppo.packing import Tokens
+from refine_af.ppo.policy import Policy, Predictions
+from refine_af.ppo.prefix import Prefix
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo
-
-
-@dataclass(frozen=True)
-class Experience:
-    """A step's responses, and what the policy as it was before the step makes of them.
-
-    Tensors are (rollouts, tokens), float32, 0 outside the mask. `log_ratios` are the policy's
-    log-probabilities less the reference's; `entropy` is a mean over tokens, in nats.
-    """
-
-    rows: Sequence[Tokens]
-    log_probs: Tensor
-    log_ratios: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-    mask: Tensor
-    entropy: float
-
-    def figures(self) -> dict[str, float]:
-        """Figures of metrics.csv; `kl` is a mean of whole responses, to the reference, in nats."""
-        return {
-            "kl": float(self.log_ratios.sum(1).mean()),
-            "entropy": self.entropy,
-            "explained_variance": explained_variance(self.values, self.returns, self.mask),
-            "response_length": float(self.mask.sum(1).mean()),
-        }
 
 
 class Learner:
@@ -70,6 +43,7 @@ class Learner:
         self._prefix = prefix
         self._settings = settings
         self.micro_batch = settings.batch_size
+        self._reference: Prefix | None = None
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": policy.adapter_parameters(), "lr": settings.learning_rate},
@@ -96,12 +70,9 @@ class Learner:
         before = copied(self.policy, self.optimizer)
         while True:
             try:
-                with stopwatch.phase("log_probs"):
-                    experience = self.experience(
-                        rows, scores, step=step, kl_coefficient=kl_coefficient
-                    )
-                with stopwatch.phase("update"):
-                    return experience, self.update(experience, step=step)
+                return self._learnt(
+                    rows, scores, step=step, kl_coefficient=kl_coefficient, stopwatch=stopwatch
+                )
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -109,6 +80,20 @@ class Learner:
             self.policy.model.eval()  # TRL's trainers set training mode
             put_back(self.policy, self.optimizer, before)
             free_cached(self.policy.model.device)
+
+    def _learnt(
+        self,
+        rows: Sequence[Tokens],
+        scores: Sequence[float],
+        *,
+        step: int,
+        kl_coefficient: float,
+        stopwatch: Stopwatch,
+    ) -> tuple[Experience, dict[str, float]]:
+        with stopwatch.phase("log_probs"):
+            experience = self.experience(rows, scores, step=step, kl_coefficient=kl_coefficient)
+        with stopwatch.phase("update"):
+            return experience, self.update(experience, step=step)
 
     def _halve(self, error: Exception) -> None:
         if self.micro_batch == 1:
@@ -143,15 +128,18 @@ class Learner:
         blank = torch.zeros(len(rows), width, device=self.policy.model.device)
         log_probs, log_ratios, values, mask = (blank.clone() for _ in range(4))
         entropies = []
+        with torch.enable_grad():
+            prefix = self.policy.read(self._prefix)
+        reference = self._read_by_reference()
         # The forward passes of the first epoch, so that its ratio of new to old begins at 1.
         order = epoch_order(len(rows), settings.seed, step=step, epoch=0)
         for batch in chain.from_iterable(map(self._micro_batches, self._updates(order))):
             chosen = [rows[index] for index in batch]
-            own = self._predict(chosen, width)
+            own = self._predict(prefix, chosen, width)
             with self.policy.as_reference():
-                reference = self._predict(chosen, width)
+                other = self._predict(reference, chosen, width)
             log_probs[batch], values[batch], mask[batch] = own.log_probs, own.values, own.mask
-            log_ratios[batch] = own.log_probs - reference.log_probs
+            log_ratios[batch] = own.log_probs - other.log_probs
             entropies.append(own.entropies())
         rewards = token_rewards(torch.tensor(scores).to(mask), log_ratios, mask, kl_coefficient)
         advantages, returns = generalized_advantages(
@@ -166,32 +154,51 @@ class Learner:
             returns,
             mask,
             float(torch.cat(entropies).sum() / mask.sum().clamp(min=1)),
+            prefix,
         )
+
+    def _read_by_reference(self) -> Prefix:
+        """The prefix as the reference reads it, which never changes: it is read once a run."""
+        if self._reference is None:
+            with self.policy.as_reference():
+                self._reference = self.policy.read(self._prefix)
+            print(
+                f"the reference's keys and values of the {self._reference.length:,} tokens that "
+                f"begin every prompt are kept, {self._reference.nbytes / 1e6:,.1f} MB",
+                flush=True,
+            )
+        return self._reference
 
     def update(self, experience: Experience, *, step: int) -> dict[str, float]:
         """All epochs' optimizer steps; the losses and the clipped share, a mean over them."""
         found = []
-        count, seed = len(experience.rows), self._settings.seed
+        count, seed, prefix = len(experience.rows), self._settings.seed, experience.prefix
         for epoch in range(self._settings.epochs):
             for rows in self._updates(epoch_order(count, seed, step=step, epoch=epoch)):
-                found.append(self.gradient(experience, rows))
+                prefix = prefix or self.policy.read(self._prefix)
+                found.append(self.gradient(experience, rows, prefix))
                 self._descend(step)
+                prefix = None  # the weights are others now
         return {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
 
-    def gradient(self, experience: Experience, rows: Sequence[int]) -> dict[str, float]:
+    def gradient(
+        self, experience: Experience, rows: Sequence[int], prefix: Prefix
+    ) -> dict[str, float]:
         """Add the gradient of an update's loss, a mean over tokens as set; gives its figures.
 
         Micro-batches only bound the memory: their size decides no more than the rounding of sums.
+        All go on from one `prefix`, of the weights as they are, which the gradient passes once.
         """
         settings = self._settings
         lengths = experience.mask[list(rows)].sum(1)
         weights = loss_weights(lengths, settings.batch_size, settings.loss_mean)
         figures = {"policy_loss": 0.0, "value_loss": 0.0, "clip_fraction": 0.0}
+        cut = prefix.cut()
         for batch, weight in zip(
             self._micro_batches(rows), torch.split(weights, self.micro_batch), strict=True
         ):
             chosen = [experience.rows[index] for index in batch]
-            new = self._predict(chosen, experience.mask.shape[1])
+            new = self._predict(cut, chosen, experience.mask.shape[1])
             log_ratios = new.log_probs - experience.log_probs[batch]
             advantages = experience.advantages[batch]
             old, returns = experience.values[batch], experience.returns[batch]
@@ -203,6 +210,7 @@ class Learner:
             clipped = clipped_tokens(log_ratios, advantages, settings.clip)
             for name, tensor in zip(figures, (policy, value, clipped), strict=True):
                 figures[name] += float((tensor.detach() * weighed).sum())
+        prefix.pull(cut)
         return figures
 
     def _descend(self, step: int) -> None:
@@ -216,9 +224,9 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _predict(self, rows: Sequence[Tokens], width: int) -> Predictions:
+    def _predict(self, prefix: Prefix, rows: Sequence[Tokens], width: int) -> Predictions:
         predictions: Predictions = self.policy(
-            self._prefix, rows, temperature=self._settings.sampling.temperature, width=width
+            prefix, rows, temperature=self._settings.sampling.temperature, width=width
         )
         return predictions
 

@@ -18,17 +18,17 @@ from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import disk_faults
 from refine_af.models.lora import save_lora, with_lora
-from refine_af.models.shapes import architecture, check_length, text_config
+from refine_af.models.shapes import (
+    architecture,
+    by_kind_of_attention,
+    check_length,
+    text_config,
+    window_of,
+)
+from refine_af.ppo.packing import Layout, Tokens, laid_out
+from refine_af.ppo.prefix import Prefix, empty_cache
 from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings.lora import Lora
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A rollout's tokens: what follows the shared prefix in its prompt, and the response."""
-
-    tail: tuple[int, ...]
-    response: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -77,35 +77,64 @@ class Policy(nn.Module):
         with self.model.disable_adapter():
             yield
 
+    def read(self, prefix: Sequence[int]) -> Prefix:
+        """The tokens that begin every prompt, read by the weights as they are now."""
+        if not prefix:
+            return Prefix(0, ())
+        check_length(self.model, len(prefix), "PPO")
+        cache = empty_cache(text_config(self.model).num_hidden_layers)
+        ids = torch.tensor([list(prefix)], device=self.model.device)
+        self._trunk[0](input_ids=ids, past_key_values=cache, use_cache=True)
+        if cache.get_seq_length() != len(prefix):
+            raise InputError(f"{architecture(self.model)} keeps no keys and values of a prefix")
+        return Prefix(len(prefix), tuple((layer.keys, layer.values) for layer in cache.layers))
+
     def forward(
-        self,
-        prefix: Sequence[int],
-        rows: Sequence[Tokens],
-        *,
-        temperature: float,
-        width: int,
+        self, prefix: Prefix, rows: Sequence[Tokens], *, temperature: float, width: int
     ) -> Predictions:
         """The responses' log-probabilities and values, (rows, width).
 
-        The prefix is computed once and shared by the rows, with its gradient: values and gradients
-        are exact. A token's value is that of the text before it.
+        `prefix` is what `read` gives of these weights: values are those of whole texts, and so are
+        gradients where it has a graph. A token's value is that of the text before it.
         """
-        ids, predicting, mask = _layout(rows, width, self.model.device)
-        check_length(self.model, len(prefix) + ids.shape[1], "PPO")
+        layout = laid_out(rows, prefix.length, self.model.device)
         hidden = self._trunk[0](
-            input_ids=ids, past_key_values=self._prefix_cache(prefix, len(rows)), use_cache=True
-        ).last_hidden_state[predicting]
+            input_ids=layout.ids, **self._behind(prefix, layout)
+        ).last_hidden_state[layout.predicting]
         logits = self._logits(hidden).float() / temperature
-        targets = torch.tensor([token for row in rows for token in row.response], device=ids.device)
-        log_probs = -nn.functional.cross_entropy(logits, targets.long(), reduction="none")
+        targets = [token for row in rows for token in row.response]
+        log_probs = -nn.functional.cross_entropy(
+            logits, torch.tensor(targets, device=hidden.device).long(), reduction="none"
+        )
         values = self.value_head(hidden.float()).squeeze(-1)
-        blank = torch.zeros(mask.shape, device=ids.device)
+        sizes = torch.tensor([[len(row.response)] for row in rows], device=hidden.device)
+        mask = torch.arange(width, device=hidden.device) < sizes
+        blank = torch.zeros(mask.shape, device=hidden.device)
         return Predictions(
             log_probs=blank.masked_scatter(mask, log_probs),
             values=blank.masked_scatter(mask, values),
             mask=mask.float(),
             logits=logits,
         )
+
+    def _behind(self, prefix: Prefix, layout: Layout) -> dict[str, Any]:
+        """What lets the tokens of a layout stand behind the prefix, each in its own row alone."""
+        longest = prefix.length + int(layout.places.max()) + 1
+        check_length(self.model, longest, "PPO")
+        if not prefix.length:  # each row is by itself then, which is what a model expects
+            return {"use_cache": False}
+
+        def mask(window: int | None) -> Tensor:
+            return layout.mask(prefix.length, self.model.dtype, window)
+
+        return {
+            "attention_mask": by_kind_of_attention(
+                self.model, window_of(self.model, longest), mask
+            ),
+            "position_ids": prefix.length + layout.places,
+            "past_key_values": prefix.cache(len(layout.ids)),
+            "use_cache": True,
+        }
 
     def check(self) -> None:
         """InputError where the model does more with its last hidden states than is done here.
@@ -145,18 +174,6 @@ class Policy(nn.Module):
         """Write the adapter in PEFT's format. OSError where the disk is full."""
         save_lora(self.model, folder / "adapter")
 
-    def _prefix_cache(self, prefix: Sequence[int], rows: int) -> Any:
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=self.model.config)
-        if prefix:
-            ids = torch.tensor([list(prefix)], device=self.model.device)
-            self._trunk[0](input_ids=ids, past_key_values=cache, use_cache=True)
-            if cache.get_seq_length() != len(prefix):
-                raise InputError(f"{architecture(self.model)} keeps no keys and values of a prefix")
-            cache.batch_repeat_interleave(rows)
-        return cache
-
 
 def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> Policy:
     """A policy that still equals the backbone: LoRA's B and the value head are zero.
@@ -169,22 +186,3 @@ def new_policy(backbone: Path, lora: Lora, *, quantization: str, seed: int) -> P
         policy = Policy(adapted)
     policy.check()
     return policy
-
-
-def _layout(
-    rows: Sequence[Tokens], width: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, where a response token is predicted, (rows, length), and the mask, (rows, width).
-
-    Padding stands on the right, where a causal model's earlier tokens cannot see it. The last token
-    of a response predicts none of its tokens, so it is left out.
-    """
-    inputs = [[*row.tail, *row.response[:-1]] for row in rows]
-    length = max(map(len, inputs))
-    ids = torch.tensor([[*entry, *[0] * (length - len(entry))] for entry in inputs])
-    place = torch.arange(length)
-    first = torch.tensor([len(row.tail) - 1 for row in rows])[:, None]
-    size = torch.tensor([len(row.response) for row in rows])[:, None]
-    predicting = (place >= first) & (place < first + size)
-    mask = torch.arange(width) < size
-    return ids.to(device), predicting.to(device), mask.to(device)

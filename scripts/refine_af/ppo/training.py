@@ -14,7 +14,8 @@ from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
 from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
 from refine_af.ppo.learner import Learner
-from refine_af.ppo.policy import Policy, Tokens
+from refine_af.ppo.packing import Tokens
+from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollouts import Environment, Rollout
 from refine_af.randomness import derived_seed
 from refine_af.records.instructions import Instruction
