@@ -1,11 +1,13 @@
 """Stage 2 beside TRL's classic trainer and without its shared prefix, in one run on one model.
 
 Ours trains, and keeps each step's rollouts. The same steps run again with the prompt's beginning
-computed for every row, and in TRL 0.11.4's PPOTrainer, on the very same rollouts, number of updates
-and initial weights, whose figures must follow ours; then TRL trains on what it draws itself, judged
-by the same judges, for a second learning curve. With --experiment a trained backbone and its
-judges; with --shape random weights, replies of --tokens tokens and rewards of no meaning. TRL's
-release is installed into a folder of its own. Prints Markdown.
+read anew for every micro-batch, with it computed for every row, and in TRL 0.11.4's PPOTrainer, on
+the very same rollouts, number of updates and initial weights, whose figures must follow ours; then
+TRL trains on what it draws itself, judged by the same judges, for a second learning curve. With
+--experiment a trained backbone and its judges; with --checkpoint, or the folder that
+REFINE_AF_MODEL names, a pretrained one, behind Self-Instruct's prompt where REFINE_AF_MIRROR holds
+it; with --shape random weights, whose replies all have --tokens tokens. The last two have rewards
+of no meaning. TRL's release is installed into a folder of its own. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -43,16 +46,21 @@ from ways import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines.generation import Completion
+from refine_af.fetch import files
 from refine_af.files.rows import read_records
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.models.encoding import encode
+from refine_af.ppo import policy as policy_module
 from refine_af.ppo import rollouts
-from refine_af.ppo.learner import epoch_order
+from refine_af.ppo.learner import Learner, epoch_order
+from refine_af.ppo.packing import Tokens
 from refine_af.ppo.policy import new_policy
+from refine_af.ppo.prefix import Prefix
+from refine_af.ppo.readings import Readings
 from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import PpoTrainer, Step, step_instructions
-from refine_af.prompts.templates import Prompt
+from refine_af.prompts.templates import Prompt, prompt_of
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.equation_1 import judges_of, weighed
 from refine_af.settings.ppo import Ppo
@@ -65,7 +73,6 @@ BESIDE = (
     "shtab==1.13.0",
     "typeguard==4.6.0",
 )  # what it imports and ours does not
-LEARNING = ("log_probs", "update")
 
 
 @dataclass
@@ -86,6 +93,8 @@ class Found:
     generation: list[float] = field(default_factory=list)
     reward: list[float] = field(default_factory=list)
     learning: list[float] = field(default_factory=list)
+    scoring: list[float] = field(default_factory=list)  # a part of learning, as far as it is known
+    wall: list[float] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
     kl: list[float] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
@@ -99,15 +108,43 @@ def our_steps(scene: Scene, folder: Path, name: str) -> tuple[Found, list[Step],
     trainer = PpoTrainer(policy, scene.environment, settings)
     found, steps = Found(name), []
     with patch.object(time, "monotonic", clock):
+        begun = time.perf_counter()
         for step in trainer.train(scene.instructions):
+            found.wall.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
             steps.append(step)
             found.generation.append(step.seconds["generation"])
             found.reward.append(step.seconds["reward"])
-            found.learning.append(sum(step.seconds[phase] for phase in LEARNING))
+            found.scoring.append(step.seconds["log_probs"])
+            found.learning.append(step.seconds["log_probs"] + step.seconds["update"])
             found.drawn.append(sum(len(entry.completion.tokens) for entry in step.rollouts))
             found.kl.append(step.metrics["kl"])
             found.rewards.append(step.metrics["reward_mean"])
     return found, steps, trainer
+
+
+@contextmanager
+def read_anew() -> Iterator[None]:
+    """Each micro-batch reads the prefix, by policy and by reference, and each row has a copy."""
+    laid_out, predict = policy_module.laid_out, Learner._predict
+
+    def apart(rows: Sequence[Tokens], prefix: int, device: torch.device) -> Any:
+        return laid_out(rows, 0, device)
+
+    def anew(learner: Learner, prefix: Prefix, rows: Sequence[Tokens], width: int) -> Any:
+        read = learner.policy.read(learner.readings.tokens)
+        return predict(learner, read, rows, width)
+
+    def unread(*_: Any, **__: Any) -> Prefix:
+        return Prefix(0, (), graph=True)
+
+    with (
+        patch.object(policy_module, "laid_out", apart),
+        patch.object(Learner, "_predict", anew),
+        patch.object(Readings, "own", unread),
+        patch.object(Readings, "reference", unread),
+    ):
+        yield
 
 
 def unshared(scene: Scene) -> Scene:
@@ -282,6 +319,38 @@ def untrained(arguments: argparse.Namespace, folder: Path) -> Scene:
     )
 
 
+def pretrained(arguments: argparse.Namespace, folder: Path) -> Scene:
+    """A pretrained model, the paper's prompt and seeds where a mirror holds them, and no judge."""
+    paper = yaml.safe_load((ROOT / "config.yaml").read_text())
+    paper["ppo"]["sampling"] |= {"max_new_tokens": arguments.tokens}
+    paper["ppo"]["quantization"] = "nf4" if torch.cuda.is_available() else "none"
+    paper["fetch"]["mirror"] = os.environ.get("REFINE_AF_MIRROR")
+    experiment = read_experiment(paper)
+    settings, weights = changed(experiment.ppo, arguments), experiment.reward.weights
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    prompt, instructions = (
+        few_shot(tokenizer, arguments.prefix),
+        made_up(max(64, settings.rollouts)),
+    )
+    if experiment.fetch.mirror:
+        wanted = files.instance_prompt(experiment.fetch)
+        source = files.prompt_source(wanted, experiment.fetch, folder)
+        prompt = prompt_of(files.prompt_with_slot(source, wanted), {"instruction"}, wanted.key)
+        seeds = files.named_file("seed_tasks", experiment.fetch)
+        (path,) = files.gathered([seeds], experiment.fetch, folder)
+        texts = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]
+        instructions = [replace(instructions[0], instruction=text) for text in texts]
+    scored = dict.fromkeys(weighed(weights), 0.0)
+    environment = Environment(
+        tokenizer=tokenizer,
+        prompt=prompt,
+        sampling=settings.sampling,
+        judge=lambda triplets: [dict(scored) for _ in triplets],
+        weights=weights,
+    )
+    return Scene(arguments.checkpoint, settings, environment, instructions)
+
+
 def changed(ppo: Ppo, arguments: argparse.Namespace) -> Ppo:
     """The settings of a run: a step's rollouts make one update, of as many minibatches as asked."""
     count, parts = arguments.rollouts or ppo.rollouts, arguments.accumulation
@@ -318,6 +387,16 @@ def show_speed(ways: Sequence[Found], skip: int) -> None:
         )
 
 
+def show_phases(ways: Sequence[Found], skip: int) -> None:
+    """What learning is made of, in medians a step, and how long steps were as time passed."""
+    print("\n| way | log-probabilities, s | updates, s | a step as time passed, s |")
+    print("|---|---|---|---|")
+    for way in (way for way in ways if way.scoring):
+        updates = [whole - part for whole, part in zip(way.learning, way.scoring, strict=True)]
+        medians = [statistics.median(part[skip:]) for part in (way.scoring, updates, way.wall)]
+        print(f"| {way.name} | " + " | ".join(f"{value:.2f}" for value in medians) + " |")
+
+
 def show_curves(ours: Found, replayed: Found, own: Found) -> None:
     """The learning curves, and how far the two trainers differ on the same rollouts."""
     fifth = max(1, len(ours.kl) // 8)
@@ -343,19 +422,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", type=Path, help="a folder whose stage 1 has run: demo")
     parser.add_argument("--model", help="one of its models; the first")
+    parser.add_argument("--checkpoint", type=Path, help="the folder of a pretrained model")
     parser.add_argument("--shape", choices=SHAPES, help="a model of random weights instead")
     parser.add_argument("--prefix", type=int, default=2000, help="tokens of the demonstrations")
-    parser.add_argument("--tokens", type=int, default=128, help="of a reply, with --shape")
+    parser.add_argument("--tokens", type=int, default=128, help="of a reply, at most")
     parser.add_argument("--rollouts", type=int, help="a step; as configured")
     parser.add_argument("--accumulation", type=int, default=1, help="minibatches of an update")
     parser.add_argument("--epochs", type=int, default=4, help="updates a step")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--warm-up", type=int, default=1, help="steps that no median counts")
     parser.add_argument("--trl", type=Path, help="where TRL's old release stands, or is put")
+    parser.add_argument("--no-unshared", action="store_true", help="no prefix for every row")
     parser.add_argument("--no-trl", action="store_true", help="ours alone")
     arguments = parser.parse_args()
-    if (arguments.experiment is None) == (arguments.shape is None):
-        parser.error("either --experiment or --shape")
+    chosen = [arguments.experiment, arguments.shape, arguments.checkpoint]
+    if not any(chosen) and (named := os.environ.get("REFINE_AF_MODEL")):
+        arguments.checkpoint = Path(named)
+        chosen.append(named)
+    if sum(entry is not None for entry in chosen) != 1:
+        parser.error("one of --experiment, --checkpoint (or REFINE_AF_MODEL) and --shape")
     if arguments.steps <= arguments.warm_up:
         parser.error("--steps must exceed --warm-up")
     disable_progress_bar()
@@ -365,7 +450,12 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace, place: Path) -> None:
     """Train every way, and print their tables; `place` holds what lies on disk meanwhile."""
-    scene = trained(arguments) if arguments.experiment else untrained(arguments, place / "model")
+    if arguments.experiment:
+        scene = trained(arguments)
+    elif arguments.checkpoint:
+        scene = pretrained(arguments, place)
+    else:
+        scene = untrained(arguments, place / "model")
     prompt, tokenizer = scene.environment.prompt, scene.environment.tokenizer
     head = len(encode(tokenizer, prompt.prefix, start=True))
     print(
@@ -378,7 +468,11 @@ def run(arguments: argparse.Namespace, place: Path) -> None:
         torch.cuda.reset_peak_memory_stats()
     ours, steps, _ = our_steps(scene, place / "adapter", "ours")
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-    ways = [ours, our_steps(unshared(scene), place / "again", "ours, prefix not shared")[0]]
+    with read_anew():
+        before = our_steps(scene, place / "anew", "ours, prefix read for each micro-batch")[0]
+    ways = [ours, before]
+    if not arguments.no_unshared:
+        ways.append(our_steps(unshared(scene), place / "again", "ours, prefix not shared")[0])
     release = None if arguments.no_trl else installed(arguments.trl or place / "trl")
     if release:
         replayed = classic(scene, steps, place / "adapter", release, own=False)
@@ -388,9 +482,7 @@ def run(arguments: argparse.Namespace, place: Path) -> None:
         own = classic(scene, steps, place / "adapter", release, own=True)
         ways.append(own)
     show_speed(ways, arguments.warm_up)
-    counted = steps[arguments.warm_up :]
-    scoring, update = (statistics.median(s.seconds[name] for s in counted) for name in LEARNING)
-    print(f"\nOf ours, learning is {scoring:.2f} s of scoring and {update:.2f} s of updates.")
+    show_phases(ways, arguments.warm_up)
     if release:
         show_agreement(ours, replayed)
     if release and arguments.experiment:

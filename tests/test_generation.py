@@ -137,6 +137,16 @@ def test_the_prefix_may_be_empty(loaded: tuple[Any, Any]) -> None:
     assert split == whole != complete(loaded, GREEDY)
 
 
+def test_a_prefix_that_is_read_already_changes_nothing(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    head = encode(tokenizer, PREFIX, start=True)
+    with torch.inference_mode():
+        begun = generation.prefilled(model, head)
+    assert complete(loaded, DRAWN, begun=begun) == complete(loaded, DRAWN)
+    with pytest.raises(ValueError, match=rf"^begun by {len(head)} tokens, not 0$"):
+        complete(loaded, DRAWN, begun=begun, prefix="")
+
+
 def test_a_sliding_window_equals_transformers(tiny_tokenizer: Path) -> None:
     from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 

@@ -63,7 +63,7 @@ def test_gradient_does_not_depend_on_micro_batches(policy: Policy, loss_mean: st
             0.3
             * torch.sin(torch.arange(experience.log_probs.numel())).view(experience.log_probs.shape)
         )
-        figures.append(learner.gradient(experience, range(8), policy.read(PREFIX)))
+        figures.append(learner.gradient(experience, range(8)))
         found.append(gradients(policy))
     assert figures[0]["clip_fraction"] > 0.1
     for gradient, figure in zip(found[1:], figures[1:], strict=True):
@@ -78,7 +78,7 @@ def test_gradient_is_of_the_losses_mean_over_tokens(policy: Policy, loss_mean: s
     learner = learner_of(policy, batch_size=2, loss_mean=loss_mean)
     experience = learner.experience(rows, scores, step=1, kl_coefficient=0.2)
     chosen = [5, 2, 7, 0]
-    learner.gradient(experience, chosen, policy.read(PREFIX))
+    learner.gradient(experience, chosen)
     found = gradients(policy)
     losses, tokens = torch.zeros(4), torch.zeros(4)
     plain = full_rows(policy, PREFIX, [rows[index] for index in chosen], 1.0)

@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from policies import PREFIX, ROWS, gradients, moved_policy, ppo_settings
+from refine_af.engines.generation import generate
 from refine_af.jobs.stopwatch import Stopwatch
+from refine_af.models.backbones import load_tokenizer
+from refine_af.models.encoding import encode
 from refine_af.models.upstream import has_adapter
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.packing import Tokens, laid_out
 from refine_af.ppo.prefix import Prefix
+from refine_af.ppo.readings import Readings
 from tiny import ROOT
 
 CPU = torch.device("cpu")
@@ -112,8 +116,26 @@ def test_a_step_reads_the_prefix_once_for_each_update(
     assert kept.nbytes == 41 * 2 * 2 * 2 * 8 * 4
     told = capsys.readouterr().out.splitlines()
     assert told == [
-        "the reference's keys and values of the 41 tokens that begin every prompt are kept, 0.0 MB"
+        "the reference's keys and values of the 41 tokens that begin every prompt are kept: 0.0 MB"
     ]
+
+
+def test_replies_that_go_on_from_the_policys_reading_are_the_same(tiny_llama: Path) -> None:
+    policy, tokenizer = moved_policy(tiny_llama), load_tokenizer(tiny_llama)
+    readings = Readings(policy, encode(tokenizer, "Task 1: Sort.", start=True))
+    replies = [
+        generate(
+            policy.model,
+            tokenizer,
+            prefix="Task 1: Sort.",
+            tails=["Task 2:", "Output: Yes"],
+            sampling=ppo_settings().sampling,
+            seeds=[3, 4],
+            begun=begun,
+        )
+        for begun in (None, readings.own().cut().cache(1))
+    ]
+    assert replies[0] == replies[1]
 
 
 def watched(policy: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, Prefix]]:

@@ -57,11 +57,18 @@ def generate(
     seeds: Sequence[int],
     chat: Chat | None = None,
     progress: Progress | None = None,
+    begun: Any = None,
 ) -> list[Completion]:
     """One completion of `prefix` + tail for every tail, in order, as `completions` gives them."""
     found: dict[int, Completion] = {}
     for place, completion in completions(
-        model, tokenizer, [Group(prefix, tails)], sampling=sampling, seeds=seeds, chat=chat
+        model,
+        tokenizer,
+        [Group(prefix, tails)],
+        sampling=sampling,
+        seeds=seeds,
+        chat=chat,
+        begun=begun,
     ):
         found[place] = completion
         if progress:
@@ -78,6 +85,7 @@ def completions(
     seeds: Sequence[int],
     chat: Chat | None = None,
     end_of_text: bool = True,
+    begun: Any = None,
 ) -> Iterator[tuple[int, Completion]]:
     """Completions of each prefix + tail as they end, each with its place among all tails.
 
@@ -86,8 +94,9 @@ def completions(
     token. A prompt that leaves no room for its reply in the model's context gets an empty one, cut
     by length; InputError where a prefix alone leaves none. A batch that memory does not hold is
     halved. Without `end_of_text` a reply goes on after that token. With `chat` a prompt is a turn
-    of that template, and the token that ends the model's turn is an end of text. ValueError unless
-    there is one seed for each tail.
+    of that template, and the token that ends the model's turn is an end of text. `begun` is a cache
+    of the prefix, where there is one and the model has read it. ValueError unless there is one seed
+    for each tail.
     """
     rows = []
     asked = [in_chat(group, chat) for group in groups] if chat else groups
@@ -96,7 +105,7 @@ def completions(
         for row in without_room:
             yield row.place, Completion("", (), "length", len(head) + len(row.tail))
         if fitting:
-            prefix = _prefix(model, head)
+            prefix = _prefix(model, head, begun)
             rows += [replace(row, prefix=prefix) for row in fitting]
     if rows:
         prompts = _prompts(model, tokenizer, rows, sampling)
@@ -206,7 +215,11 @@ def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sa
     return Prompts(longest, window_of(model, longest), tokenizer.pad_token_id)
 
 
-def _prefix(model: Any, head: list[int]) -> Prefix:
+def _prefix(model: Any, head: list[int], begun: Any) -> Prefix:
+    if begun is not None:
+        if begun.get_seq_length() != len(head):
+            raise ValueError(f"begun by {begun.get_seq_length()} tokens, not {len(head)}")
+        return Prefix(begun, len(head))
     try:
         with torch.inference_mode(), gpu_faults():
             return Prefix(prefilled(model, head), len(head))

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from refine_af.ppo.advantages import explained_variance
 from refine_af.ppo.packing import Tokens
-from refine_af.ppo.prefix import Prefix
 
 
 @dataclass(frozen=True)
@@ -17,9 +16,7 @@ class Experience:
     """A step's responses, and what the policy as it was before the step makes of them.
 
     Tensors are (rollouts, tokens), float32, 0 outside the mask. `log_ratios` are the policy's
-    log-probabilities less the reference's; `entropy` is a mean over tokens, in nats. `prefix` is
-    what begins every prompt, as that policy reads it, with the graph that the first update needs;
-    None where nothing updates by it.
+    log-probabilities less the reference's; `entropy` is a mean over tokens, in nats.
     """
 
     rows: Sequence[Tokens]
@@ -30,7 +27,6 @@ class Experience:
     returns: Tensor
     mask: Tensor
     entropy: float
-    prefix: Prefix | None
 
     def figures(self) -> dict[str, float]:
         """Figures of metrics.csv; `kl` is a mean of whole responses, to the reference, in nats."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from refine_af.errors import InputError
 from refine_af.jobs.stopwatch import Stopwatch
@@ -26,6 +27,7 @@ from refine_af.ppo.experience import Experience
 from refine_af.ppo.packing import Tokens
 from refine_af.ppo.policy import Policy, Predictions
 from refine_af.ppo.prefix import Prefix
+from refine_af.ppo.readings import Readings
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo
 
@@ -40,10 +42,9 @@ class Learner:
     def __init__(self, policy: Policy, prefix: Sequence[int], settings: Ppo) -> None:
         """`prefix` holds the tokens that begin every prompt."""
         self.policy = policy
-        self._prefix = prefix
         self._settings = settings
         self.micro_batch = settings.batch_size
-        self._reference: Prefix | None = None
+        self.readings = Readings(policy, prefix)
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": policy.adapter_parameters(), "lr": settings.learning_rate},
@@ -78,8 +79,13 @@ class Learner:
                     raise
                 self._halve(error)
             self.policy.model.eval()  # TRL's trainers set training mode
-            put_back(self.policy, self.optimizer, before)
+            self.put_back(before)
             free_cached(self.policy.model.device)
+
+    def put_back(self, tensors: Mapping[str, Tensor]) -> None:
+        """Make weights and optimizer what they were when `copied`."""
+        put_back(self.policy, self.optimizer, tensors)
+        self.readings.forget()
 
     def _learnt(
         self,
@@ -128,9 +134,7 @@ class Learner:
         blank = torch.zeros(len(rows), width, device=self.policy.model.device)
         log_probs, log_ratios, values, mask = (blank.clone() for _ in range(4))
         entropies = []
-        with torch.enable_grad():
-            prefix = self.policy.read(self._prefix)
-        reference = self._read_by_reference()
+        prefix, reference = self.readings.own(), self.readings.reference()
         # The forward passes of the first epoch, so that its ratio of new to old begins at 1.
         order = epoch_order(len(rows), settings.seed, step=step, epoch=0)
         for batch in chain.from_iterable(map(self._micro_batches, self._updates(order))):
@@ -154,45 +158,30 @@ class Learner:
             returns,
             mask,
             float(torch.cat(entropies).sum() / mask.sum().clamp(min=1)),
-            prefix,
         )
-
-    def _read_by_reference(self) -> Prefix:
-        """The prefix as the reference reads it, which never changes: it is read once a run."""
-        if self._reference is None:
-            with self.policy.as_reference():
-                self._reference = self.policy.read(self._prefix)
-            print(
-                f"the reference's keys and values of the {self._reference.length:,} tokens that "
-                f"begin every prompt are kept, {self._reference.nbytes / 1e6:,.1f} MB",
-                flush=True,
-            )
-        return self._reference
 
     def update(self, experience: Experience, *, step: int) -> dict[str, float]:
         """All epochs' optimizer steps; the losses and the clipped share, a mean over them."""
         found = []
-        count, seed, prefix = len(experience.rows), self._settings.seed, experience.prefix
+        count, seed = len(experience.rows), self._settings.seed
         for epoch in range(self._settings.epochs):
             for rows in self._updates(epoch_order(count, seed, step=step, epoch=epoch)):
-                prefix = prefix or self.policy.read(self._prefix)
-                found.append(self.gradient(experience, rows, prefix))
+                found.append(self.gradient(experience, rows))
                 self._descend(step)
-                prefix = None  # the weights are others now
         return {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
 
-    def gradient(
-        self, experience: Experience, rows: Sequence[int], prefix: Prefix
-    ) -> dict[str, float]:
+    def gradient(self, experience: Experience, rows: Sequence[int]) -> dict[str, float]:
         """Add the gradient of an update's loss, a mean over tokens as set; gives its figures.
 
         Micro-batches only bound the memory: their size decides no more than the rounding of sums.
-        All go on from one `prefix`, of the weights as they are, which the gradient passes once.
+        All go on from one reading of the prefix, which their gradients pass together.
         """
         settings = self._settings
         lengths = experience.mask[list(rows)].sum(1)
         weights = loss_weights(lengths, settings.batch_size, settings.loss_mean)
         figures = {"policy_loss": 0.0, "value_loss": 0.0, "clip_fraction": 0.0}
+        prefix = self.readings.own(graph=True)
+        self.readings.forget()  # its graph serves once, and then the weights change
         cut = prefix.cut()
         for batch, weight in zip(
             self._micro_batches(rows), torch.split(weights, self.micro_batch), strict=True

@@ -80,14 +80,15 @@ class Policy(nn.Module):
     def read(self, prefix: Sequence[int]) -> Prefix:
         """The tokens that begin every prompt, read by the weights as they are now."""
         if not prefix:
-            return Prefix(0, ())
+            return Prefix(0, (), torch.is_grad_enabled())
         check_length(self.model, len(prefix), "PPO")
         cache = empty_cache(text_config(self.model).num_hidden_layers)
         ids = torch.tensor([list(prefix)], device=self.model.device)
         self._trunk[0](input_ids=ids, past_key_values=cache, use_cache=True)
         if cache.get_seq_length() != len(prefix):
             raise InputError(f"{architecture(self.model)} keeps no keys and values of a prefix")
-        return Prefix(len(prefix), tuple((layer.keys, layer.values) for layer in cache.layers))
+        layers = tuple((layer.keys, layer.values) for layer in cache.layers)
+        return Prefix(len(prefix), layers, torch.is_grad_enabled())
 
     def forward(
         self, prefix: Prefix, rows: Sequence[Tokens], *, temperature: float, width: int

@@ -15,11 +15,12 @@ from transformers.cache_utils import Cache, DynamicLayer
 class Prefix:
     """Keys and values of the first `length` tokens, (1, heads, length, width), a pair a layer.
 
-    They come with the graph that made them, unless gradients were off.
+    With `graph` they come with that of the pass that made them.
     """
 
     length: int
     layers: tuple[tuple[Tensor, Tensor], ...]
+    graph: bool
 
     @property
     def nbytes(self) -> int:
@@ -43,7 +44,9 @@ class Prefix:
             torch.autograd.backward([pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
     def cache(self, copies: int) -> Any:
-        """A cache of their own for texts side by side that all go on from these tokens."""
+        """A cache of their own for texts side by side that go on from these tokens, if any."""
+        if not self.layers:
+            return None
         cache = empty_cache(len(self.layers))
         for index, pair in enumerate(self.layers):
             cache.update(*(tensor.expand(copies, -1, -1, -1) for tensor in pair), index)

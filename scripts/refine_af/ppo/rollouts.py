@@ -98,8 +98,12 @@ class Environment:
         seeds: Sequence[int],
         stopwatch: Stopwatch,
         progress: Progress | None = None,
+        begun: Any = None,
     ) -> list[Rollout]:
-        """One rollout an instruction, in order; reply i is drawn from `seeds[i]` alone."""
+        """One rollout an instruction, in order; reply i is drawn from `seeds[i]` alone.
+
+        `begun` is a cache of what `prefix_tokens` gives, where the model has read them already.
+        """
         with stopwatch.phase("generation"):
             completions = generate(
                 model,
@@ -110,6 +114,7 @@ class Environment:
                 seeds=seeds,
                 chat=self.chat,
                 progress=progress,
+                begun=begun,
             )
         pairs = [
             first_kept(entry.text, truncated=entry.finish == "length") for entry in completions

@@ -12,7 +12,7 @@ from refine_af.jobs.progress import Progress
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
-from refine_af.ppo.checkpoint import Checkpoint, copied, put_back
+from refine_af.ppo.checkpoint import Checkpoint, copied
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.packing import Tokens
 from refine_af.ppo.policy import Policy
@@ -70,6 +70,8 @@ class PpoTrainer:
         """Draw rollouts, judge them, and improve the policy on them."""
         number, settings, stopwatch = self.done + 1, self.settings, Stopwatch()
         weights = self._environment.weights
+        with stopwatch.phase("generation"):
+            begun = self.learner.readings.own().cut().cache(1)
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
             step_instructions(instructions, number, settings),
@@ -78,6 +80,7 @@ class PpoTrainer:
                 for index in range(settings.rollouts)
             ],
             stopwatch=stopwatch,
+            begun=begun,
         )
         experience, losses = self.learner.learn(
             [self._row(rollout) for rollout in rollouts],
@@ -121,7 +124,7 @@ class PpoTrainer:
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Stand where training stood when the checkpoint was taken."""
-        put_back(self.learner.policy, self.learner.optimizer, checkpoint.tensors)
+        self.learner.put_back(checkpoint.tensors)
         self.learner.micro_batch = checkpoint.micro_batch
         self.kl_coefficient = checkpoint.kl_coefficient
         self.done = checkpoint.step
