@@ -27,6 +27,7 @@ from refine_af.ppo.checkpoint import (
     put_back,
     save_checkpoint,
 )
+from refine_af.ppo.floor import Moments
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.policy import Policy
 from refine_af.ppo.rollouts import read_answers
@@ -43,6 +44,7 @@ from tiny import sentence
 
 Given = dict[str, Any]
 DESCEND = Learner._descend
+PARSED = Moments(3, 1 / 3, 0.1)
 CHECKPOINT_BYTES = 30_000  # more than any other file of the run, half a checkpoint
 
 
@@ -58,7 +60,7 @@ def given(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Given:
     write_records(segment / "instructions.jsonl", rows)
     sampling = SETTINGS["sampling"] | {"temperature": 0.7, "stop": ["Do"]}
     return {
-        "settings": ppo_settings(steps=5, sampling=sampling),
+        "settings": ppo_settings(steps=5, sampling=sampling, floor_deviations=2.0),
         "reward": Reward.model_validate(REWARD),
         "watch": PpoWatch.model_validate(WATCH),
         "compute": PpoMachine.model_validate(COMPUTE),
@@ -340,7 +342,7 @@ def test_a_checkpoint_that_was_touched_is_passed_over(
     damage: Callable[[Path], object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for step in (1, 2):
-        save_checkpoint(tmp_path, Checkpoint(step, 0.2, 3, {"weights.a": torch.ones(1)}))
+        save_checkpoint(tmp_path, Checkpoint(step, 0.2, 3, PARSED, {"weights.a": torch.ones(1)}))
     damage(tmp_path)
     found = newest_checkpoint(tmp_path)
     assert found is not None and found.step == 1
@@ -486,12 +488,13 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     coefficient = 0.2 * (1 - 0.2 * 4 / 10000)
     assert newest_checkpoint(tmp_path) is None
     for step in (1, 9, 10):
-        save_checkpoint(tmp_path, Checkpoint(step, coefficient, 3, tensors))
+        save_checkpoint(tmp_path, Checkpoint(step, coefficient, 3, PARSED, tensors))
     (tmp_path / ".step_000007.partial").mkdir()
     found = newest_checkpoint(tmp_path)
     assert found is not None
     assert (found.step, found.kl_coefficient, found.micro_batch) == (10, coefficient, 3)
+    assert found.parsed == PARSED
     assert found.tensors.keys() == tensors.keys()
     assert all(torch.equal(found.tensors[name], tensors[name]) for name in tensors)
-    save_checkpoint(tmp_path, Checkpoint(11, coefficient, 3, tensors))
+    save_checkpoint(tmp_path, Checkpoint(11, coefficient, 3, PARSED, tensors))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step_000010", "step_000011"]

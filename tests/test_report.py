@@ -317,6 +317,9 @@ def test_figures(page: str, folder: Path) -> None:
     # .25 each before; .5 and .75 in turn after, .375 more; 7 of 8 parsed, then all
     assert answers[1].startswith("reward,8,0.25,0.625,0.375,0.")
     assert any(line.startswith("parse_rate,8,0.875,1.0,0.125,") for line in answers)
+    # four prompts with .75 and three with .5, all .25 before; the eighth parsed only after
+    both = "reward where both answers parsed,7,0.25,0.642857,0.392857,"
+    assert any(line.startswith(both) for line in answers)
     curves = (folder / "figures" / "curves_tiny.csv").read_text().splitlines()
     columns = ("kl", "entropy", "response_length", "value_loss", "coherence_mean")  # of clips none
     averages = (f"{column},{column}_moving_average" for column in columns)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from refine_af.models import snapshots
+from refine_af.ppo.floor import Moments
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Training after `step` steps; random numbers depend on seed and step, so none are kept."""
+    """Training after `step` steps; random numbers depend on seed and step, so none are kept.
+
+    `parsed` are of the rewards of all replies with an instance.
+    """
 
     step: int
     kl_coefficient: float
     micro_batch: int
+    parsed: Moments
     tensors: Mapping[str, Tensor]
 
 
@@ -46,6 +51,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     state = {
         "kl_coefficient": checkpoint.kl_coefficient,
         "micro_batch": checkpoint.micro_batch,
+        "parsed": asdict(checkpoint.parsed),
     }
     snapshots.save_snapshot(folder, checkpoint.step, checkpoint.tensors, state, documents={})
 
@@ -57,4 +63,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     are damaged.
     """
     found = snapshots.newest_snapshot(folder)
-    return Checkpoint(found.step, **found.state, tensors=found.tensors()) if found else None
+    if found is None:
+        return None
+    state = {**found.state, "parsed": Moments(**found.state["parsed"])}
+    return Checkpoint(found.step, **state, tensors=found.tensors())

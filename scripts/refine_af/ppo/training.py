@@ -13,6 +13,7 @@ from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.ppo.advantages import next_kl_coefficient
 from refine_af.ppo.alarm import text_figures
 from refine_af.ppo.checkpoint import Checkpoint, copied
+from refine_af.ppo.floor import Moments, floor_of
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.packing import Tokens
 from refine_af.ppo.policy import Policy
@@ -35,6 +36,7 @@ FIGURES = (
     "parse_rate",
     "reward_parsed",
     "floor_share",
+    "floor",
     "distinct_1",
     "distinct_2",
 )
@@ -57,6 +59,7 @@ class PpoTrainer:
     def __init__(self, policy: Policy, environment: Environment, settings: Ppo) -> None:
         self.done = 0
         self.kl_coefficient = settings.kl.coefficient
+        self.parsed = Moments()
         self.learner = _learner(policy, environment, settings)
         self._environment = environment
         self.settings = settings
@@ -82,9 +85,10 @@ class PpoTrainer:
             stopwatch=stopwatch,
             begun=begun,
         )
+        floor, scores = self._scores(rollouts)
         experience, losses = self.learner.learn(
             [self._row(rollout) for rollout in rollouts],
-            [rollout.reward for rollout in rollouts],
+            scores,
             step=number,
             kl_coefficient=self.kl_coefficient,
             stopwatch=stopwatch,
@@ -94,6 +98,7 @@ class PpoTrainer:
             "step": number,
             "kl_coefficient": self.kl_coefficient,
             **score_figures(rollouts, weights),
+            "floor": floor,
             **text_figures([rollout.pair.output for rollout in rollouts if rollout.pair]),
             **experience.figures(),
             **losses,
@@ -120,14 +125,23 @@ class PpoTrainer:
         """A copy of all that has changed since training began."""
         learner = self.learner
         tensors = copied(learner.policy, learner.optimizer)
-        return Checkpoint(self.done, self.kl_coefficient, learner.micro_batch, tensors)
+        return Checkpoint(self.done, self.kl_coefficient, learner.micro_batch, self.parsed, tensors)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Stand where training stood when the checkpoint was taken."""
         self.learner.put_back(checkpoint.tensors)
         self.learner.micro_batch = checkpoint.micro_batch
         self.kl_coefficient = checkpoint.kl_coefficient
+        self.parsed = checkpoint.parsed
         self.done = checkpoint.step
+
+    def _scores(self, rollouts: Sequence[Rollout]) -> tuple[float, list[float]]:
+        """What a step learns from: the rewards, but the floor, given first, where none parsed."""
+        parsed = [rollout.reward for rollout in rollouts if rollout.components]
+        self.parsed = self.parsed.after(parsed)
+        fixed = self._environment.weights.unparseable
+        floor = floor_of(self.parsed, self.settings.floor_deviations, fixed)
+        return floor, [entry.reward if entry.components else floor for entry in rollouts]
 
     def _row(self, rollout: Rollout) -> Tokens:
         tokens = self._environment.tail_tokens(rollout.instruction)
@@ -186,7 +200,7 @@ def score_figures(rollouts: Sequence[Rollout], weights: Weights) -> dict[str, An
 
     Components are those of the rollouts that parse, and empty where none does, as is
     `reward_parsed`, their mean reward; `floor_share` is the share of rewards at or below the floor
-    that unparseable rollouts get.
+    that unparseable rollouts get in files. `floor`, the step's own, is what they get in learning.
     """
     columns: dict[str, list[float]] = {"reward": [rollout.reward for rollout in rollouts]}
     parsed = [rollout.components for rollout in rollouts if rollout.components]

@@ -23,6 +23,7 @@ from refine_af.settings.report import Report
 from refine_af.settings.reward import Weights
 
 BY_THE_PAPER = "reward by Eq. 1 of the paper"
+BOTH_PARSED = "reward where both answers parsed"
 METHODS = ("self-instruct", "refine-af")  # a difference is the second's less the first's
 
 
@@ -64,22 +65,23 @@ class Compared:
 
 
 def changes(run: ModelRun, weights: Weights, settings: Report) -> dict[str, Change | None]:
-    """What PPO did to the reward, the parse rate and each component.
+    """What PPO did to the reward, the parse rate, the reward beside it, and each component.
 
     Where `weights`, the run's, weigh the judges otherwise than Eq. 1 of the paper, it is told too.
-
     None where no prompt has a value before and after. Components exist where an answer parsed:
-    their means are over prompts whose answers both did.
+    their means are over prompts whose answers both did, as is that of the reward beside the rate.
     """
     found = {"reward": reward_change(run, settings)}
     if own_weights(weights):
         found[BY_THE_PAPER] = _mean_change(run, BY_THE_PAPER, _by_the_paper, settings)
     parsed = [[parses(answer) for answer in answers] for answers in zip(*run.answers, strict=True)]
     found["parse_rate"] = share_change(parsed, settings)
+    found[BOTH_PARSED] = _mean_change(
+        run, BOTH_PARSED, lambda answer: answer.reward if parses(answer) else None, settings
+    )
     every = [answer for answers in run.answers for answer in answers]
     for name in dict.fromkeys(name for answer in every for name in answer.components or ()):
-        score = partial(_component, name=name)
-        found[name] = _mean_change(run, name, score, settings)
+        found[name] = _mean_change(run, name, partial(_component, name=name), settings)
     return found
 
 

@@ -51,6 +51,12 @@ class Ppo(Section):
         "takes the mean, or all of the update's (TRL: minibatch)."
     )
     epochs: Count = Field(description="Passes over a step's replies (TRL ppo_epochs).")
+    floor_deviations: Positive | None = Field(
+        default=None,
+        description="What the policy learns that a reply without an instance is worth: so many "
+        "standard deviations below the mean of all rewards of replies with one, so far; null: "
+        "reward.weights.unparseable, which is what files and figures state (ours).",
+    )
     learning_rate: Positive = Field(description="Learning rate of the adapter (paper III-A).")
     value_learning_rate: Positive = Field(
         description="Learning rate of the value head (TRL: one rate for both)."

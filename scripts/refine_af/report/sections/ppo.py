@@ -141,8 +141,8 @@ def _before_and_after(
         ),
         table(
             f"Means on fixed prompts, with the {confident(settings.confidence)} interval of the "
-            "difference, paired on prompts; the reward's components over prompts whose answers "
-            "parsed both times",
+            "difference, paired on prompts; the last rows, from the reward where both parsed on, "
+            "over prompts whose answers parsed both times",
             CHANGE_COLUMNS,
             [change_row(words(name), row) for name, row in changes.items()],
         ),
