@@ -54,7 +54,7 @@ from refine_af.models.encoding import encode
 from refine_af.ppo import policy as policy_module
 from refine_af.ppo import rollouts
 from refine_af.ppo.learner import Learner, epoch_order
-from refine_af.ppo.packing import Tokens
+from refine_af.ppo.packing import Tokens, laid_out
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.prefix import Prefix
 from refine_af.ppo.readings import Readings
@@ -126,7 +126,7 @@ def our_steps(scene: Scene, folder: Path, name: str) -> tuple[Found, list[Step],
 @contextmanager
 def read_anew() -> Iterator[None]:
     """Each micro-batch reads the prefix, by policy and by reference, and each row has a copy."""
-    laid_out, predict = policy_module.laid_out, Learner._predict
+    predict = Learner._predict
 
     def apart(rows: Sequence[Tokens], prefix: int, device: torch.device) -> Any:
         return laid_out(rows, 0, device)
@@ -332,12 +332,13 @@ def pretrained(arguments: argparse.Namespace, folder: Path) -> Scene:
         few_shot(tokenizer, arguments.prefix),
         made_up(max(64, settings.rollouts)),
     )
-    if experiment.fetch.mirror:
-        wanted = files.instance_prompt(experiment.fetch)
-        source = files.prompt_source(wanted, experiment.fetch, folder)
+    fetch = experiment.fetch
+    if fetch and fetch.mirror:
+        wanted = files.instance_prompt(fetch)
+        source = files.prompt_source(wanted, fetch, folder)
         prompt = prompt_of(files.prompt_with_slot(source, wanted), {"instruction"}, wanted.key)
-        seeds = files.named_file("seed_tasks", experiment.fetch)
-        (path,) = files.gathered([seeds], experiment.fetch, folder)
+        seeds = files.named_file("seed_tasks", fetch)
+        (path,) = files.gathered([seeds], fetch, folder)
         texts = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]
         instructions = [replace(instructions[0], instruction=text) for text in texts]
     scored = dict.fromkeys(weighed(weights), 0.0)
