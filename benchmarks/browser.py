@@ -88,7 +88,9 @@ def write(folder: Path, count: int, refused: float, lengths: Lengths, seed: int)
     write_records(folder / "neighbours.jsonl", near)
     write_records(folder / "seeds.jsonl", [Seed("seed_0", "Name a river.")])
     for method in METHODS:
-        write_records(folder / method / "instances.jsonl", instances(pool, method, words, lengths))
+        write_records(
+            folder / method / "0" / "instances.jsonl", instances(pool, method, words, lengths)
+        )
         pairs = [
             Rejected(
                 row.id,
@@ -97,7 +99,7 @@ def write(folder: Path, count: int, refused: float, lengths: Lengths, seed: int)
             )
             for row in pool[: int(count * refused)]
         ]
-        write_records(folder / method / "rejected.jsonl", pairs)
+        write_records(folder / method / "0" / "rejected.jsonl", pairs)
 
 
 NEAREST = ("seed_0", 0.25, 400, 90)  # the nearest seed, its ROUGE-L, and tokens
@@ -122,7 +124,7 @@ def written(folder: Path) -> tuple[float, int]:
     command += ["--settings", json.dumps({"seed": 0, "megabytes": 1000}), "--model", "made-up"]
     command += ["--methods", *METHODS, "--seeds", str(folder / "seeds.jsonl")]
     command += ["--pools", str(folder / "pool")]
-    command += ["--instances", *(str(folder / method) for method in METHODS)]
+    command += ["--instances", *(str(folder / method / "0") for method in METHODS)]
     command += ["--neighbours", str(folder / "neighbours.jsonl"), "--diversity"]
     for name, kind in assets.items():
         command += [f"--{name}", str(PAGE / f"page.{kind}")]

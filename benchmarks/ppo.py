@@ -57,7 +57,7 @@ from refine_af.ppo.learner import Learner, epoch_order
 from refine_af.ppo.packing import Tokens, laid_out
 from refine_af.ppo.policy import new_policy
 from refine_af.ppo.prefix import Prefix
-from refine_af.ppo.readings import Readings
+from refine_af.ppo.prefixes import Prefixes
 from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import PpoTrainer, Step, step_instructions
 from refine_af.prompts.templates import Prompt, prompt_of
@@ -132,7 +132,7 @@ def read_anew() -> Iterator[None]:
         return laid_out(rows, 0, device)
 
     def anew(learner: Learner, prefix: Prefix, rows: Sequence[Tokens], width: int) -> Any:
-        read = learner.policy.read(learner.readings.tokens)
+        read = learner.policy.read(learner.prefixes.tokens)
         return predict(learner, read, rows, width)
 
     def unread(*_: Any, **__: Any) -> Prefix:
@@ -141,8 +141,8 @@ def read_anew() -> Iterator[None]:
     with (
         patch.object(policy_module, "laid_out", apart),
         patch.object(Learner, "_predict", anew),
-        patch.object(Readings, "own", unread),
-        patch.object(Readings, "reference", unread),
+        patch.object(Prefixes, "own", unread),
+        patch.object(Prefixes, "reference", unread),
     ):
         yield
 

@@ -342,7 +342,7 @@ def test_nobody_is_told(
     monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", send)
     for algorithm in ALGORITHMS:
         learner = learner_of(moved_policy(tiny_llama), tiny_llama, algorithm=algorithm)
-        learner.readings.reference()
+        learner.prefixes.reference()
         capsys.readouterr()  # the stage's own word on memory
         learn(learner, step=1)
         assert capsys.readouterr().out == ""

@@ -118,4 +118,4 @@ def test_help_tells_a_flag_in_its_sentence(capsys: pytest.CaptureFixture[str]) -
     assert caught.value.code == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "--settings JSON The stage's section of config.yaml as JSON." in told
-    assert "--size SIZE How many instructions to fine-tune on." in told
+    assert f"--size SIZE {FLAGS['size']}" in told

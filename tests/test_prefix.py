@@ -21,7 +21,7 @@ from refine_af.models.upstream import has_adapter
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.packing import Tokens, laid_out
 from refine_af.ppo.prefix import Prefix
-from refine_af.ppo.readings import Readings
+from refine_af.ppo.prefixes import Prefixes
 from tiny import ROOT
 
 CPU = torch.device("cpu")
@@ -122,7 +122,7 @@ def test_a_step_reads_the_prefix_once_for_each_update(
 
 def test_replies_that_go_on_from_the_policys_reading_are_the_same(tiny_llama: Path) -> None:
     policy, tokenizer = moved_policy(tiny_llama), load_tokenizer(tiny_llama)
-    readings = Readings(policy, encode(tokenizer, "Task 1: Sort.", start=True))
+    prefixes = Prefixes(policy, encode(tokenizer, "Task 1: Sort.", start=True))
     replies = [
         generate(
             policy.model,
@@ -133,7 +133,7 @@ def test_replies_that_go_on_from_the_policys_reading_are_the_same(tiny_llama: Pa
             seeds=[3, 4],
             begun=begun,
         )
-        for begun in (None, readings.own().cut().cache(1))
+        for begun in (None, prefixes.own().cut().cache(1))
     ]
     assert replies[0] == replies[1]
 

@@ -508,5 +508,5 @@ def test_without_chromium_the_page_is_skipped_visibly(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(pytest.skip.Exception, match="no Chromium here: the page is not tried"):
+    with pytest.raises(pytest.skip.Exception, match="no Chromium here: pages are not tried"):
         need_chromium()

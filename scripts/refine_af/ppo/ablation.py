@@ -99,7 +99,7 @@ class GroupLearner(Learner):
             if len(group) != size or len({row.tail for row in group}) > 1:
                 raise ValueError(f"rows from {start} on are no {size} of one prompt")
         found = super().experience(rows, scores, step=step, kl_coefficient=kl_coefficient)
-        self.readings.forget()  # TRL's trainers read every prompt whole
+        self.prefixes.forget()  # TRL's trainers read every prompt whole
         return ScoredExperience(**vars(found), scores=scores, kl_coefficient=kl_coefficient)
 
     def update(  # type: ignore[override]  # what its own `experience` gives

@@ -27,7 +27,7 @@ from refine_af.ppo.experience import Experience
 from refine_af.ppo.packing import Tokens
 from refine_af.ppo.policy import Policy, Predictions
 from refine_af.ppo.prefix import Prefix
-from refine_af.ppo.readings import Readings
+from refine_af.ppo.prefixes import Prefixes
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo
 
@@ -44,7 +44,7 @@ class Learner:
         self.policy = policy
         self._settings = settings
         self.micro_batch = settings.batch_size
-        self.readings = Readings(policy, prefix)
+        self.prefixes = Prefixes(policy, prefix)
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": policy.adapter_parameters(), "lr": settings.learning_rate},
@@ -85,7 +85,7 @@ class Learner:
     def put_back(self, tensors: Mapping[str, Tensor]) -> None:
         """Make weights and optimizer what they were when `copied`."""
         put_back(self.policy, self.optimizer, tensors)
-        self.readings.forget()
+        self.prefixes.forget()
 
     def _learnt(
         self,
@@ -134,7 +134,7 @@ class Learner:
         blank = torch.zeros(len(rows), width, device=self.policy.model.device)
         log_probs, log_ratios, values, mask = (blank.clone() for _ in range(4))
         entropies = []
-        prefix, reference = self.readings.own(), self.readings.reference()
+        prefix, reference = self.prefixes.own(), self.prefixes.reference()
         # The forward passes of the first epoch, so that its ratio of new to old begins at 1.
         order = epoch_order(len(rows), settings.seed, step=step, epoch=0)
         for batch in chain.from_iterable(map(self._micro_batches, self._updates(order))):
@@ -180,8 +180,8 @@ class Learner:
         lengths = experience.mask[list(rows)].sum(1)
         weights = loss_weights(lengths, settings.batch_size, settings.loss_mean)
         figures = {"policy_loss": 0.0, "value_loss": 0.0, "clip_fraction": 0.0}
-        prefix = self.readings.own(graph=True)
-        self.readings.forget()  # its graph serves once, and then the weights change
+        prefix = self.prefixes.own(graph=True)
+        self.prefixes.forget()  # its graph serves once, and then the weights change
         cut = prefix.cut()
         for batch, weight in zip(
             self._micro_batches(rows), torch.split(weights, self.micro_batch), strict=True

@@ -74,7 +74,7 @@ class PpoTrainer:
         number, settings, stopwatch = self.done + 1, self.settings, Stopwatch()
         weights = self._environment.weights
         with stopwatch.phase("generation"):
-            begun = self.learner.readings.own().cut().cache(1)
+            begun = self.learner.prefixes.own().cut().cache(1)
         rollouts = self._environment.rollouts(
             self.learner.policy.model,
             step_instructions(instructions, number, settings),

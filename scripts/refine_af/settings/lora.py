@@ -15,8 +15,8 @@ class Lora(Section):
         description="Scale of the adapter, which is multiplied by alpha / r (ours: StackLLaMA)."
     )
     dropout: Annotated[Real, Field(ge=0, lt=1)] = Field(
-        description="Share of the adapter's inputs that are dropped in training; PPO asks for 0 "
-        "(ours; StackLLaMA: 0.05)."
+        description="Share of the adapter's inputs that are dropped in fine-tuning; void in PPO, "
+        "which learns in eval mode (ours; StackLLaMA: 0.05)."
     )
     targets: Text | Texts = Field(
         description="The layers that get an adapter: names of layers, or all-linear (ours)."

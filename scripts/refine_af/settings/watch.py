@@ -17,7 +17,7 @@ class YieldWatch(Section):
     patience: Count = Field(description="Rounds over which the share is taken (ours).")
     longest_hours: Positive = Field(
         description="Hours until a segment is full; a warning tells where the decline of its yield "
-        "foretells more (paper III-A: 20 days for the whole pool)."
+        "foretells more (ours: what the paper, III-A, needed for its 15,000, 20 days)."
     )
 
 

@@ -10,7 +10,7 @@ from refine_af.ppo.policy import Policy
 from refine_af.ppo.prefix import Prefix
 
 
-class Readings:
+class Prefixes:
     """The reference's reading, kept for good, and the policy's, kept until its weights change."""
 
     def __init__(self, policy: Policy, tokens: Sequence[int]) -> None:
