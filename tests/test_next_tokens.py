@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refine_af.engines import drawing
-from refine_af.engines.drawing import next_tokens
+from refine_af.engines import next_tokens as module
+from refine_af.engines.next_tokens import next_tokens
 from refine_af.errors import InputError
 from refine_af.settings.sampling import Sampling
 
@@ -69,10 +69,10 @@ def test_as_in_the_order_of_the_whole_vocabulary(
     uniforms = torch.rand(6, generator=generator, dtype=torch.float64)
     sampling = DRAWN.model_copy(update={"temperature": temperature, "top_p": top_p})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "CANDIDATES", 100)
+        patch.setattr(module, "CANDIDATES", 100)
         whole = drawn(logits, uniforms, sampling)
-        patch.setattr(drawing, "CANDIDATES", 3)
-        patch.setattr(drawing, "MORE", 2)
+        patch.setattr(module, "CANDIDATES", 3)
+        patch.setattr(module, "MORE", 2)
         assert drawn(logits, uniforms, sampling) == whole
     for row, token in enumerate(whole):
         assert token == _plainly(logits[row].tolist(), float(uniforms[row]), temperature, top_p)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from refine_af.engines.decoding import Stops
-from refine_af.engines.drawing import next_tokens, uniforms
+from refine_af.engines.next_tokens import next_tokens, uniforms
 from refine_af.engines.replies import Ending, Finish
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
