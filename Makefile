@@ -49,7 +49,7 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py
 
-test: $(INSTALLED) ## the gate: format, lint, types, tests (11 min on 2 idle cores)
+test: $(INSTALLED) ## the gate: format, lint, types, tests (7 min on 2 idle cores)
 	@$(MAKE) $(TOGETHER) check tests
 
 fast: $(INSTALLED) ## the gate without the tests that take over a second (90 s)
