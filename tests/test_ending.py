@@ -164,6 +164,7 @@ def segments(world: Path) -> tuple[Segment, Segment]:
     return bootstrapped(rules, engine), bootstrapped(rules, Heedless(engine))
 
 
+@pytest.mark.slow
 def test_both_engines_make_the_same_pool(segments: tuple[Segment, Segment]) -> None:
     ending, heedless = segments
     assert without_counts(ending) == without_counts(heedless)

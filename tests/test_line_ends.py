@@ -140,6 +140,7 @@ def test_a_models_text_stays_whole_from_stage_to_stage(
     assert list(zip(table["input"], table["output"], strict=True)) == texts
 
 
+@pytest.mark.slow
 def test_the_report_names_each_of_them(tmp_path: Path) -> None:
     flags = make_run(tmp_path)
     text = "".join(f"left{odd}right" for odd in ODD)

@@ -168,6 +168,7 @@ def test_the_report_sets_the_paper_beside_the_run(folder: Path, said_so: str) ->
     assert "own in the form of table III" not in page
 
 
+@pytest.mark.slow
 def test_the_tables_numbers_are_files(folder: Path) -> None:
     with open(folder / "figures" / "table_2.csv", newline="") as file:
         rows = {(row["model"], row["size"]): row for row in csv.DictReader(file)}

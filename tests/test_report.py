@@ -391,6 +391,7 @@ def test_several_models_without_truth(tmp_path: Path) -> None:
     assert len(ids) == len({*ids})
 
 
+@pytest.mark.slow
 def test_alarms_are_told_with_their_steps(tmp_path: Path) -> None:
     flags = make_run(tmp_path)
     make_ppo(tmp_path / "ppo_tiny", alarm=True)
@@ -440,6 +441,7 @@ def test_ratings_are_a_figure_whose_bars_are_lettered(
     assert "under ratings.files.tiny in config.yaml, and run again." in words(page)
 
 
+@pytest.mark.slow
 def test_ratings_of_one_part_alone(tmp_path: Path) -> None:
     flags = make_run(tmp_path, rated=True)
     path = tmp_path / "ratings_tiny.csv"
@@ -451,6 +453,7 @@ def test_ratings_of_one_part_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "figures" / "ratings_tiny.svg").exists()
 
 
+@pytest.mark.slow
 def test_files_of_ratings_that_are_not_complete_are_told(tmp_path: Path) -> None:
     flags = make_run(tmp_path, rated=True)
     with open(tmp_path / "ratings_tiny.csv", "a") as file:
@@ -492,6 +495,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text(tmp_path: Path, text: str) -> None:
     flags = make_run(tmp_path)
