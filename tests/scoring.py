@@ -1,9 +1,10 @@
-"""Stages 2 and 3 with a scorer that is built in, through their command lines on tiny files."""
+"""What tests of the scorers that are built in share: stages 2 and 3 on tiny files, and company."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -13,11 +14,13 @@ from refine_af.files.rows import read_records, write_records
 from refine_af.instances.replies import AskedReply
 from refine_af.records.instances import Instance
 from refine_af.records.instructions import Instruction
+from refine_af.rewards.scorer import Triplet
 from refine_af.settings.reward import Reward
 from tiny import demo_config
 
 ASKED = ["Sort.", "Say it.", "Name one.", "Add 1."]
 RunScript = Callable[..., CompletedProcess[str]]
+Scores = list[dict[str, float]]
 
 
 def flags(given: dict[str, Any]) -> list[str]:
@@ -93,3 +96,17 @@ def scored(
     done = run_script("instances", "segment", *flags(given | more))
     assert done.returncode == 0, done.stdout + done.stderr
     return read_records(out / "instances" / "instances.jsonl", Instance)
+
+
+def company_and_order_change_nothing(
+    scorer: Callable[[Sequence[Triplet]], Scores],
+    agree: Callable[[Scores, Scores], None],
+    triplets: list[Triplet],
+    drawn: random.Random,
+) -> None:
+    """A triplet's score is its own; `agree` asserts that scores are as near as the scorer says."""
+    found = scorer(triplets)
+    assert found == scorer(triplets), "the same bits again"
+    agree(found, [row for triplet in triplets for row in scorer([triplet])])
+    order = drawn.sample(range(len(triplets)), len(triplets))
+    agree(scorer([triplets[place] for place in order]), [found[place] for place in order])

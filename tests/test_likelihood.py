@@ -32,7 +32,7 @@ from refine_af.workflow.configuration import read_experiment
 from refine_af.workflow.gpu_memory import check_memory
 from refine_af.workflow.paths import role_of
 from refine_af.workflow.plan import Plan
-from scoring import RunScript, scored, trained
+from scoring import RunScript, company_and_order_change_nothing, scored, trained
 from tiny import ROOT, demo_config, tiny_config, write_experiment
 from workflow import snakemake
 
@@ -143,11 +143,7 @@ def test_in_any_architecture_company_changes_nothing(
 def test_neither_company_nor_order_counts(
     scorer: Scorer, triplets: list[Triplet], drawn: random.Random
 ) -> None:
-    found = scorer(triplets)
-    assert found == scorer(triplets), "the same bits again"
-    agree(found, [row for triplet in triplets for row in scorer([triplet])])
-    order = drawn.sample(range(len(triplets)), len(triplets))
-    agree(scorer([triplets[place] for place in order]), [found[place] for place in order])
+    company_and_order_change_nothing(scorer, agree, triplets, drawn)
 
 
 @settings(max_examples=50, deadline=None)

@@ -27,7 +27,7 @@ from refine_af.rewards.sequence_classifier import Scorer, conversation_ids
 from refine_af.settings.reward import Reward
 from refine_af.workflow.configuration import read_experiment
 from refine_af.workflow.door import check_files
-from scoring import RunScript, scored, trained
+from scoring import RunScript, company_and_order_change_nothing, scored, trained
 from tiny import ROOT, tiny_config
 
 BOUND = 1e-4
@@ -120,11 +120,7 @@ def test_a_batch_is_what_transformers_says_of_each_alone(
 def test_neither_company_nor_order_counts(
     scorer: Scorer, triplets: list[Triplet], drawn: random.Random
 ) -> None:
-    found = scorer(triplets)
-    assert found == scorer(triplets), "the same bits again"
-    agree(found, [row for triplet in triplets for row in scorer([triplet])])
-    order = drawn.sample(range(len(triplets)), len(triplets))
-    agree(scorer([triplets[place] for place in order]), [found[place] for place in order])
+    company_and_order_change_nothing(scorer, agree, triplets, drawn)
 
 
 @settings(max_examples=50, deadline=None)

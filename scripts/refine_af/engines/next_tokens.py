@@ -25,8 +25,7 @@ def next_tokens(
     vocabulary), bool; then come temperature, min-p (arXiv 2407.01082), and nucleus sampling of what
     this leaves (arXiv 1904.09751). The row's number in `uniforms`, (rows,), float64 in [0, 1),
     picks by the cumulated probabilities, likeliest first, of equals the lower id. What a row draws
-    hangs on nothing else in the batch.
-    InputError where a logit is not finite.
+    hangs on nothing else in the batch. InputError where a logit is not finite.
     """
     scores = logits.double()
     finite = scores.sum(-1).isfinite()

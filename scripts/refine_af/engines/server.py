@@ -27,9 +27,8 @@ def load_server(server: Server, sampling: Sampling) -> Engine:
     """An engine that sends prefix + tail to `server`, `server.concurrency` prompts at a time.
 
     What a request does not name (top-k, penalties for repetition, min-p at 0) is as the server has
-    it. A
-    prompt for which the server's context has no room ends the call: from what servers say then, it
-    cannot be told for sure from a context that is too small for any prompt.
+    it. A prompt for which the server's context has no room ends the call: from what servers say
+    then, it cannot be told for sure from a context that is too small for any prompt.
 
     InputError where the key's environment variable is not set or the address is not valid; from the
     engine, where a prompt is refused or the attempts are used up.

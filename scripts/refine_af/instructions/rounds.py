@@ -122,6 +122,7 @@ class RoundLog:
             progress.skip(known)
         self._recent: list[tuple[int, float]] = []
         self._pools, self._accepted = [start], list[int]()
+        self._fit: Forecast | None = None  # to all rounds that have ended
         self._longest_s, self._warned = 3600 * longest_hours, False
         self._mark = clock()
 
@@ -164,7 +165,8 @@ class RoundLog:
         self._timing.append([vars(taken)])
         self._timing.sync()
         self.times.append(taken)
-        left = f" · {_left(taken)}" if _left(taken) else ""
+        told = _left(taken)
+        left = f" · {told}" if told else ""
         early = f" · {row.cut} replies ended early" if row.cut else ""
         self._progress.line(
             f"round {row.number}: {row.accepted} of {row.parsed} accepted, {pool} in the pool · "
@@ -173,12 +175,13 @@ class RoundLog:
         )
         self._warn(taken)
         slow = " · too long: see the log" if self._warned else ""
-        self._progress.left = f"{_left(taken)}{slow}"
+        self._progress.left = f"{told}{slow}"
         self._progress.advance(counted)
 
     def _time(self, row: Round, pool: int, seconds: float) -> RoundTime:
         accepted, spent = map(sum, zip(*self._recent, strict=True))
         written = self._written
+        self._fit = forecast(self._pools[:-1], self._accepted, [1.0] * len(self._accepted))
         left, low, high = self._seconds_left(pool)
         return RoundTime(
             round=row.number,
@@ -197,8 +200,8 @@ class RoundLog:
     def _seconds_left(self, pool: int) -> tuple[float | None, float | None, float | None]:
         """Until the pool is full: by the fitted decline, with its range, or by the last rounds."""
         accepted, spent = map(sum, zip(*self._recent, strict=True))
-        if found := self._fitted():
-            asked = found.asked(pool, self._target)
+        if self._fit:
+            asked = self._fit.asked(pool, self._target)
             low, left, high = (
                 round(min(rounds * spent / len(self._recent), LONGEST_S), 1)
                 for rounds in (asked[1], asked[0], asked[2])
@@ -207,12 +210,9 @@ class RoundLog:
         missing = max(0, self._target - pool)
         return round(missing * spent / accepted, 1) if accepted else None, None, None
 
-    def _fitted(self) -> Forecast | None:
-        return forecast(self._pools[:-1], self._accepted, [1.0] * len(self._accepted))
-
     def _warn(self, taken: RoundTime) -> None:
         """Say it once where even the shortest time that is likely is too long."""
-        found = self._fitted()
+        found = self._fit
         low, left, high = taken.seconds_left_low, taken.seconds_left, taken.seconds_left_high
         if self._warned or not found or low is None or left is None or high is None:
             return

@@ -1,10 +1,10 @@
 """The scorer that `reward.scorer` names: imported, made once, and checked at each call.
 
 A dotted path names what makes a scorer, a class or a function, and a plain name one that is built
-in: it is called with `reward` and
-the folders of the model and the evaluator, None where config.yaml has null. The scorer is called
-with a sequence of triplets, whose `instruction`, `input` and `output` are text, and gives for each,
-in order, a mapping from its components' names to finite numbers, of 1e12 at most.
+in: it is called with `reward` and the folders of the model and the evaluator, None where
+config.yaml has null. The scorer is called with a sequence of triplets, whose `instruction`, `input`
+and `output` are text, and gives for each, in order, a mapping from its components' names to finite
+numbers, of 1e12 at most.
 """
 
 from __future__ import annotations
