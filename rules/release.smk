@@ -1,24 +1,31 @@
 # The data of all models as one data set for the hub: a card, a Parquet folder for each model and
-# method, the settings and the prompts.
+# method, the settings and the prompts. The same rows without what only the evaluation tells need
+# none of its files.
 localrules:
     release,
+    release_data,
+
+
+written = {
+    "seeds": plan.located(experiment.data.seeds),
+    "backbones": [plan.checkpoint(model.checkpoint) for model in experiment.models.values()],
+    "instructions": expand(rules.instructions.output.instructions, model=plan.models),
+    "neighbours": expand(rules.neighbours.output.neighbours, model=plan.models),
+    "diversity": diversity_files,
+    "instances": expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
+    "segments": data_segments,
+    "counted": counted_data,
+    "prompts": [plan.located(path) for path in prompts_of(experiment).values()],
+    "citation": plan.located("resources/release/citation.bib"),
+}
 
 
 rule release:
     """The data of all models as one data set for the hub."""
     input:
-        seeds=plan.located(experiment.data.seeds),
-        backbones=[plan.checkpoint(model.checkpoint) for model in experiment.models.values()],
-        instructions=expand(rules.instructions.output.instructions, model=plan.models),
-        neighbours=expand(rules.neighbours.output.neighbours, model=plan.models),
-        diversity=diversity_files,
-        instances=expand(rules.instances.output.instances, model=plan.models, method=plan.methods),
-        segments=data_segments,
-        counted=counted_data,
+        **written,
         overlaps=data_overlaps,
-        prompts=[plan.located(path) for path in prompts_of(experiment).values()],
         figures=rules.report.output.figures,
-        citation=plan.located("resources/release/citation.bib"),
     output:
         release=report(
             directory("results/release"),
@@ -49,3 +56,21 @@ rule release:
         " --prompt-names {params.prompt_names} --prompts {input.prompts:q}"
         " --figures {input.figures:q}"
         " --citation {input.citation:q} --release {output.release:q} > {log:q} 2>&1"
+
+
+use rule release as release_data with:
+    """The same data set as soon as it is written: without overlaps, and the report's figures."""
+    input:
+        **written,
+        overlaps=[],
+        figures=[],
+    output:
+        release=report(
+            directory("results/release_data"),
+            patterns=["{card}.md"],
+            caption="../report/release.rst",
+            category="Release",
+            labels={"data": "{card}"},
+        ),
+    log:
+        "results/logs/release_data.log",

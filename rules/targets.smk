@@ -9,12 +9,13 @@ localrules:
 
 
 rule data:
-    """Target: the instructions, and the instances of every method."""
+    """Target: instructions and instances of every method, as a data set for the hub too."""
     input:
         expand(rules.instructions.output.instructions, model=plan.models),
         expand(
             rules.instances.output.instances, model=plan.models, method=plan.replicates.data_sets
         ),
+        rules.release_data.output.release,
 
 
 rule exports:

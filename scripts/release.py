@@ -49,17 +49,19 @@ def main(
     overlaps: list[Path],
     prompt_names: list[str],
     prompts: list[Path],
-    figures: Path,
+    figures: list[Path],
     citation: Path,
     release: Path,
 ) -> None:
     """Write the release's folder.
 
     `backbones`, `instructions`, `neighbours` and `diversity`, which may be empty, have an entry
-    for each of `models`, `instances` one for each method of each, and `segments` and `overlaps`
-    those of a folder each; `prompts` have one for each of `prompt_names`.
+    for each of `models`, `instances` one for each method of each, and `segments` and `overlaps`,
+    which may be empty, those of a folder each; `prompts` have one for each of `prompt_names`.
+    `figures` is the folder of the report's, or nothing.
     """
-    of_segments = {"segments": segments, "overlaps": overlaps}
+    of_segments = {"segments": segments}
+    of_segments |= {"overlaps": overlaps} if overlaps else {}
     of_models = {"instructions": instructions, "neighbours": neighbours, "backbones": backbones}
     of_models |= {"diversity": diversity} if diversity else {}
     asked = by_owner("--prompts", prompts, prompt_names, each=1)
@@ -135,14 +137,17 @@ def write_part(
     `components` are the names of the scores, those of the first instance of all.
     """
     kept = read_records(paths["instances"][0], Instance)
-    overlaps = [row for path in paths["overlaps"] for row in read_records(path, Overlap)]
-    check_order(str(paths["overlaps"][0].parent), overlaps, kept)
+    overlaps = None
+    if compared := paths.get("overlaps"):
+        overlaps = [row for path in compared for row in read_records(path, Overlap)]
+        check_order(str(compared[0].parent), overlaps, kept)
     counts = formats.counts_of([each / "counts.csv" for each in paths["segments"]], len(kept))
     if kept:
         components.extend([] if components else kept[0].components)
         formats.column_kinds(kept, components)
     texts = formats.whole_characters(kept)
-    part = Part(model.name, method, counts, texts.mended, -(-len(kept) // settings.rows_per_file))
+    files = -(-len(kept) // settings.rows_per_file)
+    part = Part(model.name, method, counts, texts.mended, files, compared=overlaps is not None)
     rows = rows_of(
         model.name, texts.instances, overlaps, model.pool, model.tokens_of, settings.language
     )
@@ -157,10 +162,10 @@ def write_part(
     return part
 
 
-def copied(folder: Path, prompts: Mapping[str, list[Path]], figures: Path) -> list[str]:
+def copied(folder: Path, prompts: Mapping[str, list[Path]], figures: Sequence[Path]) -> list[str]:
     """Copy the prompts, and the figures as PNG, whose names are given back."""
-    drawn_files = sorted(figures.glob("*.png"))
-    for name in ("prompts", "figures"):
+    drawn_files = sorted(path for place in figures for path in place.glob("*.png"))
+    for name in ("prompts", *(["figures"] if drawn_files else [])):
         (folder / name).mkdir()
     for kind, (path,) in prompts.items():
         copyfile(path, folder / "prompts" / f"{kind}.txt")

@@ -22,6 +22,8 @@ from refine_af.workflow.reference import page, schema
 from tiny import ROOT
 
 CONFIGS = {"config.yaml": "", "demo/config.yaml": "../"}
+EXAMPLES = sorted(path.parent.name for path in ROOT.glob("examples/*/config.yaml"))
+CONFIGS |= {f"examples/{name}/config.yaml": "../../" for name in EXAMPLES}
 SCHEMA = Draft202012Validator(schema())
 
 

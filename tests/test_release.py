@@ -149,7 +149,7 @@ class Data:
             "overlaps": [part / f"{number}.jsonl" for part in parts for number in ("0", "1")],
             "prompt_names": ["instances"],
             "prompts": [folder / "prompt.txt"],
-            "figures": folder / "figures",
+            "figures": [folder / "figures"],
             "citation": folder / "citation.bib",
             "release": folder / "release",
         }
@@ -372,6 +372,20 @@ def test_without_parses_verb_and_noun_are_null_and_that_is_said(
     text = (given["release"] / "README.md").read_text(encoding="utf-8")
     assert "Nothing was parsed: `verb` and `noun` are null in every row." in text
     assert "| `two_refine-af` | 3 | 3 | 4 | – | 2 |" in text
+
+
+@pytest.mark.slow
+def test_without_overlaps_and_figures_that_is_said(tiny_llama: Path, tmp_path: Path) -> None:
+    given = Data().write(tmp_path, tiny_llama) | {"overlaps": [], "figures": []}
+    script.main(**given)
+    frame = pd.read_parquet(given["release"] / "two_refine-af")
+    columns = ["overlaps", "overlap_ngrams"]
+    columns += ["overlap_instruction_rouge_l", "overlap_input_rouge_l"]
+    assert list(frame["reward"]) == [0.25, 0.5, 0.75] and frame[columns].isna().all(axis=None)
+    text = (given["release"] / "README.md").read_text(encoding="utf-8")
+    assert "No row was compared with the texts that models are evaluated on" in text
+    assert "| `two_refine-af` | not compared | 1 of 3 (33.3%) |" in text
+    assert "## Figures" not in text and not (given["release"] / "figures").exists()
 
 
 def other_components(data: Data) -> None:

@@ -1,4 +1,4 @@
-"""The experiment in self-instruct/ follows Self-Instruct's rules, told by its own code.
+"""The experiment in examples/self-instruct/ follows Self-Instruct's rules, told by its own code.
 
 What is compared with is yizhongw/self-instruct@0b26ccaa, self_instruct/bootstrap_instructions.py,
 written down anew; where REFINE_AF_MIRROR names its data, with the seeds that it ships.
@@ -28,7 +28,9 @@ from refine_af.settings.instructions import Instructions
 from refine_af.workflow.configuration import read_configuration, read_experiment
 from tiny import ROOT
 
-EXPERIMENT = read_experiment(read_configuration(ROOT / "self-instruct" / "config.yaml"))
+EXPERIMENT = read_experiment(
+    read_configuration(ROOT / "examples" / "self-instruct" / "config.yaml")
+)
 RULES = EXPERIMENT.instructions
 PROMPT = read_prompt(ROOT / EXPERIMENT.prompts.instructions, {"tasks"})
 # The words that its find_word_in_string looks for, but "go to".

@@ -104,7 +104,7 @@ def test_an_unknown_target_is_one_message_before_any_job(world: Path, tmp_path: 
 
 
 NAMED = {
-    "data": {"instances": 2, "instructions": 1},
+    "data": {"instances": 2, "instructions": 1, "release_data": 1},
     "exports": {"exports_method": 2},
     "browser": {"browser_page": 1, "instances_segment": 4},
     "adapters": {"ppo": 1, "sft": 4},

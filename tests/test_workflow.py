@@ -65,8 +65,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in ("rules", "scripts", "resources", "report", "profiles", "envs", "demo/prompts"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "self-instruct").mkdir()
-    shutil.copy(ROOT / "self-instruct" / "config.yaml", folder / "self-instruct")
     for name in ("config.yaml", "grid.yaml"):
         shutil.copy(ROOT / "demo" / name, folder / "demo" / name)
     return folder
@@ -74,11 +72,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_papers_grid_is_planned_from_a_fresh_clone(clone: Path) -> None:
     assert plan(project=clone) == Counter(PAPER)
-
-
-def test_the_grid_by_self_instructs_rules_is_planned(clone: Path) -> None:
-    branch = {"fetch_classification_prompts": 1, "instances_kinds": 9}
-    assert plan("--directory", "self-instruct", project=clone) == Counter(PAPER | branch)
 
 
 def test_random_subsets_are_told_in_the_plan(clone: Path) -> None:

@@ -31,7 +31,7 @@ FLAGS = {
     "encodings": "File with the prompts of fine-tuning.",
     "evaluation": "File with the test instances.",
     "evaluator": "Folder of the evaluator's checkpoint; without a value none.",
-    "figures": "Folder of the figures and their numbers, as the command reads or writes it.",
+    "figures": "Folder of the figures and their numbers, as the command reads or writes it; or none.",
     "file": "File to write.",
     "files": "Files that raters exported and sent back.",
     "folder": "Folder to write: the checkpoint, or the parser.",

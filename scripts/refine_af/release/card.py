@@ -41,6 +41,9 @@ By `refine-af` it is taught that first, by {algorithm} on automated feedback (RE
 2505.06548](https://arxiv.org/abs/2505.06548)).
 """
 UNTAUGHT = "By `self-instruct` it does so as it was.\n"
+UNCOMPARED = """
+No row was compared with the texts that models are evaluated on: `overlaps` is null in every row.
+"""
 SCORED = """\
 The pairs were scored after the fact: rewards did not decide which of them are here.
 
@@ -139,6 +142,7 @@ def _contents(parts: Sequence[Part], *, parsed: bool) -> str:
     said = f"\nNo instance was kept of {', '.join(without)}: there is nothing to load.\n"
     said = said if without else ""
     said += "" if parsed else "\nNothing was parsed: `verb` and `noun` are null in every row.\n"
+    said += "" if all(part.compared for part in parts) else UNCOMPARED
     return table(head, rows) + said
 
 

@@ -20,7 +20,8 @@ class Part:
     """A model's rows by a method: how many there are, where they stand, and what is told of them.
 
     `numbers` has a value a row, without those that are None; `counts` is what became of the pairs
-    that the model wrote; `mended` counts rows that held half a character.
+    that the model wrote; `mended` counts rows that held half a character. Where the rows were not
+    `compared` with the evaluation sets, `overlapping` tells nothing.
     """
 
     model: str
@@ -28,6 +29,7 @@ class Part:
     counts: Mapping[str, int]
     mended: int
     files: int
+    compared: bool
     rows: int = 0
     overlapping: int = 0
     numbers: dict[str, array[float]] = field(

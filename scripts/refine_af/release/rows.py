@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 from typing import Any
 
 from refine_af.errors import InputError, shown
@@ -81,7 +81,7 @@ def kinds_of(components: Sequence[str]) -> dict[str, Kind]:
 def rows_of(
     model: str,
     instances: Sequence[Instance],
-    overlaps: Sequence[Overlap],
+    overlaps: Sequence[Overlap] | None,
     pool: Pool,
     tokens_of: Callable[[str], int],
     language: str | None,
@@ -89,10 +89,11 @@ def rows_of(
     """The rows of one model and method, in the order of its instances, by column.
 
     The instances are whole characters; so is what is taken from elsewhere. `tokens_of` counts the
-    tokens of a text. InputError where an instance's instruction is not in the pool.
+    tokens of a text; `overlaps` is None where nothing was compared. InputError where an instance's
+    instruction is not in the pool.
     """
     lengths: dict[str, tuple[int, int]] = {}
-    for instance, overlap in zip(instances, overlaps, strict=True):
+    for instance, overlap in zip(instances, overlaps or repeat(None, len(instances)), strict=True):
         if (known := pool.instructions.get(instance.instruction_id)) is None:
             raise InputError(
                 f"{model}, {instance.method}: {instance.id} is of instruction "
@@ -142,12 +143,12 @@ def _nearest(known: Instruction, pool: Pool) -> dict[str, Any]:
     }
 
 
-def _overlap(row: Overlap) -> dict[str, Any]:
+def _overlap(row: Overlap | None) -> dict[str, Any]:
     return {
-        "overlaps": row.overlaps,
-        "overlap_ngrams": row.ngrams,
-        "overlap_instruction_rouge_l": row.instruction_rouge_l,
-        "overlap_input_rouge_l": row.input_rouge_l,
+        "overlaps": row and row.overlaps,
+        "overlap_ngrams": row and row.ngrams,
+        "overlap_instruction_rouge_l": row and row.instruction_rouge_l,
+        "overlap_input_rouge_l": row and row.input_rouge_l,
     }
 
 

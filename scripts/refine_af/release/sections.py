@@ -36,8 +36,8 @@ COLUMNS = """\
 | `nearest_seed_id`, `nearest_seed`, `seed_rouge_l` | the same among the seeds alone |
 | `nearest_reference`, `reference_rouge_l` | the same among the reference set; null where there was none, or no word is shared |
 | `…_words`, `…_tokens` | lengths of `instruction`, `input` and `output`; tokens of the model's own tokenizer, without special ones |
-| `overlaps` | whether the row overlaps with a text that the run's models are evaluated on, by the bounds of `overlap` in config.yaml |
-| `overlap_ngrams`, `overlap_instruction_rouge_l`, `overlap_input_rouge_l` | by how much: n-grams that stand there too, and the highest ROUGE-L F1 |
+| `overlaps` | whether the row overlaps with a text that the run's models are evaluated on, by the bounds of `overlap` in config.yaml; null where nothing was compared |
+| `overlap_ngrams`, `overlap_instruction_rouge_l`, `overlap_input_rouge_l` | by how much: n-grams that stand there too, and the highest ROUGE-L F1; null likewise |
 | `verb`, `noun` | of the instruction's first sentence, as lemmas, found by a parser of English; null where it has none, or nothing was parsed |
 | `language` | {language} |
 | `template` | which form of prompt the row answers |
@@ -76,7 +76,7 @@ def limits(parts: Sequence[Part]) -> str:
     rows = [
         [
             code(part.name),
-            _of(part.overlapping, part.rows),
+            _of(part.overlapping, part.rows) if part.compared else "not compared",
             _of(part.rows - len(part.outputs), part.rows),
             _of(part.counts["instructions"] - len(part.instructions), part.counts["instructions"]),
             f"{part.mended:,}",
