@@ -25,19 +25,22 @@ rule instances_kinds:
         "../envs/models.yaml"
     threads: plan.machine("instances").threads
     resources:
-        gpu=1,
+        gpu=plan.servers.gpus("instances"),
         mem_mb=plan.machine("instances").mem_mb,
         runtime=plan.machine("instances").runtime,
     params:
         script=plan.script("instances_kinds"),
         code=plan.code("instances_kinds"),
-        python=plan.on_gpus(1),
+        python=plan.on_gpus(plan.servers.gpus("instances")),
         settings=plan.instances.section_of_kinds(),
+        served=plan.servers.backbone("instances"),
+        server=plan.servers.server("instances"),
         chat=plan.chat,
         watch=plan.untracked("watch", "instances"),
         progress="results/scratch/instances_{model}/kinds/{segment}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
+        " --server {params.server:q} --served {params.served:q}"
         " --watch {params.watch:q} --prompt {input.prompt:q} --chat {params.chat}"
         " --backbone {input.backbone:q} --instructions {input.instructions:q}"
         " --progress {params.progress:q} --kinds {output.kinds:q} > {log:q} 2>&1"
@@ -67,14 +70,16 @@ for shard in plan.instances.shards:
             "../envs/models.yaml"
         threads: plan.machine("instances").threads
         resources:
-            gpu=1,
+            gpu=plan.servers.gpus("instances"),
             mem_mb=plan.machine("instances").mem_mb,
             runtime=plan.machine("instances").runtime,
         params:
             script=plan.script("instances_replies"),
             code=plan.code("instances_replies"),
-            python=plan.on_gpus(1),
+            python=plan.on_gpus(plan.servers.gpus("instances")),
             settings=plan.instances.section_of_replies,
+            served=plan.servers.writer("instances"),
+            server=plan.servers.server("instances"),
             chat=plan.chat,
             method=plan.replicates.method,
             watch=plan.untracked("watch", "instances"),
@@ -82,6 +87,7 @@ for shard in plan.instances.shards:
             progress="results/scratch/instances_{model}/{method}/{segment}/replies",
         shell:
             "{params.python} {params.script:q} --settings {params.settings:q}"
+            " --server {params.server:q} --served {params.served:q}"
             " --watch {params.watch:q} --method {params.method} --prompt {input.prompt:q}"
             " --output-first {input.output_first:q} --kinds {input.kinds:q}"
             " --chat {params.chat} --backbone {input.backbone:q}"

@@ -9,7 +9,7 @@ rule instructions_segment:
     input:
         seeds=plan.located(experiment.data.seeds),
         prompt=plan.located(experiment.prompts.instructions),
-        backbone=plan.backbone_here,
+        backbone=plan.backbone,
         earlier=earlier_segments,
     output:
         segment=directory("results/segments/instructions_{model}/{segment}"),
@@ -22,22 +22,23 @@ rule instructions_segment:
         "../envs/models.yaml"
     threads: plan.machine("instructions").threads
     resources:
-        gpu=plan.gpus_of_instructions,
+        gpu=plan.servers.gpus("instructions"),
         mem_mb=plan.machine("instructions").mem_mb,
         runtime=plan.machine("instructions").runtime,
     params:
         script=plan.script("instructions"),
         code=plan.code("instructions"),
-        python=plan.on_gpus(plan.gpus_of_instructions),
+        python=plan.on_gpus(plan.servers.gpus("instructions")),
         settings=plan.section("instructions"),
-        served=plan.served_model,
+        served=plan.servers.backbone("instructions"),
         chat=plan.chat,
         watch=plan.untracked("watch", "instructions"),
-        server=plan.server,
+        server=plan.servers.server("instructions"),
         progress="results/scratch/instructions_{model}/{segment}",
     shell:
         "{params.python} {params.script:q} segment --settings {params.settings:q}"
-        " --watch {params.watch:q} --server {params.server:q} --progress {params.progress:q}"
+        " --watch {params.watch:q} --server {params.server:q}"
+        " --served {params.served:q} --progress {params.progress:q}"
         " --seeds {input.seeds:q} --prompt {input.prompt:q} --chat {params.chat}"
         " --backbone {input.backbone:q}"
         " --earlier {input.earlier:q} --number {wildcards.segment} --segment {output.segment:q}"

@@ -47,14 +47,16 @@ for shard in plan.evaluation_shards:
             "../envs/models.yaml"
         threads: plan.machine("superni").threads
         resources:
-            gpu=1,
+            gpu=plan.servers.gpus("superni"),
             mem_mb=plan.machine("superni").mem_mb,
             runtime=plan.machine("superni").runtime,
         params:
             script=plan.script("superni_replies"),
             code=plan.code("superni_replies"),
-            python=plan.on_gpus(1),
+            python=plan.on_gpus(plan.servers.gpus("superni")),
             settings=plan.section("superni"),
+            served=plan.servers.cell("superni"),
+            server=plan.servers.server("superni"),
             chat=plan.chat,
             parts=plan.untracked_parts(shard),
             of=len(plan.parts),
@@ -62,7 +64,8 @@ for shard in plan.evaluation_shards:
         shell:
             "{params.python} {params.script:q} replies --settings {params.settings:q}"
             " --cell {wildcards.cell} --prompt {input.prompt:q} --backbone {input.backbone:q}"
-            " --chat {params.chat} --adapter {input.adapter:q} --instances {input.instances:q}"
+            " --server {params.server:q} --served {params.served:q} --chat {params.chat}"
+            " --adapter {input.adapter:q} --instances {input.instances:q}"
             " --parts {params.parts} --of {params.of} --progress {params.progress:q}"
             " --predictions {output.predictions:q} > {log:q} 2>&1"
 

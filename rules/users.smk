@@ -20,20 +20,23 @@ rule users_predictions:
         "../envs/models.yaml"
     threads: plan.machine("users").threads
     resources:
-        gpu=1,
+        gpu=plan.servers.gpus("users"),
         mem_mb=plan.machine("users").mem_mb,
         runtime=plan.machine("users").runtime,
     params:
         script=plan.script("users"),
         code=plan.code("users"),
-        python=plan.on_gpus(1),
+        python=plan.on_gpus(plan.servers.gpus("users")),
         settings=plan.section("users"),
+        served=plan.servers.cell("users"),
+        server=plan.servers.server("users"),
         chat=plan.chat,
         progress="results/scratch/users_{model}/{cell}",
     shell:
         "{params.python} {params.script:q} predictions --settings {params.settings:q}"
         " --model {wildcards.model} --cell {wildcards.cell} --prompts {input.prompts:q}"
-        " --chat {params.chat} --backbone {input.backbone:q} --adapter {input.adapter:q}"
+        " --server {params.server:q} --served {params.served:q} --chat {params.chat}"
+        " --backbone {input.backbone:q} --adapter {input.adapter:q}"
         " --instructions {input.instructions:q} --progress {params.progress:q}"
         " --predictions {output.predictions:q} > {log:q} 2>&1"
 

@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from refine_af.engines.local import LocalEngine, model_of
+from refine_af.engines.choice import Completer, engines_of
 from refine_af.engines.rounds import Rounds, rounds_of
 from refine_af.files.rows import write_records
 from refine_af.instances import kinds as stage
@@ -15,6 +15,7 @@ from refine_af.prompts.templates import read_prompt
 from refine_af.records.instances import Identified
 from refine_af.records.segments import read_segment
 from refine_af.settings.instances import Identification
+from refine_af.settings.servers import Served, Server
 from refine_af.settings.watch import ParsedWatch
 
 
@@ -22,6 +23,8 @@ def main(
     *,
     settings: Identification,
     watch: ParsedWatch,
+    server: Server | None,
+    served: Served | None,
     prompt: Path,
     chat: bool,
     backbone: Path,
@@ -35,16 +38,16 @@ def main(
     """
     template = read_prompt(prompt, {"instruction"})
     rounds = rounds_of(read_segment(instructions), settings.prompts_per_round)
+    completer = Completer(backbone, None, server, served, chat)
     given: dict[str, Given] = {"settings": settings.model_dump_json(), "chat": chat}
-    given |= {"prompt": prompt, "backbone": backbone}
+    given |= {"prompt": prompt, "backbone": backbone, "served": completer.stamped}
     given["instructions"] = instructions / "instructions.jsonl"
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
-    load = model_of(backbone, None, settings.quantization)
-    engine = LocalEngine(load, settings.sampling, chat=chat)
     found: list[Identified] = []
     with (
+        engines_of(settings, completer) as engines,
         scratch(progress, stamp) as place,
-        closing(Rounds(place.folder / "replies.jsonl", engine)) as log,
+        closing(Rounds(place.folder / "replies.jsonl", engines(settings.sampling))) as log,
     ):
         bar = Progress(sum(map(len, rounds)), "instructions looked at")
         for number, rows in enumerate(rounds):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from refine_af.engines.choice import Completer, engines_of
 from refine_af.engines.replies import Engine
 from refine_af.engines.rounds import Rounds, rounds_of
 from refine_af.errors import InputError
@@ -12,7 +13,7 @@ from refine_af.files.shares import files_of
 from refine_af.instances import rounds as instance_rounds
 from refine_af.instances.kinds import classification_tasks
 from refine_af.instances.replies import AskedReply, Writing
-from refine_af.instances.rounds import Part, adapter_of, engines_of
+from refine_af.instances.rounds import Part, adapter_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.scratch import Given, fingerprint, last_stamp, scratch
 from refine_af.jobs.sources import code_digest
@@ -22,6 +23,7 @@ from refine_af.records.instructions import Instruction
 from refine_af.records.segments import read_segment
 from refine_af.settings.instances import Instances
 from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Served, Server
 from refine_af.settings.watch import ParsedWatch
 
 # A part's log in the folder of its round.
@@ -35,6 +37,8 @@ def main(
     *,
     settings: Instances,
     watch: ParsedWatch,
+    server: Server | None,
+    served: Served | None,
     method: str,
     prompt: Path,
     output_first: Path | None,
@@ -55,17 +59,18 @@ def main(
     whatever the rounds, it goes on.
     """
     adapter = adapter_of(method, ppo)
+    completer = Completer(backbone, adapter, server, served, chat)
     whole = read_segment(instructions)
     of_segment = rounds_of(whole, settings.prompts_per_round)
     tasks = tasks_of(settings, output_first, kinds, whole)
     files = files_of(rounds, replies, len(of_segment), flags=("rounds", "replies"))
     inputs = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "kinds": kinds}
     inputs |= {"output_first": output_first, "instructions": instructions / "instructions.jsonl"}
-    stamp = stamp_of(settings, chat, inputs)
-    engines = engines_of(settings, backbone, adapter, chat=chat)
+    stamp = stamp_of(settings, completer, inputs)
     rows = {number: of_segment[number] for number in files}
     writing = Writing(settings, watch, prompts_of(prompt, output_first), rows, tasks)
-    land(files, writing, engines, progress, stamp)
+    with engines_of(settings, completer) as engines:
+        land(files, writing, engines, progress, stamp)
 
 
 def land(
@@ -131,10 +136,11 @@ def tasks_of(
     )
 
 
-def stamp_of(settings: Instances, chat: bool, inputs: Mapping[str, Path | None]) -> str:
+def stamp_of(settings: Instances, completer: Completer, inputs: Mapping[str, Path | None]) -> str:
     """The stamp of all that decides a reply; which job takes it, and how it is read, does not."""
     own = settings.model_dump_json(exclude={"per_instruction"})
-    given: dict[str, Given] = {"settings": own, "chat": chat}
+    given: dict[str, Given] = {"settings": own, "chat": completer.chat}
+    given["served"] = completer.stamped
     return fingerprint({**given, **inputs}, code=code_digest(Path(instance_rounds.__file__)))
 
 

@@ -1,11 +1,10 @@
 """Stage 1, instructions: the backbone writes new instructions after the seeds' example."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from refine_af.engines.local import LocalEngine, model_of
-from refine_af.engines.replies import Engine
+from refine_af.engines.choice import Completer, engines_of
 from refine_af.errors import InputError
 from refine_af.files.documents import write_json
 from refine_af.files.landing import check_free, whole_folder
@@ -16,14 +15,14 @@ from refine_af.instructions.pool import check_script, run_on
 from refine_af.instructions.rounds import COLUMNS, RoundLog, RoundTime
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, resumable
+from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.prompts.task_lists import decoding, demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.human_tasks import checked_seeds, read_seeds
 from refine_af.records.instructions import Instruction
 from refine_af.settings.instructions import Instructions
-from refine_af.settings.servers import Server
+from refine_af.settings.servers import Served, Server
 from refine_af.settings.watch import YieldWatch
 
 
@@ -32,10 +31,11 @@ def segment(
     settings: Instructions,
     watch: YieldWatch,
     server: Server | None,
+    served: Served | None,
     seeds: Path,
     prompt: Path,
     chat: bool,
-    backbone: Path | None,
+    backbone: Path,
     earlier: list[Path],
     number: int,
     progress: Path,
@@ -50,23 +50,36 @@ def segment(
     check_script(tasks, settings, seeds)
     template = read_prompt(prompt, {"tasks"})
     pool, carry = standing(earlier, number, settings.segment_size)
-    engine = chosen_engine(settings, server, backbone, chat)
-    before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
-    inputs = {"seeds": seeds, "prompt": prompt, "backbone": backbone, "earlier": before}
-    served = server.model if server else None
-    given = {"settings": settings.model_dump_json(), "served": served, "chat": chat}
-    stamp = fingerprint({**given, **inputs}, code=code_digest(Path(__file__)))
-    with resumable(progress, stamp, segment) as place:
+    completer = Completer(backbone, None, server, served, chat)
+    stamp = stamp_of(settings, completer, {"seeds": seeds, "prompt": prompt}, earlier)
+    with (
+        engines_of(settings, completer) as engines,
+        resumable(progress, stamp, segment) as place,
+    ):
         if place is None:
             return
         target, start = len(pool) + settings.segment_size, len(pool) + len(carry.surplus)
         shown = Progress(settings.segment_size, "instructions")
-        hours = watch.longest_hours
+        engine, hours = engines(decoding(settings)), watch.longest_hours
         with RoundLog(place, engine, shown, start=start, target=target, longest_hours=hours) as log:
             made = bootstrapping.bootstrap(
                 settings, watch, seeds=tasks, prompt=template, earlier=pool, carry=carry, log=log
             )
         write_segment(segment, made, log.times)
+
+
+def stamp_of(
+    settings: Instructions,
+    completer: Completer,
+    inputs: Mapping[str, Path],
+    earlier: Sequence[Path],
+) -> str:
+    """The stamp of all that decides a segment."""
+    before = [folder / name for folder in earlier for name in ("instructions.jsonl", "carry.json")]
+    own = settings.model_dump_json()
+    given: dict[str, Given] = {"settings": own, "chat": completer.chat, "earlier": before}
+    given |= {"backbone": completer.backbone, "served": completer.stamped, **inputs}
+    return fingerprint(given, code=code_digest(Path(__file__)))
 
 
 def standing(
@@ -83,23 +96,6 @@ def standing(
         return pool, bootstrapping.Carry(next_round=0, surplus=[])
     handed_on = earlier[-1] / "carry.json"
     return pool, bootstrapping.carry_of(handed_on.read_bytes(), handed_on, pool)
-
-
-def chosen_engine(
-    settings: Instructions, server: Server | None, backbone: Path | None, chat: bool
-) -> Engine:
-    """The engine of the settings, which needs a backbone or a server and takes no other."""
-    if settings.engine == "server" and server and not backbone:
-        from refine_af.engines.server import load_server
-
-        return load_server(server, decoding(settings))
-    if settings.engine == "transformers" and backbone and not server:
-        model = model_of(backbone, None, settings.quantization)
-        return LocalEngine(model, decoding(settings), chat=chat)
-    raise InputError(
-        f"instructions.engine {settings.engine}: got --server {server} and --backbone {backbone}; "
-        "transformers needs a backbone alone, server a server alone"
-    )
 
 
 def merge(*, segments: list[Path], instructions: Path) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from refine_af.engines.choice import Completer, engines_of
 from refine_af.engines.greedy import greedy, greedy_replies
-from refine_af.engines.local import LocalEngine, context_of, model_of
+from refine_af.engines.local import context_of
 from refine_af.engines.replies import Group, Reply
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document, read_text
@@ -13,11 +14,12 @@ from refine_af.files.rows import write_records
 from refine_af.files.shares import files_of
 from refine_af.jobs.command_line import run
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, scratch
+from refine_af.jobs.scratch import Given, fingerprint, scratch
 from refine_af.jobs.sources import code_digest
 from refine_af.metrics.scores import read_instances
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.evaluation import EvaluationInstance, Prediction
+from refine_af.settings.servers import Served, Server
 from refine_af.settings.superni import Superni
 from refine_af.superni import tasks as of_tasks
 
@@ -39,6 +41,8 @@ def instances(*, settings: Superni, tasks: Path, instances: Path) -> None:
 def replies(
     *,
     settings: Superni,
+    server: Server | None,
+    served: Served | None,
     cell: str,
     prompt: Path,
     chat: bool,
@@ -58,17 +62,13 @@ def replies(
     files, evaluated = files_of(parts, predictions, of, flags=FLAGS), read_instances(instances)
     stop = settings.baselines[cell].stop if cell in settings.baselines else ()
     given = {"prompt": prompt, "backbone": backbone, "adapter": adapter, "instances": instances}
-    stamp = stamp_of(settings, stop, of, chat, given)
+    completer = Completer(backbone, adapter, server, served, chat, settings.end_of_text)
+    stamp = stamp_of(settings, stop, of, completer, given)
     shares = {part: of_tasks.part_of(evaluated, part, of) for part in sorted(files)}
-    engine = LocalEngine(
-        model_of(backbone, adapter, settings.quantization),
-        greedy(settings.max_new_tokens, stop),
-        chat=chat,
-        end_of_text=settings.end_of_text,
-    )
     shown = Progress(sum(map(len, shares.values())), "replies")
     rounds = _rounds(shares, prompt, settings, backbone, chat)
-    with ExitStack() as held:
+    with engines_of(settings, completer) as engines, ExitStack() as held:
+        engine = engines(greedy(settings.max_new_tokens, stop))
         # All parts at once: a job of other settings that still runs must not land after this one.
         folders = {
             part: held.enter_context(scratch(progress / str(part), stamp)).folder for part in shares
@@ -79,12 +79,17 @@ def replies(
 
 
 def stamp_of(
-    settings: Superni, stop: Sequence[str], of: int, chat: bool, inputs: Mapping[str, Path | None]
+    settings: Superni,
+    stop: Sequence[str],
+    of: int,
+    completer: Completer,
+    inputs: Mapping[str, Path | None],
 ) -> str:
     """The stamp of all that decides a reply; the settings of other cells do not."""
     own = settings.model_dump_json(exclude={"instances_per_task", "baselines"})
-    given = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
-    return fingerprint({**given, "chat": chat, **inputs}, code=code_digest(Path(__file__)))
+    given: dict[str, Given] = {"settings": own, "stop": "\0".join(stop), "of": str(of)}
+    given |= {"served": completer.stamped, "chat": completer.chat, **inputs}
+    return fingerprint(given, code=code_digest(Path(__file__)))
 
 
 def predicted(rows: Sequence[EvaluationInstance], replies: Sequence[Reply]) -> list[Prediction]:

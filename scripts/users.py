@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from refine_af.engines.choice import Completer, engines_of
 from refine_af.engines.greedy import greedy, greedy_replies
-from refine_af.engines.local import LocalEngine, context_of, model_of
+from refine_af.engines.local import context_of
 from refine_af.engines.replies import Group
 from refine_af.engines.rounds import rounds_of
 from refine_af.errors import InputError
@@ -15,6 +16,7 @@ from refine_af.jobs.scratch import Given, fingerprint, scratch
 from refine_af.jobs.sources import code_digest
 from refine_af.records.evaluation import UserPrediction
 from refine_af.records.human_tasks import read_user_instructions
+from refine_af.settings.servers import Served, Server
 from refine_af.settings.users import Users
 from refine_af.users import replies as stage
 
@@ -22,6 +24,8 @@ from refine_af.users import replies as stage
 def predictions(
     *,
     settings: Users,
+    server: Server | None,
+    served: Served | None,
     model: str,
     cell: str,
     prompts: Path,
@@ -39,14 +43,15 @@ def predictions(
     user_instructions = read_user_instructions(instructions)
     encodings = stage.encodings_of(read_document(prompts), prompts)
     texts = [stage.prompt_for(row, encodings) for row in user_instructions]
+    completer = Completer(backbone, adapter, server, served, chat)
     given: dict[str, Given] = {"settings": settings.model_dump_json(), "chat": chat}
+    given["served"] = completer.stamped
     inputs = {"prompts": prompts, "backbone": backbone, "adapter": adapter}
     given |= {"instructions": instructions, **inputs}
     stamp = fingerprint(given, code=code_digest(Path(__file__)))
-    model_here = model_of(backbone, adapter, settings.quantization)
-    engine = LocalEngine(model_here, greedy(settings.max_new_tokens, settings.stop), chat=chat)
     rounds = [[Group("", part)] for part in rounds_of(texts, settings.prompts_per_round)]
-    with scratch(progress, stamp) as place:
+    with engines_of(settings, completer) as engines, scratch(progress, stamp) as place:
+        engine = engines(greedy(settings.max_new_tokens, settings.stop))
         shown = Progress(len(user_instructions), "replies")
         replies = greedy_replies(rounds, place.folder / "replies.jsonl", engine, shown)
         if without_room := sum(not reply.tokens for reply in replies):

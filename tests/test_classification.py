@@ -19,7 +19,6 @@ from engines import Replies, Replying
 from refine_af.engines.replies import Reply
 from refine_af.errors import InputError
 from refine_af.files.rows import read_records, write_records
-from refine_af.instances import rounds as asking
 from refine_af.instances.kinds import check_identified, classification_tasks
 from refine_af.instances.parsing import counts, joined, parsed
 from refine_af.instances.replies import AskedReply
@@ -94,10 +93,10 @@ def test_each_reply_is_read_as_it_was_asked() -> None:
 class Engines:
     """Stands in for models: what each prompt is answered, by how its reply is drawn."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Any, said: dict[str, str]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, said: dict[str, str]) -> None:
         self.heard: list[tuple[int, str]] = []
         self._said = said
-        monkeypatch.setattr(place, "LocalEngine", self._made)
+        monkeypatch.setattr("refine_af.engines.choice.LocalEngine", self._made)
 
     def _made(self, load: object, sampling: Sampling, **_: object) -> Replying:
         def reply(tails: Sequence[str], _: Sequence[int], answered: Collection[int]) -> Replies:
@@ -119,11 +118,17 @@ def identifying(world: Path, pool: Path, out: Path, **changes: object) -> dict[s
     prompt = out / "question.txt"
     prompt.write_text("Is it one?\n\nTask: {instruction}\nIs it classification?")
     settings = Identification(
-        seed=3, prompts_per_round=2, quantization="none", sampling=SAMPLING
+        engine="transformers",
+        quantization="none",
+        seed=3,
+        prompts_per_round=2,
+        sampling=SAMPLING,
     ).model_copy(update=changes)
     return {
         "settings": settings,
         "watch": HALF,
+        "server": None,
+        "served": None,
         "prompt": prompt,
         "chat": False,
         "backbone": world / "llama",
@@ -139,7 +144,7 @@ SAID = {"Sort": " No", "odd": " Yes\n", "Name": " What", "even": "yes", "blue": 
 def test_what_the_backbone_says_makes_the_kinds(
     world: Path, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    engines = Engines(monkeypatch, instances_kinds, SAID)
+    engines = Engines(monkeypatch, SAID)
     given = identifying(world, pool, tmp_path)
     instances_kinds.main(**given)
     rows = read_records(given["kinds"], Identified)
@@ -168,7 +173,7 @@ def test_what_the_backbone_says_makes_the_kinds(
 def test_a_backbone_that_says_neither_ends_the_stage(
     world: Path, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engines = Engines(monkeypatch, instances_kinds, {"": "Perhaps \ud800"})
+    engines = Engines(monkeypatch, {"": "Perhaps \ud800"})
     given = identifying(world, pool, tmp_path)
     with pytest.raises(InputError, match=r"^of 4 replies 0\.0% said .*'Perhaps \\ud800'\. Look"):
         instances_kinds.main(**given)
@@ -206,7 +211,7 @@ ANSWERS = {"Sort": "Output: a", "Name": "Output: b", "Is it": "Class label: yes\
 def test_a_rounds_replies_stand_in_order_with_their_prompts(
     world: Path, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    engines = Engines(monkeypatch, asking, ANSWERS)
+    engines = Engines(monkeypatch, ANSWERS)
     given = branched(world, pool, tmp_path / "task")
     instances_replies.main(**given)
     rows = [row for path in given["replies"] for row in read_records(path, AskedReply)]
@@ -240,7 +245,7 @@ def test_only_missing_replies_are_asked_for(
     world: Path, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Either log of a round torn or lost; two jobs instead of one: the same files."""
-    engines = Engines(monkeypatch, asking, ANSWERS)
+    engines = Engines(monkeypatch, ANSWERS)
     given = branched(world, pool, tmp_path / "one")
     instances_replies.main(**given)
     whole = [path.read_bytes() for path in given["replies"]]
@@ -264,7 +269,7 @@ def test_only_missing_replies_are_asked_for(
 def test_other_kinds_are_other_replies(
     world: Path, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engines = Engines(monkeypatch, asking, ANSWERS | {"Is it": "Output: c"})
+    engines = Engines(monkeypatch, ANSWERS | {"Is it": "Output: c"})
     given = branched(world, pool, tmp_path / "one")
     instances_replies.main(**given | {"watch": HALF.model_copy(update={"least_parsed": 0.0})})
     engines.heard.clear()

@@ -57,10 +57,11 @@ SAMPLING = Sampling(
     temperature=0.0, top_p=1.0, min_p=0.0, presence_penalty=0.0, max_new_tokens=8, stop=()
 )
 ONE = Instances(
+    engine="transformers",
+    quantization="none",
     seed=1,
     prompts_per_round=2,
     per_instruction=1,
-    quantization="none",
     sampling=SAMPLING,
     classification=None,
 )
@@ -368,6 +369,8 @@ def replying(
 ) -> dict[str, Any]:
     """The first half: the replies of some rounds, as files in the folder `out`."""
     return given | {
+        "server": None,
+        "served": None,
         "prompt": world / "instances.txt",
         "output_first": None,
         "kinds": None,

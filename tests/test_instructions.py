@@ -444,6 +444,7 @@ def inputs(world: Path) -> dict[str, Any]:
         "settings": experiment.instructions,
         "watch": experiment.watch.instructions,
         "server": None,
+        "served": None,
         "seeds": world / "seeds.jsonl",
         "prompt": ROOT / "demo" / "prompts" / "instructions.txt",
         "chat": False,

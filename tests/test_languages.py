@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,15 +128,16 @@ def grown(
         assert len(tails) == 1 and tails[0].count("Task ") == 9
         yield 0, Reply(text, "stop", 90, 40)
 
-    monkeypatch.setattr(stage1, "chosen_engine", lambda *_: Replying(replies))
+    monkeypatch.setattr(stage1, "engines_of", lambda *_: nullcontext(lambda _: Replying(replies)))
     stage1.segment(
         settings=Instructions.model_validate(config),
         watch=read_experiment(shipped()).watch.instructions,
         server=None,
+        served=None,
         seeds=seed_file or SEEDS / f"{name}.jsonl",
         prompt=ROOT / "resources" / "prompts" / "instructions.txt",
         chat=False,
-        backbone=None,
+        backbone=ROOT / "resources" / "prompts",  # which is not looked into
         earlier=[],
         number=0,
         progress=folder / "progress",

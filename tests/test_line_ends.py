@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -72,15 +73,16 @@ def segments(
     asked = {"segment_size": len(ODD), "prompts_per_round": 1, "last_item": None}
     pool = experiment.instructions.model_dump(mode="json") | asked
     make_seeds(tmp_path / "seeds.jsonl")
-    monkeypatch.setattr(stage1, "chosen_engine", lambda *_: Replying(replies))
+    monkeypatch.setattr(stage1, "engines_of", lambda *_: nullcontext(lambda _: Replying(replies)))
     stage1.segment(
         settings=Instructions.model_validate(pool),
         watch=experiment.watch.instructions,
         server=None,
+        served=None,
         seeds=tmp_path / "seeds.jsonl",
         prompt=ROOT / "resources" / "prompts" / "instructions.txt",
         chat=False,
-        backbone=None,
+        backbone=ROOT / "resources" / "prompts",  # which is not looked into
         earlier=[],
         number=0,
         progress=tmp_path / "progress",

@@ -23,6 +23,31 @@ def plan_of(**changes: Any) -> Plan:
     return Plan(read_experiment(values), ROOT)
 
 
+SERVER: dict[str, Any] = {"url": "http://h:1/v1", "model": "big", "key_variable": None}
+SERVER |= {"concurrency": 2, "timeout_s": 1.0, "attempts": 1}
+
+
+def test_only_a_stage_that_asks_a_server_is_told_of_it() -> None:
+    servers = dict.fromkeys(("llama-2-7b", "llama-2-13b", "mistral-7b"), SERVER)
+    asks = {"engine": "server"}
+    plan = plan_of(servers=servers, superni=asks, instances=asks)
+    at = SimpleNamespace(model="mistral-7b", cell="refine-af_r2_5000_r3", method="refine-af_r2")
+    base = SimpleNamespace(model="mistral-7b", cell="base", method="self-instruct")
+    own = plan.servers
+    assert [own.gpus(stage)(at) for stage in ("superni", "instances", "users")] == [0, 0, 1]
+    assert plan.on_gpus(own.gpus("superni"))(at, 1).endswith("on_gpus.py 0 python")
+    assert plan.on_gpus(own.gpus("users"))(at, 1).endswith("on_gpus.py 1 python")
+    assert (own.cell("users")(at), own.server("users")(at, 1)) == ([], [])
+    names = [own.cell("superni"), own.writer("instances"), own.backbone("instances")]
+    found = [[json.loads(str(name(each)))["model"] for name in names] for each in (at, base)]
+    assert found == [["big-refine-af_r2_5000_r3", "big-ppo_r2", "big"], ["big"] * 3]
+    assert json.loads(str(own.server("superni")(at, 1)))["url"] == SERVER["url"]
+    moved = plan_of(
+        servers=dict.fromkeys(servers, SERVER | {"url": "http://other/v1"}), superni=asks
+    )
+    assert moved.servers.cell("superni")(at) == own.cell("superni")(at), "reruns nothing"
+
+
 def nowhere(last: int) -> str:
     raise AssertionError("sizes that count instructions need no counts")
 

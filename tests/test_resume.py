@@ -22,7 +22,7 @@ from fake_completions import Answer, completion, serving
 from killing import draws, killed, landed_from, writes
 from orphans import side_by_side
 from refine_af.errors import InputError
-from refine_af.settings.servers import Server
+from refine_af.settings.servers import Served, Server
 from test_instructions import RESULTS, flags, inputs, with_
 from tiny import ROOT, WORDS
 
@@ -264,7 +264,8 @@ def test_what_a_server_answered_is_not_asked_for_again(
     for number, refuse_after in enumerate([None, 11, 15, None]):
         with serving() as fake:
             monkeypatch.setattr(fake, "answer_to", writing_server(refuse_after))
-            given = {"settings": settings, "backbone": None, "server": server_at(fake.url)}
+            given = {"settings": settings, "server": server_at(fake.url)}
+            given["served"] = Served(model="tiny")
             place = tmp_path / str(min(number, 1))
             places = {"progress": place / "kept", "segment": place / "segment"}
             if refuse_after is None:

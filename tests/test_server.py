@@ -37,7 +37,7 @@ from refine_af.engines.server_requests import wait_before
 from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
 from refine_af.errors import InputError
 from refine_af.settings.sampling import Sampling
-from refine_af.settings.servers import Server
+from refine_af.settings.servers import Served, Server
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-Tr0ub4dor/3+secret=="
@@ -63,7 +63,7 @@ def engine(url: str, *, prefix: str = "P: ", decoding: Sampling | None = None, *
     """The engine, asked for the ends of prompts that begin with `prefix`."""
     usual = {"model": "tiny", "key_variable": None, "concurrency": 4}
     server = Server(**{"url": url, "timeout_s": 5.0, "attempts": 1, **usual, **to})
-    made = load_server(server, decoding or sampling())
+    made = load_server(server, Served(model=server.model), decoding or sampling())
     return lambda tails, *others, **named: made([Group(prefix, tails)], *others, **named)
 
 
@@ -966,13 +966,14 @@ from refine_af.jobs.command_line import run
 from refine_af.engines.replies import Group
 from refine_af.engines.server import load_server
 from refine_af.settings.sampling import Sampling
-from refine_af.settings.servers import Server
+from refine_af.settings.servers import Served, Server
 
 def ask(*, url: str, stop_early: str) -> None:
     server = Server(url=url, model="m", key_variable=None, concurrency=4, timeout_s=60, attempts=9)
     drawn = {"temperature": 1, "top_p": 1, "min_p": 0, "presence_penalty": 0}
     sampling = Sampling(**drawn, max_new_tokens=4, stop=())
-    for _ in load_server(server, sampling)([Group("", ["a", "b", "c"])], [0, 1, 2]):
+    asked = load_server(server, Served(model="m"), sampling)
+    for _ in asked([Group("", ["a", "b", "c"])], [0, 1, 2]):
         print("came", flush=True)
         if stop_early == "yes":
             break
@@ -1019,7 +1020,7 @@ def test_the_engine_needs_no_model_libraries() -> None:
 
 
 @dataclass
-class Served:
+class Running:
     """`transformers serve` with a checkpoint, and what it has logged so far."""
 
     url: str
@@ -1028,7 +1029,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The tiny world's Llama, which draws where the temperature says so."""
     folder = tmp_path_factory.mktemp("served")
     checkpoint = shutil.copytree(world / "llama", folder / "llama")
@@ -1043,7 +1044,7 @@ def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
-        server = Served(f"{address}/v1", checkpoint, folder / "log")
+        server = Running(f"{address}/v1", checkpoint, folder / "log")
         wait_for(f"{address}/health", process, server.log)
         yield server
     finally:
@@ -1077,7 +1078,7 @@ GREEDY = {
 }
 
 
-def of_served(served: Served, *, prefix: str = PROMPT, model: str = "", **decoding: Any) -> Engine:
+def of_served(served: Running, *, prefix: str = PROMPT, model: str = "", **decoding: Any) -> Engine:
     return engine(
         served.url,
         prefix=prefix,
@@ -1088,7 +1089,7 @@ def of_served(served: Served, *, prefix: str = PROMPT, model: str = "", **decodi
     )
 
 
-def test_transformers_serve_gives_the_models_own_greedy_reply(served: Served) -> None:
+def test_transformers_serve_gives_the_models_own_greedy_reply(served: Running) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(served.checkpoint)
@@ -1102,7 +1103,7 @@ def test_transformers_serve_gives_the_models_own_greedy_reply(served: Served) ->
         assert replies[place] == Reply(text, "length", ids.shape[1], 40)
 
 
-def test_transformers_serve_leaves_stop_strings_in_and_we_do_not(served: Served) -> None:
+def test_transformers_serve_leaves_stop_strings_in_and_we_do_not(served: Running) -> None:
     whole = answered_to(of_served(served), " List")[0].text
     stop = ".Task"
     assert stop in whole
@@ -1119,14 +1120,14 @@ def test_transformers_serve_leaves_stop_strings_in_and_we_do_not(served: Served)
     assert 0 < reply.tokens < 40
 
 
-def test_transformers_serve_draws_by_the_seed(served: Served) -> None:
+def test_transformers_serve_draws_by_the_seed(served: Running) -> None:
     draw = of_served(served, temperature=1.0)
     replies = dict(draw([" List"] * 3, [2**62 + 1, 2, 2**62 + 1]))
     assert replies[0] == replies[2]
     assert replies[0].text != replies[1].text
 
 
-def test_transformers_serve_refuses_another_model_in_its_own_words(served: Served) -> None:
+def test_transformers_serve_refuses_another_model_in_its_own_words(served: Running) -> None:
     message = refusal(of_served(served, model="other"))
     assert "HTTP 400" in message and "requested 'other'" in message.replace("\\", "")
 

@@ -349,6 +349,8 @@ def asking(
     """What the command `replies` is given; files in `folder`."""
     return {
         "settings": settings(**{"max_new_tokens": 12, **changes}),
+        "server": None,
+        "served": None,
         "cell": "base",
         "prompt": ROOT / "resources/prompts/superni.txt",
         "chat": False,

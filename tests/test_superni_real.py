@@ -189,6 +189,8 @@ def test_a_tiny_model_end_to_end(
     parts = [tmp_path / f"{part}.jsonl" for part in range(8)]
     superni_replies.replies(
         settings=chosen(max_new_tokens=6),
+        server=None,
+        served=None,
         cell="base",
         prompt=ROOT / "resources/prompts/superni.txt",
         chat=False,

@@ -124,6 +124,8 @@ def test_the_real_instructions_give_the_published_prompts() -> None:
 def asking(world: Path, out: Path, **changes: object) -> dict[str, Any]:
     return {
         "settings": settings(),
+        "server": None,
+        "served": None,
         "model": "tiny",
         "cell": "base",
         "prompts": ENCODINGS,

@@ -10,7 +10,7 @@ from refine_af.engines.replies import Engine, Group, Reply
 from refine_af.engines.server_answers import mended, read_answer
 from refine_af.engines.server_requests import Requests
 from refine_af.settings.sampling import Sampling
-from refine_af.settings.servers import Server
+from refine_af.settings.servers import Served, Server
 
 # Some servers hold a seed in 32 bits, signed or not; llama.cpp reads the greatest as "any".
 SEEDS = 2**31
@@ -23,7 +23,7 @@ ASKED_AGAIN = (
 )
 
 
-def load_server(server: Server, sampling: Sampling) -> Engine:
+def load_server(server: Server, served: Served, sampling: Sampling) -> Engine:
     """An engine that sends prefix + tail to `server`, `server.concurrency` prompts at a time.
 
     What a request does not name (top-k, penalties for repetition, min-p at 0) is as the server has
@@ -33,16 +33,16 @@ def load_server(server: Server, sampling: Sampling) -> Engine:
     InputError where the key's environment variable is not set or the address is not valid; from the
     engine, where a prompt is refused or the attempts are used up.
     """
-    return _ServerEngine(server, sampling)
+    return _ServerEngine(server, served, sampling)
 
 
 class _ServerEngine(Requests[Reply]):
     loading_s = 0.0  # nothing is loaded here
 
-    def __init__(self, server: Server, sampling: Sampling) -> None:
+    def __init__(self, server: Server, served: Served, sampling: Sampling) -> None:
         tokens = sampling.max_new_tokens
         super().__init__(server, "completions", self._reply, tokens=tokens, too_long=ASKED_AGAIN)
-        self._model, self._sampling = server.model, sampling
+        self._model, self._sampling = served.model, sampling
         self._halves = 0
 
     def __call__(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from refine_af.engines.local import LocalEngine, model_of
-from refine_af.engines.replies import Engine
 from refine_af.errors import InputError
 from refine_af.prompts.templates import Prompt
 from refine_af.randomness import derived_seed
@@ -68,11 +65,3 @@ def requests_of(
     """
     tails = [prompt.tail(instruction=row.instruction.strip()) for row in rows]
     return tails, [derived_seed(settings.seed, "sampling", row.id) for row in rows]
-
-
-def engines_of(
-    settings: Instances, backbone: Path, adapter: Path | None, *, chat: bool
-) -> Callable[[Sampling], Engine]:
-    """By how a reply is drawn, the backbone, with the adapter where there is one, loaded once."""
-    load = cache(model_of(backbone, adapter, settings.quantization))
-    return cache(lambda sampling: LocalEngine(load, sampling, chat=chat))

@@ -88,6 +88,7 @@ FLAGS = {
     "segment": "Folder of a segment.",
     "segments": "Folders of segments, in order.",
     "server": "The model's section under servers of config.yaml as JSON; without a value none.",
+    "served": "What the server is asked for, as JSON; without a value it is not asked.",
     "settings": "The stage's section of config.yaml as JSON.",
     "size": "How many instructions, or instances where sizes count these, are asked for.",
     "style": "File with the page's style.",

@@ -42,6 +42,11 @@ def replicated(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_r{number}"
 
 
+def served_as(model: str, adapter: str) -> str:
+    """What a server calls an adapter of its `model`: `ppo`, `ppo_r2` or a cell; "" is the model."""
+    return f"{model}-{adapter}" if adapter else model
+
+
 def tuned_cell(name: str) -> Tuned | None:
     """The tuned cell of a name; None of a baseline's."""
     found = TUNED.fullmatch(name)

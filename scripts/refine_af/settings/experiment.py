@@ -31,6 +31,7 @@ from refine_af.settings.superni import Superni
 from refine_af.settings.users import Users
 from refine_af.settings.watch import Watch
 
+GENERATING = ("instructions", "instances", "superni", "users")  # the stages with an engine
 MOST_SEGMENTS = 1000  # a segment's job names all before it: planning more takes minutes
 
 
@@ -103,7 +104,7 @@ class Experiment(Section):
         description="What a stage watches as it runs; a change reruns nothing (ours)."
     )
     servers: dict[Name, Server] = Field(
-        description="By model, the servers of stage 1 where its engine is server; by its name in "
+        description="By model, the servers of the stages whose engine is server; by its name in "
         "reward.llm_judge, the judge's (ours)."
     )
     demo: Demo | None = Field(description="The embedded demo's tiny models, or null (ours).")
@@ -118,19 +119,20 @@ class Experiment(Section):
             raise ValueError(f"reward.llm_judge.server: servers names no {min(absent)!r}")
         if unknown := self.servers.keys() - self.models.keys() - judge:
             raise ValueError(f"servers.{min(unknown)}: there is no such model")
-        lacking = sorted(self.models.keys() - self.servers.keys())
-        if self.instructions.engine == "server" and lacking:
-            raise ValueError(
-                f"instructions.engine is server, and servers names none for {lacking[0]!r}"
-            )
         return self
 
     @model_validator(mode="after")
-    def chats_where_it_has_the_template(self) -> Experiment:
-        chatting = [name for name, model in self.models.items() if model.chat]
-        if self.instructions.engine == "server" and chatting:
+    def can_ask_its_servers(self) -> Experiment:
+        asking = [stage for stage in GENERATING if getattr(self, stage).engine == "server"]
+        lacking = sorted(self.models.keys() - self.servers.keys())
+        if asking and lacking:
             raise ValueError(
-                f"models.{chatting[0]}.chat: true, where instructions.engine: server sends a "
+                f"{asking[0]}.engine is server, and servers names none for {lacking[0]!r}"
+            )
+        chatting = [name for name, model in self.models.items() if model.chat]
+        if asking and chatting:
+            raise ValueError(
+                f"models.{chatting[0]}.chat: true, where {asking[0]}.engine: server sends a "
                 "prompt as it stands: say chat: false and write the model's markup into the prompt "
                 "files, or say engine: transformers"
             )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from refine_af.settings.fields import Count, Distinct, Method, Section, Seed
 from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Generating
 
 
 class Classification(Section):
@@ -28,7 +29,7 @@ class Classification(Section):
     )
 
 
-class Instances(Section):
+class Instances(Generating):
     seed: Seed = Field(
         description="Seed of the replies, and of which of their pairs are kept (SI)."
     )
@@ -39,9 +40,6 @@ class Instances(Section):
         description="Most pairs of input and output that are kept for an instruction "
         "(paper II-D; SI: up to 5)."
     )
-    quantization: Literal["nf4", "none"] = Field(
-        description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."
-    )
     sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")
     classification: Classification | None = Field(
         description="Self-Instruct's branch for classification tasks; off where it names no "
@@ -49,12 +47,9 @@ class Instances(Section):
     )
 
 
-class Identification(Section):
+class Identification(Generating):
     """What decides which instructions are classification tasks: parts of the section above."""
 
     seed: Seed = Field(description="Seed of the replies (SI).")
     prompts_per_round: Count = Field(description="Prompts of a round (ours; SI: 5).")
-    quantization: Literal["nf4", "none"] = Field(
-        description="Rounding of the backbone's weights (ours)."
-    )
     sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")

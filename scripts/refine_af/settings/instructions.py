@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from refine_af.settings.fields import Count, Section, Seed, Texts, Threshold
 from refine_af.settings.sampling import Sampling
+from refine_af.settings.servers import Generating
 
 
 class Novelty(Section):
@@ -64,12 +65,8 @@ class InstructionFilter(Section):
         return self
 
 
-class Instructions(Section):
+class Instructions(Generating):
     seed: Seed = Field(description="Seed of demonstrations and sampling (SI).")
-    engine: Literal["transformers", "server"] = Field(
-        description="What completes prompts: the backbone in the job, or an endpoint under "
-        "`servers` (ours)."
-    )
     segment_size: Count = Field(
         description="Instructions of a segment, the piece in which the pool grows and is kept "
         "(ours)."
@@ -106,10 +103,6 @@ class Instructions(Section):
     end_after_similar: Count | None = Field(
         description="Items in a row, refused as similar to the pool as the round began or to "
         "earlier items of their reply, after which the reply ends; or null (ours; SI: null)."
-    )
-    quantization: Literal["nf4", "none"] = Field(
-        description="Rounding of the backbone's weights: nf4 is 4 bits, where memory is short "
-        "(ours: as published)."
     )
     sampling: Sampling = Field(description="How the tokens of a reply are drawn (SI).")
     filter: InstructionFilter = Field(description="Which items of a reply are refused (SI).")

@@ -1,21 +1,42 @@
-"""The section of config.yaml on servers that complete prompts, one a model."""
+"""What completes a stage's prompts: the backbone in its job, or a server, one a model."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
 from refine_af.settings.fields import Count, Positive, Section, Text
 
 
-class Server(Section):
+class Generating(Section):
+    """A stage whose prompts are completed by the backbone in its job, or by a server."""
+
+    engine: Literal["transformers", "server"] = Field(
+        description="What completes prompts: the backbone in the job, or the model's entry under "
+        "`servers` (ours)."
+    )
+    quantization: Literal["nf4", "none"] = Field(
+        description="Rounding of the backbone's weights in the job: nf4 is 4 bits, where memory is "
+        "short; a server's are its own (ours: as published in stage 1, elsewhere as trained)."
+    )
+
+
+class Served(Section):
+    """What of a server decides a reply."""
+
+    model: Text = Field(
+        description="What the server calls the model; its adapters are <model>-ppo, with _r2 and "
+        "so on for replicates, and <model>-<cell>, such as <model>-refine-af_5000 (ours)."
+    )
+
+
+class Server(Served):
+    """A server as it is reached, beside what of it decides a reply."""
+
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")] = Field(
         description="Address of the API, up to /v1 (ours)."
-    )
-    model: Text = Field(
-        description="What the server calls the model, which alone decides what is made (ours)."
     )
     key_variable: str | None = Field(
         description="Environment variable that holds the server's key, or null (ours)."

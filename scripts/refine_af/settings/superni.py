@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
 from refine_af.settings.fields import NAME, Count, Name, Section, Texts
+from refine_af.settings.servers import Generating
 
 COPIES = ("copy-demonstration", "copy-input", "empty")  # baselines that need no model
 # What no baseline is called: a method, a row of every table, the table's own log.
@@ -30,7 +31,7 @@ class Baseline(Section):
     stop: Texts = Field(description="Strings that end a reply of this baseline (ours).")
 
 
-class Superni(Section):
+class Superni(Generating):
     instances_per_task: Count = Field(
         description="Instances of a task, the first in the order of its file "
         "(natural-instructions@55a36563: 100)."
@@ -51,9 +52,6 @@ class Superni(Section):
     end_of_text: bool = Field(
         description="Whether the end-of-text token ends a reply; false skips it, and replies run "
         "on (T-k, SI: true)."
-    )
-    quantization: Literal["nf4", "none"] = Field(
-        description="Rounding of the backbone's weights: nf4 is 4 bits (ours: as trained)."
     )
     baselines: Annotated[dict[BaselineName, Baseline], Field(min_length=1)] = Field(
         description="Untuned models in the same table by name, among them base (paper III-B)."

@@ -10,6 +10,7 @@ from refine_af.models.stored_weights import TRAINED, Counts, stored_weights
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.reward import BUILT_IN
 from refine_af.workflow.paths import checkpoint_folder
+from refine_af.workflow.servers_plan import asking
 
 
 def check_memory(experiment: Experiment, located: Callable[[str], str]) -> None:
@@ -57,9 +58,7 @@ def _needs(
     `beside` are those of the scorer, which PPO has on the GPU too.
     """
     stages = ["instructions", "ppo", "instances", "sft", "superni", "users"]
-    if experiment.instructions.engine == "server":
-        stages.remove("instructions")
-    for stage in stages:
+    for stage in [name for name in stages if name not in asking(experiment)]:
         quantization = getattr(experiment, stage).quantization
         if stage == "sft" and experiment.sft.tuning == "full":
             yield "sft, with tuning: full,", quantization, counts.weights * TRAINED

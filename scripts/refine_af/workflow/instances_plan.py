@@ -75,6 +75,7 @@ class InstancesPlan:
             return lambda wildcards: ""
         text = canonical(
             Identification(
+                engine=section.engine,
                 seed=section.seed,
                 prompts_per_round=section.prompts_per_round,
                 quantization=section.quantization,

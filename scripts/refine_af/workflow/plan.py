@@ -21,6 +21,7 @@ from refine_af.workflow.judge_plan import JudgePlan
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name, role_of
 from refine_af.workflow.replicates import Replicates
 from refine_af.workflow.segments import Segments
+from refine_af.workflow.servers_plan import ServersPlan
 
 # The files of fetch_file, by the keys of config.yaml's section fetch.
 PUBLISHED = ("seed_tasks", "user_oriented_instructions", "gpt3_instances")
@@ -45,10 +46,10 @@ class Plan:
         self.cells = self.baselines + self.tuned
         self.rated = list(experiment.ratings.files)
         self.archives = experiment.fetch.parsers if experiment.fetch else {}
-        self.served = experiment.instructions.engine == "server"
         # Of a scorer of the user's own: an edit reruns what it scored.
         self.scorer = own_code(experiment.reward.scorer, homes(root))
         self.instances = InstancesPlan(experiment, self.located)
+        self.servers = ServersPlan(experiment)
         self.asked_judge = JudgePlan(experiment, self.located)
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
@@ -97,10 +98,6 @@ class Plan:
     def backbone(self, wildcards: Any) -> str:
         """The folder of a model's backbone."""
         return self.checkpoint(self.experiment.models[wildcards.model].checkpoint)
-
-    def backbone_here(self, wildcards: Any) -> str | list[str]:
-        """The backbone of stage 1, unless another process serves it."""
-        return [] if self.served else self.backbone(wildcards)
 
     def chat(self, wildcards: Any) -> str:
         """Whether a model's prompts go through its chat template, as a job is told."""
@@ -170,14 +167,6 @@ class Plan:
         """A job's parts: how many jobs share them decides no prediction."""
         return lambda wildcards, threads: self.parts_of(shard)
 
-    def server(self, wildcards: Any, threads: int) -> str | list[str]:
-        """Where stage 1 asks another process for replies: its address does not count."""
-        return canonical(self.experiment.servers[wildcards.model]) if self.served else []
-
-    def served_model(self, wildcards: Any) -> str:
-        """What that process calls the model, which decides the replies."""
-        return self.experiment.servers[wildcards.model].model if self.served else ""
-
     def script(self, name: str) -> str:
         """The path of a script; what it computes is told by `code`."""
         return str(self.root / "scripts" / f"{name}.py")
@@ -196,15 +185,14 @@ class Plan:
         found: Machine = getattr(self.experiment.compute, stage)
         return found
 
-    @property
-    def gpus_of_instructions(self) -> int:
-        """Stage 1 needs a GPU of its own unless another process serves the backbone."""
-        return 0 if self.served else 1
-
-    def on_gpus(self, count: int) -> Untracked:
+    def on_gpus(self, count: int | Callable[[Any], int]) -> Untracked:
         """What starts a script on GPUs of its own: which, and how many, reruns nothing."""
-        several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {count}"
-        several += " --mixed_precision no --dynamo_backend no --main_process_port 0"
         place = shlex.quote(self.script("on_gpus"))
-        starter = f"python {place} {count} {several if count > 1 else 'python'}"
-        return lambda wildcards, threads: starter
+
+        def starter(wildcards: Any, threads: int) -> str:
+            gpus = count if isinstance(count, int) else count(wildcards)
+            several = f"accelerate launch --multi_gpu --num_machines 1 --num_processes {gpus}"
+            several += " --mixed_precision no --dynamo_backend no --main_process_port 0"
+            return f"python {place} {gpus} {several if gpus > 1 else 'python'}"
+
+        return starter
