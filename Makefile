@@ -18,6 +18,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 ON_CPU := $(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
 	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/cpu
 DEMO := $(ON_CPU) --directory demo
+LAPTOP := $(ON_CPU) --directory laptop
 WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 	'  report.html       the report: open it in a browser' \
 	'  superni_*.csv     scores, a row a method, size and task' \
@@ -31,7 +32,7 @@ WORKERS := $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 TOGETHER := --no-print-directory --jobs 3
 
-.PHONY: help setup demo demo-grid test fast check types style tests docs lock kill clean-demo
+.PHONY: help setup demo demo-grid laptop test fast check types style tests docs lock kill clean-demo
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -45,6 +46,12 @@ demo: $(INSTALLED) ## run the whole pipeline on the embedded demo, one tiny back
 demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 	@$(DEMO) --configfile demo/grid.yaml
 	@$(WHERE)
+
+laptop: $(INSTALLED) ## the method on a real model of 135M weights (LAPTOP_MINUTES min on 2 idle cores)
+	@$(LAPTOP) --dry-run --quiet rules
+	@printf '%s\n' '' 'It takes about LAPTOP_MINUTES minutes on two idle cores, LAPTOP_MEMORY GB of memory and' \
+		'LAPTOP_DISK GB of disk. What is to be fetched first is LAPTOP_DOWNLOAD GB, most of it the model.' ''
+	@$(LAPTOP)
 
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py

@@ -65,6 +65,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     for name in ("rules", "scripts", "resources", "report", "profiles", "envs", "demo/prompts"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "laptop").mkdir()
+    shutil.copy(ROOT / "laptop" / "config.yaml", folder / "laptop")
     for name in ("config.yaml", "grid.yaml"):
         shutil.copy(ROOT / "demo" / name, folder / "demo" / name)
     return folder
@@ -72,6 +74,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_papers_grid_is_planned_from_a_fresh_clone(clone: Path) -> None:
     assert plan(project=clone) == Counter(PAPER)
+
+
+def test_the_laptops_experiment_is_planned(clone: Path) -> None:
+    """One model, two sizes, two methods, and the untuned model twice."""
+    jobs = plan("--directory", "laptop", project=clone)
+    assert jobs["fetch_checkpoint"] == 1, "the backbone is the judge too"
+    assert (jobs["sft"], jobs["superni_predictions"], jobs["users_predictions"]) == (4, 6, 5)
+    assert not {"diversity", "fetch_parser"} & jobs.keys()
 
 
 def test_random_subsets_are_told_in_the_plan(clone: Path) -> None:
