@@ -278,6 +278,10 @@ def test_the_door_asks_for_its_server_and_its_prompt(world: Path, tmp_path: Path
     check_judges(REWARD)
     with pytest.raises(InputError, match=r"reward.llm_judge.server: servers names no 'judge'"):
         experiment(world, servers={})
+    started = {key: value for key, value in SERVER.items() if key != "url"}
+    start = {"command": "serve {checkpoint} {port}", "adapters": None, "environment": None}
+    with pytest.raises(InputError, match=r"servers.judge.start: a judge is asked at an address"):
+        experiment(world, servers={"judge": started | {"start": start | {"ready_s": 1.0}}})
     with pytest.raises(InputError, match=r"servers.other: there is no such model"):
         experiment(world, servers={"judge": SERVER, "other": SERVER})
     bare = tmp_path / "bare.txt"

@@ -199,6 +199,25 @@ def test_the_branch_for_classification_tasks_touches_the_methods_that_have_it() 
     assert null.section_of_replies(baseline) == off.section_of_replies(baseline)
 
 
+def test_a_server_that_a_job_starts_takes_a_gpu() -> None:
+    """One that runs already takes none."""
+    common = {"model": "m", "key_variable": None, "concurrency": 1, "timeout_s": 1, "attempts": 1}
+    start: dict[str, Any] = {"command": "serve {checkpoint} {port}", "adapters": None}
+    start |= {"environment": ".vllm", "ready_s": 9}
+    servers = {"here": common | {"start": start}, "there": common | {"url": "http://h/v1"}}
+    models = {name: {"checkpoint": f"/{name}"} for name in servers}
+    values = read_configuration(ROOT / "config.yaml").values | {"models": models}
+    served = values["instructions"] | {"engine": "server"}
+    whole = read_experiment(values | {"servers": servers, "instructions": served})
+    own = Plan(whole, Path("../project")).servers
+    here, there = (SimpleNamespace(model=name) for name in servers)
+    assert [own.gpus("instructions")(each) for each in (here, there)] == [1, 0]
+    told = own.server("instructions")
+    assert json.loads(str(told(here, 1)))["start"]["environment"] == "../project/.vllm"
+    assert json.loads(str(told(there, 1)))["url"] == "http://h/v1"
+    assert own.gpus("users")(there) == 1 and own.server("users")(here, 1) == []
+
+
 def test_only_pins_decide_what_is_fetched() -> None:
     plan, slower = plan_of(), plan_of(fetch={"timeout_s": 5})
     name = SimpleNamespace(name="seed_tasks")

@@ -36,6 +36,7 @@ from refine_af.engines.server_answers import read_answer
 from refine_af.engines.server_requests import wait_before
 from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
 from refine_af.errors import InputError
+from refine_af.jobs.serving import at_address
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Served, Server
 
@@ -63,7 +64,7 @@ def engine(url: str, *, prefix: str = "P: ", decoding: Sampling | None = None, *
     """The engine, asked for the ends of prompts that begin with `prefix`."""
     usual = {"model": "tiny", "key_variable": None, "concurrency": 4}
     server = Server(**{"url": url, "timeout_s": 5.0, "attempts": 1, **usual, **to})
-    made = load_server(server, Served(model=server.model), decoding or sampling())
+    made = load_server(at_address(server), Served(model=server.model), decoding or sampling())
     return lambda tails, *others, **named: made([Group(prefix, tails)], *others, **named)
 
 
@@ -965,6 +966,7 @@ sys.path.insert(0, "scripts")
 from refine_af.jobs.command_line import run
 from refine_af.engines.replies import Group
 from refine_af.engines.server import load_server
+from refine_af.jobs.serving import at_address
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Served, Server
 
@@ -972,7 +974,7 @@ def ask(*, url: str, stop_early: str) -> None:
     server = Server(url=url, model="m", key_variable=None, concurrency=4, timeout_s=60, attempts=9)
     drawn = {"temperature": 1, "top_p": 1, "min_p": 0, "presence_penalty": 0}
     sampling = Sampling(**drawn, max_new_tokens=4, stop=())
-    asked = load_server(server, Served(model="m"), sampling)
+    asked = load_server(at_address(server), Served(model="m"), sampling)
     for _ in asked([Group("", ["a", "b", "c"])], [0, 1, 2]):
         print("came", flush=True)
         if stop_early == "yes":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from refine_af.engines.local import LocalEngine, model_of
+from refine_af.engines.own_server import StartedEngine, log_beside, to_serve
 from refine_af.engines.replies import Engine
 from refine_af.errors import InputError
+from refine_af.jobs.serving import Endpoint, at_address, serving
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Generating, Served, Server
+
+Engines = Callable[[Sampling], Engine]
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,10 @@ class Completer:
 
 
 @contextmanager
-def engines_of(
-    settings: Generating, completer: Completer
-) -> Iterator[Callable[[Sampling], Engine]]:
+def engines_of(settings: Generating, completer: Completer) -> Iterator[Engines]:
     """By how a reply is drawn, the engine of the settings; all of them share one model or server.
 
+    A server that the job starts is started at the first call of an engine, and ends with the block.
     InputError where the settings ask for a server and none is named, or the other way round.
     """
     asked = settings.engine == "server"
@@ -51,12 +54,25 @@ def engines_of(
             f"engine {settings.engine}: got --server {completer.server} and --served "
             f"{completer.served}; server needs both, transformers takes neither"
         )
-    if completer.server and completer.served:
-        from refine_af.engines.server import load_server
+    with ExitStack() as lives:
+        if completer.server and completer.served:
+            yield cache(_served(completer, completer.server, completer.served, lives))
+            return
+        load = cache(model_of(completer.backbone, completer.adapter, settings.quantization))
+        chat, end_of_text = completer.chat, completer.end_of_text
+        yield cache(lambda drawn: LocalEngine(load, drawn, chat=chat, end_of_text=end_of_text))
 
-        server, served = completer.server, completer.served
-        yield cache(lambda sampling: load_server(server, served, sampling))
-        return
-    load = cache(model_of(completer.backbone, completer.adapter, settings.quantization))
-    chat, end_of_text = completer.chat, completer.end_of_text
-    yield cache(lambda drawn: LocalEngine(load, drawn, chat=chat, end_of_text=end_of_text))
+
+def _served(completer: Completer, server: Server, served: Served, lives: ExitStack) -> Engines:
+    """The engines of a server, which lives no longer than `lives` where it is started."""
+    from refine_af.engines.server import load_server
+
+    if server.start is None:
+        return lambda sampling: load_server(at_address(server), served, sampling)
+
+    @cache
+    def started() -> Endpoint:
+        content = to_serve(completer.backbone, completer.adapter, served.model)
+        return lives.enter_context(serving(server, content, log_beside()))
+
+    return lambda sampling: StartedEngine(lambda: load_server(started(), served, sampling))

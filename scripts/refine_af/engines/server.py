@@ -9,8 +9,9 @@ from typing import Any
 from refine_af.engines.replies import Engine, Group, Reply
 from refine_af.engines.server_answers import mended, read_answer
 from refine_af.engines.server_requests import Requests
+from refine_af.jobs.serving import Endpoint
 from refine_af.settings.sampling import Sampling
-from refine_af.settings.servers import Served, Server
+from refine_af.settings.servers import Served
 
 # Some servers hold a seed in 32 bits, signed or not; llama.cpp reads the greatest as "any".
 SEEDS = 2**31
@@ -23,8 +24,8 @@ ASKED_AGAIN = (
 )
 
 
-def load_server(server: Server, served: Served, sampling: Sampling) -> Engine:
-    """An engine that sends prefix + tail to `server`, `server.concurrency` prompts at a time.
+def load_server(asked: Endpoint, served: Served, sampling: Sampling) -> Engine:
+    """An engine that sends prefix + tail to a server, `concurrency` prompts at a time.
 
     What a request does not name (top-k, penalties for repetition, min-p at 0) is as the server has
     it. A prompt for which the server's context has no room ends the call: from what servers say
@@ -33,15 +34,15 @@ def load_server(server: Server, served: Served, sampling: Sampling) -> Engine:
     InputError where the key's environment variable is not set or the address is not valid; from the
     engine, where a prompt is refused or the attempts are used up.
     """
-    return _ServerEngine(server, served, sampling)
+    return _ServerEngine(asked, served, sampling)
 
 
 class _ServerEngine(Requests[Reply]):
     loading_s = 0.0  # nothing is loaded here
 
-    def __init__(self, server: Server, served: Served, sampling: Sampling) -> None:
+    def __init__(self, asked: Endpoint, served: Served, sampling: Sampling) -> None:
         tokens = sampling.max_new_tokens
-        super().__init__(server, "completions", self._reply, tokens=tokens, too_long=ASKED_AGAIN)
+        super().__init__(asked, "completions", self._reply, tokens=tokens, too_long=ASKED_AGAIN)
         self._model, self._sampling = served.model, sampling
         self._halves = 0
 

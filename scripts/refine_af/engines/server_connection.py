@@ -48,17 +48,23 @@ def key_in(variable: str | None) -> str:
     return key
 
 
-def client(key: str, connections: int) -> httpx2.AsyncClient:
-    """A client that sends `key`; InputError where the environment's proxy or certificates fail."""
+def client(key: str, connections: int, *, proxies: bool) -> httpx2.AsyncClient:
+    """A client that sends `key`, past the environment's proxies where `proxies` is false.
+
+    InputError where the environment's proxy or certificates fail.
+    """
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    _check_proxies()
+    if proxies:
+        _check_proxies()
     # The engine limits an attempt as a whole; an address that nobody has is noticed sooner.
     timeout = httpx2.Timeout(None, connect=CONNECT_S)
     limits = httpx2.Limits(max_keepalive_connections=connections)
     try:
-        return httpx2.AsyncClient(timeout=timeout, limits=limits, headers=headers)
+        return httpx2.AsyncClient(
+            timeout=timeout, limits=limits, headers=headers, trust_env=proxies
+        )
     except ImportError:
         raise InputError(
             "an environment variable *_PROXY (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) names a SOCKS "

@@ -14,7 +14,7 @@ from refine_af.engines.server_connection import client, endpoint, key_in
 from refine_af.engines.server_words import fit_to_show
 from refine_af.errors import InputError
 from refine_af.jobs.attempts import wait_after
-from refine_af.settings.servers import Server
+from refine_af.jobs.serving import Endpoint
 
 # After these statuses, as after any 5xx, a later attempt may succeed.
 TRANSIENT = frozenset({408, 409, 425, 429})
@@ -66,7 +66,7 @@ class Requests(Generic[Answer]):
 
     def __init__(
         self,
-        server: Server,
+        asked: Endpoint,
         path: str,
         read: Callable[[bytes], Answer],
         *,
@@ -79,19 +79,21 @@ class Requests(Generic[Answer]):
         `too_long` is what to do where the server may have no room for a request. InputError where
         the key's environment variable is not set or the address is not valid.
         """
-        self._server, self._read, self._tokens, self._too_long = server, read, tokens, too_long
-        self.url = endpoint(server.url, path)
-        self._key = key_in(server.key_variable)
+        self._asked, self._server = asked, asked.server
+        self._read, self._tokens, self._too_long = read, tokens, too_long
+        self.url = endpoint(asked.url, path)
+        self._key = key_in(asked.server.key_variable)
         self._most = BYTES_BESIDE + BYTES_A_TOKEN * tokens
         self._failing: set[int] = set()
 
     def answers(self, requests: Iterable[tuple[int, bytes]]) -> Iterator[Answered[Answer]]:
         """The answer to every request, each by its number, as they come.
 
-        InputError where a request is refused or its attempts are used up; answers come before it.
+        InputError where a request is refused, its attempts are used up or the server is gone for
+        good; answers come before it.
         """
-        session, running = client(self._key, self._server.concurrency), set[Task[Answer]]()
-        waiting = iter(requests)
+        running, waiting = set[Task[Answer]](), iter(requests)
+        session = client(self._key, self._server.concurrency, proxies=not self._asked.started)
         with asyncio.Runner() as runner:
             try:
                 while ended := runner.run(self._next(session, waiting, running)):
@@ -134,6 +136,7 @@ class Requests(Generic[Answer]):
                 except _FaultError as error:
                     fault, retry_after = str(error), error.retry_after
                 except httpx2.RequestError as error:
+                    self._asked.check()
                     fault = f"{type(error).__name__} {fit_to_show(str(error), self._key)}"
                 except TimeoutError:
                     fault = f"no whole answer within {self._server.timeout_s:g} s (timeout_s)"

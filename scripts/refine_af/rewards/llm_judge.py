@@ -18,6 +18,7 @@ from typing import Any
 from refine_af.engines.server_requests import Requests
 from refine_af.errors import InputError
 from refine_af.files.journal import Journal
+from refine_af.jobs.serving import at_address
 from refine_af.prompts.templates import read_prompt
 from refine_af.rewards.judge_answers import Answer, read_answer
 from refine_af.rewards.scorer import Triplet
@@ -54,7 +55,11 @@ class Scorer:
         self._prompt = read_prompt(asked.prompt, JUDGE_SLOTS)
         tokens = self._settings.max_new_tokens
         self._requests = Requests(
-            asked.server, "chat/completions", read_answer, tokens=tokens, too_long=ASKED_AGAIN
+            at_address(asked.server),
+            "chat/completions",
+            read_answer,
+            tokens=tokens,
+            too_long=ASKED_AGAIN,
         )
         self._journal = Journal(asked.kept)
         weakref.finalize(self, self._journal.close)

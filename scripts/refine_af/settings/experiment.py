@@ -104,8 +104,8 @@ class Experiment(Section):
         description="What a stage watches as it runs; a change reruns nothing (ours)."
     )
     servers: dict[Name, Server] = Field(
-        description="By model, the servers of the stages whose engine is server; by its name in "
-        "reward.llm_judge, the judge's (ours)."
+        description="By model, the servers of the stages whose engine is server, at an address or "
+        "started by each job; by its name in reward.llm_judge, the judge's (ours)."
     )
     demo: Demo | None = Field(description="The embedded demo's tiny models, or null (ours).")
     compute: Compute = Field(
@@ -117,6 +117,10 @@ class Experiment(Section):
         judge = {self.reward.llm_judge.server} if self.reward.llm_judge else set[str]()
         if absent := judge - self.servers.keys():
             raise ValueError(f"reward.llm_judge.server: servers names no {min(absent)!r}")
+        if started := [name for name in judge if self.servers[name].start]:
+            raise ValueError(
+                f"servers.{started[0]}.start: a judge is asked at an address, so this needs url"
+            )
         if unknown := self.servers.keys() - self.models.keys() - judge:
             raise ValueError(f"servers.{min(unknown)}: there is no such model")
         return self

@@ -3,11 +3,65 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from refine_af.settings.fields import Count, Positive, Section, Text
+from refine_af.settings.fields import Count, FilePath, Positive, Section, Text
+
+# What stands for a word of a command, and is put in once the job knows it.
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+OF_COMMAND = frozenset({"checkpoint", "model", "port"})
+OF_ADAPTERS = OF_COMMAND | {"rank", "adapters"}
+
+
+def _words(text: str, known: frozenset[str]) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"is no command: {error}") from None
+    if not words:
+        raise ValueError("is no command: it has no word")
+    for name in PLACEHOLDER.findall(text):
+        if name not in known:
+            placeholders = ", ".join(f"{{{each}}}" for each in sorted(known))
+            raise ValueError(f"holds {{{name}}}, which is none of {placeholders}")
+    return words
+
+
+class Start(Section):
+    command: Text = Field(
+        description="What starts the server: words as a shell splits them, without a shell. "
+        "{checkpoint}, {model} and {port} stand for the model's folder, its name as under `model` "
+        "and a port of 127.0.0.1 that is free (ours)."
+    )
+    adapters: Text | None = Field(
+        description="Words that follow the command where there are adapters: {adapters} alone is "
+        "a word name=folder for each, {rank} the greatest rank; or null for a server that takes "
+        "none (ours)."
+    )
+    environment: FilePath | None = Field(
+        description="The folder of a virtual environment that has the program, or null: it stands "
+        "on the job's own PATH (ours)."
+    )
+    ready_s: Positive = Field(description="Seconds within which it must be ready (ours).")
+
+    @field_validator("command")
+    @classmethod
+    def starts_a_server(cls, value: str) -> str:
+        _words(value, OF_COMMAND)
+        for name in ("checkpoint", "port"):
+            if f"{{{name}}}" not in value:
+                raise ValueError(f"names no {{{name}}}, so the job could not tell the server of it")
+        return value
+
+    @field_validator("adapters")
+    @classmethod
+    def hands_over_adapters(cls, value: str | None) -> str | None:
+        if value is not None and "{adapters}" not in _words(value, OF_ADAPTERS):
+            raise ValueError("has no word {adapters}, which stands alone for all of them")
+        return value
 
 
 class Generating(Section):
@@ -35,8 +89,16 @@ class Served(Section):
 class Server(Served):
     """A server as it is reached, beside what of it decides a reply."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")] = Field(
-        description="Address of the API, up to /v1 (ours)."
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")] | None = (
+        Field(
+            default=None,
+            description="Address of the API, up to /v1, of a server that runs already (ours).",
+        )
+    )
+    start: Start | None = Field(
+        default=None,
+        description="In its place, the server that each job starts, on its own GPU, and ends with "
+        "itself (ours).",
     )
     key_variable: str | None = Field(
         description="Environment variable that holds the server's key, or null (ours)."
@@ -56,3 +118,12 @@ class Server(Served):
                 "not belong in config.yaml"
             )
         return value
+
+    @model_validator(mode="after")
+    def has_one_place(self) -> Server:
+        if (self.url is None) == (self.start is None):
+            raise ValueError(
+                "needs either url, the address of a server that runs, or start, the command of one "
+                "that the job starts"
+            )
+        return self

@@ -97,5 +97,11 @@ def _may_be_a_secret(place: tuple[int | str, ...]) -> bool:
 
     No message shows it.
     """
-    told = {"model", "concurrency", "timeout_s", "attempts"}  # a refused address may hold one
+    told = {
+        "model",
+        "concurrency",
+        "timeout_s",
+        "attempts",
+        "ready_s",
+    }  # a refused address may hold one
     return place[:1] in {("servers",), ("server",)} and place[-1] not in told

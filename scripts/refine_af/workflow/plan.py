@@ -49,7 +49,7 @@ class Plan:
         # Of a scorer of the user's own: an edit reruns what it scored.
         self.scorer = own_code(experiment.reward.scorer, homes(root))
         self.instances = InstancesPlan(experiment, self.located)
-        self.servers = ServersPlan(experiment)
+        self.servers = ServersPlan(experiment, self.located)
         self.asked_judge = JudgePlan(experiment, self.located)
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))

@@ -8,7 +8,7 @@ from typing import Any
 from refine_af.jobs.command_line import canonical
 from refine_af.records.cells import method_and_replicate, replicated, served_as
 from refine_af.settings.experiment import GENERATING, Experiment
-from refine_af.settings.servers import Served
+from refine_af.settings.servers import Served, Server
 
 Asked = str | list[str]  # a flag's value; an empty list is none
 
@@ -21,22 +21,30 @@ def asking(experiment: Experiment) -> list[str]:
 class ServersPlan:
     """Empty in every answer for a stage whose engine is the backbone in the job."""
 
-    def __init__(self, experiment: Experiment) -> None:
-        self._servers, self._asking = experiment.servers, asking(experiment)
+    def __init__(self, experiment: Experiment, located: Callable[[str], str]) -> None:
+        self._located, self._servers, self._asking = located, experiment.servers, asking(experiment)
         self._baselines = experiment.superni.baselines
 
     def gpus(self, stage: str) -> Callable[[Any], int]:
-        """The GPUs of a job: none where another process serves the backbone."""
-        return lambda wildcards: 0 if stage in self._asking else 1
+        """The GPUs of a job: none where a server has the backbone that runs already."""
+        asks = stage in self._asking
+        return lambda wildcards: 0 if asks and self._servers[wildcards.model].url else 1
 
     def server(self, stage: str) -> Callable[[Any, int], Asked]:
-        """Where the model's server is reached, which decides no reply."""
+        """Where the model's server is reached, or how it is started, which decides no reply."""
 
         def reached(wildcards: Any, threads: int) -> Asked:
             asks = stage in self._asking
-            return canonical(self._servers[wildcards.model]) if asks else []
+            return canonical(self._placed(self._servers[wildcards.model])) if asks else []
 
         return reached
+
+    def _placed(self, server: Server) -> Server:
+        """A server whose environment stands where the project's files do."""
+        if server.start is None or server.start.environment is None:
+            return server
+        place = {"environment": self._located(server.start.environment)}
+        return server.model_copy(update={"start": server.start.model_copy(update=place)})
 
     def backbone(self, stage: str) -> Callable[[Any], Asked]:
         """What decides the replies of a server that is asked for the backbone itself."""
