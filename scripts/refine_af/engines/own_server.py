@@ -40,7 +40,7 @@ class StartedEngine:
 def to_serve(backbone: Path, adapter: Path | None, name: str) -> ToServe:
     """A backbone, with an adapter under a name or none; a whole tuned model in its place.
 
-    InputError where the adapter tells no rank.
+    InputError where the adapter's adapter_config.json tells no rank.
     """
     from refine_af.models.backbones import is_whole_model
 
@@ -49,8 +49,7 @@ def to_serve(backbone: Path, adapter: Path | None, name: str) -> ToServe:
     if is_whole_model(adapter):
         return ToServe(adapter, {}, 0, name)
     path = adapter / "adapter_config.json"
-    told = read_document(path)
-    rank = told.get("r") if isinstance(told, dict) else None
+    rank = read_document(path).get("r")
     if not isinstance(rank, int) or not 1 <= rank < 2**16:
         raise InputError(f"{path}: tells no rank of the adapter (r)")
     return ToServe(backbone, {name: adapter}, max(LEAST_RANK, 1 << (rank - 1).bit_length()))
