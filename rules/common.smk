@@ -124,6 +124,11 @@ def truths(wildcards):
     return expand(rules.demo_truth.output.truth, model=plan.models) if experiment.demo else []
 
 
+def right_answers(wildcards):
+    """How many replies are right; no file where the user-oriented instructions name no rule."""
+    return [rules.checkable.output.table] if plan.checked_by_rule else []
+
+
 def kind_of_figure(wildcards):
     """The category, in Snakemake's report, of a file of results/figures/."""
     return "Figures" if hasattr(wildcards, "figure") else "Tables"

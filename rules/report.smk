@@ -17,6 +17,7 @@ rule report:
         scores=expand(rules.superni.output.scores, model=plan.models),
         diversity=diversity_files,
         truths=truths,
+        checkable=right_answers,
         ratings=expand(rules.ratings_summary.output.summary, model=plan.rated),
         paper=expand(
             plan.located("resources/paper/{printed}.csv"),
@@ -73,6 +74,7 @@ rule report:
         " --ppo {input.ppo:q} --adapters {input.adapters:q} --instances {input.instances:q}"
         " --overlaps {input.overlaps:q} --tables {input.tables:q}"
         " --scores {input.scores:q} --truths {input.truths:q} --ratings {input.ratings:q}"
+        " --checkable {input.checkable:q}"
         " --diversity {input.diversity:q} --paper {input.paper:q}"
         " --cost {input.cost:q} --provenance {input.provenance:q}"
         " --configuration {params.configuration:q}"

@@ -1,6 +1,7 @@
 # The user-oriented instructions, answered by the untuned backbones and every tuned cell.
 localrules:
     users,
+    checkable,
 
 
 rule users_predictions:
@@ -61,3 +62,22 @@ rule users:
     shell:
         "python {params.script:q} join --cells {input.cells:q}"
         " --predictions {output.predictions:q} > {log:q} 2>&1"
+
+
+rule checkable:
+    """How many replies are right, where user-oriented instructions name a rule that checks them."""
+    input:
+        instructions=plan.located(experiment.data.user_instructions),
+        predictions=rules.users.output.predictions,
+    output:
+        table="results/checkable.csv",
+    log:
+        "results/logs/checkable.log",
+    conda:
+        "../envs/tables.yaml"
+    params:
+        script=plan.script("checkable"),
+        code=plan.code("checkable"),
+    shell:
+        "python {params.script:q} --instructions {input.instructions:q}"
+        " --predictions {input.predictions:q} --table {output.table:q} > {log:q} 2>&1"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from refine_af.errors import InputError
 from refine_af.files.landing import whole_file, whole_folder
 from refine_af.files.shares import by_folder, by_owner
@@ -26,6 +28,7 @@ from refine_af.report.finished_run import (
 from refine_af.report.lineage import lineage
 from refine_af.report.published import Paper, read_paper
 from refine_af.report.rated import read_ratings
+from refine_af.report.right_answers import read_right_answers
 from refine_af.report.tuned import read_tuned
 from refine_af.report.verb_nouns import read_diversity
 from refine_af.settings.overlap import OverlapBounds
@@ -56,6 +59,7 @@ def main(
     scores: list[Path],
     truths: list[Path],
     ratings: list[Path],
+    checkable: list[Path],
     diversity: list[Path],
     paper: list[Path],
     cost: Path,
@@ -73,21 +77,22 @@ def main(
     runs = _runs(algorithm.upper(), subsets.count, models, methods, shares, files, some, report)
     told = Settings(settings, weights, bounds, subsets, rating_settings)
     account = read_account(cost, provenance, configuration)
-    _write(runs, read_paper(paper, report), told, _truths(truths, models), account, report, figures)
+    known = _truths(truths, models), next(map(read_right_answers, checkable), None)
+    _write(runs, read_paper(paper, report), told, known, account, report, figures)
 
 
 def _write(
     runs: list[ModelRun],
     paper: Paper,
     settings: Settings,
-    truths: Mapping[str, Truths],
+    known: tuple[Mapping[str, Truths], pd.DataFrame | None],
     account: Account,
     report: Path,
     figures: Path,
 ) -> None:
     found = {run.name: findings(run, settings.weights, settings.report) for run in runs}
     drawn = [drawings(run, settings.report, paper) for run in runs]
-    page = report_page(runs, found, drawn, paper, settings, truths, account)
+    page = report_page(runs, found, drawn, paper, settings, *known, account)
     tables = numbers_of_tables(runs, found, paper, settings)
     of_all = [each for of_model in drawn for each in of_model if each]
     with whole_folder(figures) as folder:

@@ -30,7 +30,12 @@ COMPONENTS = ("reward_model", "naturalness", "coherence", "understandability")
 
 
 def make_run(
-    folder: Path, models: Sequence[str] = ("tiny",), *, truth: bool = True, rated: bool = False
+    folder: Path,
+    models: Sequence[str] = ("tiny",),
+    *,
+    truth: bool = True,
+    rated: bool = False,
+    checked: bool = False,
 ) -> list[str]:
     """Write every file that the report reads; the flags that name them, outputs under `folder`."""
     came_back = [str(folder / f"ratings_{model}.csv") for model in models if rated]
@@ -95,12 +100,24 @@ def make_run(
         *("--tables", *(str(folder / f"superni_{model}.csv") for model in models)),
         *("--scores", *(str(folder / f"scores_{model}.csv") for model in models)),
         *("--truths", *(str(folder / f"truth_{model}.json") for model in models if truth)),
+        *("--checkable", *([make_right_answers(folder / "checkable.csv")] if checked else ())),
         *("--diversity", *(str(folder / f"diversity_{model}") for model in models)),
         *("--paper", *map(str, sorted(PAPER.glob("*.csv")))),
         *("--cost", str(folder / "cost.csv"), "--provenance", str(folder / "provenance.json")),
         *("--configuration", str(folder / "config.yaml")),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
+
+
+def make_right_answers(path: Path) -> str:
+    """Of two kinds of two instructions: the untuned model has one right, the tuned one three."""
+    rows = [
+        ("tiny", cell, kind, asked, right, right / asked, 0.1, 0.9)
+        for cell, counts in (("base", (1, 1, 0)), ("refine-af_6", (3, 2, 1)))
+        for kind, asked, right in zip(("all", "add", "sort_up"), (4, 2, 2), counts, strict=True)
+    ]
+    write_csv(path, "model,cell,solver,instructions,right,share,low,high", rows)
+    return str(path)
 
 
 def make_pool(folder: Path, model: str) -> None:

@@ -112,7 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
-    return report(make_run(folder))
+    return report(make_run(folder, checked=True))
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,9 @@ def test_only_the_contents_know_sections_and_the_demo(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     if file.name != "contents.py":
         assert "report.sections" not in text
-        assert file.stem == "demo" or not re.search(r"\b(demo|junk|truth|solver)\b", text)
+        assert file.stem in ("demo", "right_answers") or not re.search(
+            r"\b(demo|junk|truth|solver)\b", text
+        )
 
 
 def test_figures(page: str, folder: Path) -> None:
@@ -358,7 +360,7 @@ def test_files_in_a_row_are_named_by_the_first_and_the_last() -> None:
 
 
 def test_same_bytes_again(page: str, folder: Path, tmp_path: Path, run_script: Script) -> None:
-    ended = run_script("report", *make_run(tmp_path))
+    ended = run_script("report", *make_run(tmp_path, checked=True))
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
     for path in (folder / "figures").iterdir():
@@ -460,6 +462,21 @@ def test_files_of_ratings_that_are_not_complete_are_told(tmp_path: Path) -> None
         file.write("missing ratings,Bert,,4,,\n")
     said = "Not complete, and counted as far as they go, are the files of: Bert (4 left out)."
     assert said in words(report(flags))
+
+
+def test_right_answers_are_counted_by_cell_and_kind(page: str, tmp_path: Path) -> None:
+    said_so = words(page)
+    assert "of this run are 4 whose one right answer a rule knows" in said_so
+    assert "tiny, base tiny, refine-af_6 share 0.25 (0.10 to 0.90) 0.75 (0.10 to 0.90)" in said_so
+    assert "all 1 of 4 3 of 4 add 1 of 2 2 of 2 sort_up 0 of 2 1 of 2" in said_so
+    assert "right_answers" not in report(make_run(tmp_path))
+
+
+def test_a_table_of_right_answers_without_a_total_is_named(tmp_path: Path) -> None:
+    flags = make_run(tmp_path, checked=True)
+    table = tmp_path / "checkable.csv"
+    table.write_text(table.read_text().replace(",all,", ",some,"))
+    assert f"{table}: no row of solver 'all'" in refusal(flags)
 
 
 def test_another_algorithm_is_called_by_its_name(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_the_laptops_experiment_is_planned(clone: Path) -> None:
     jobs = plan("--directory", "laptop", project=clone)
     assert jobs["fetch_checkpoint"] == 1, "the backbone is the judge too"
     assert (jobs["sft"], jobs["superni_predictions"], jobs["users_predictions"]) == (4, 6, 5)
+    assert jobs["checkable"] == 1, "its user-oriented instructions name rules"
     assert not {"diversity", "fetch_parser"} & jobs.keys()
 
 

@@ -94,6 +94,14 @@ class UserInstruction:
     reference: str
 
 
+def checked_by_rule(path: Path) -> bool:
+    """Whether a file of user-oriented instructions is there, and names for each a solver.
+
+    What such a file must hold beyond that, `refine_af.metrics.checkable` reads.
+    """
+    return path.is_file() and all("solver" in row for _, row in read_rows(path))
+
+
 def read_user_instructions(path: Path) -> list[UserInstruction]:
     """The instructions of a file in the form of self-instruct@0b26ccaa, human_eval/.
 

@@ -37,6 +37,7 @@ from refine_af.report.sections.paper import paper_section, table_2_numbers, tabl
 from refine_af.report.sections.ppo import ppo_section
 from refine_af.report.sections.provenance import provenance_section
 from refine_af.report.sections.ratings import ratings_section
+from refine_af.report.sections.right_answers import right_answers_section
 from refine_af.report.sections.sft import sft_section
 from refine_af.report.sections.summary import summary_section
 from refine_af.report.sections.superni import superni_section
@@ -66,6 +67,7 @@ SECTIONS = {
     "superni": "Super-NI",
     "ratings": "Ratings",
 }
+CHECKED = {"right_answers": "Right answers"}  # only where a rule checks the replies
 # The sections below the models'. No model's name has an underscore, and each of their ids has.
 LAST = {
     "paper": "The paper's tables",
@@ -149,16 +151,20 @@ def report(
     paper: Paper,
     settings: Settings,
     truths: Mapping[str, Truths],
+    right: pd.DataFrame | None,
     account: Account,
 ) -> str:
-    """The page as HTML; `drawn` are in the runs' order, `found` and `truths`, if any, by model."""
+    """The page as HTML; `drawn` are in the runs' order, `found` and `truths`, if any, by model.
+
+    `right` counts right replies, where a rule checks them.
+    """
     differences = {name: each.changes for name, each in found.items()}
     by_size = {name: each.compared for name, each in found.items()}
     links = [("summary", "Summary"), *((f"{run.name}_model", run.name) for run in runs)]
     return page(
         TITLE,
         LEAD,
-        [*links, *LAST.items()],
+        [*links, *(CHECKED.items() if right is not None else ()), *LAST.items()],
         summary_section(runs, differences, by_size, settings.report),
         *(
             _model(
@@ -171,6 +177,7 @@ def report(
             )
             for run, figures in zip(runs, drawn, strict=True)
         ),
+        *([right_answers_section(right)] if right is not None else []),
         paper_section(runs, by_size, paper, settings.report),
         limits_section(
             demo.claims(runs, truths, differences, settings.report),

@@ -12,12 +12,14 @@ import psutil
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
+from refine_af.metrics.checkable import read_checkable
 from refine_af.models.checkpoints import check_backbone, check_chat, check_classifier, check_judge
 from refine_af.models.parsers import check_parser
 from refine_af.prompts.task_lists import demonstrations
 from refine_af.prompts.templates import read_prompt
 from refine_af.records.cells import BASE
 from refine_af.records.human_tasks import (
+    checked_by_rule,
     checked_seeds,
     read_seed_instances,
     read_seeds,
@@ -128,6 +130,8 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
         _check("data.seeds", located(experiment.data.seeds), read_seed_instances)
     instructions = located(experiment.data.user_instructions)
     _check("data.user_instructions", instructions, read_user_instructions)
+    if checked_by_rule(Path(instructions)):
+        _check("data.user_instructions", instructions, read_checkable)
     _check("data.superni", located(experiment.data.superni), _check_tasks)
     references = experiment.neighbours.references
     if references and not references.startswith("results/"):  # what is fetched has its digest

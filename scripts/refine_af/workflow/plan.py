@@ -11,6 +11,7 @@ from typing import Any
 from refine_af.jobs.command_line import canonical
 from refine_af.jobs.sources import code_digest
 from refine_af.records.cells import BASE
+from refine_af.records.human_tasks import checked_by_rule
 from refine_af.records.subsets import counting
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
@@ -62,6 +63,11 @@ class Plan:
         """The cells whose replies people rate, in the order of ratings.page.methods."""
         methods = self.experiment.ratings.page.methods
         return [name if name == BASE else f"{name}_{self.rated_size}" for name in methods]
+
+    @property
+    def checked_by_rule(self) -> bool:
+        """Whether a rule can check the replies to the user-oriented instructions."""
+        return checked_by_rule(Path(self.located(self.experiment.data.user_instructions)))
 
     @property
     def rated_size(self) -> int:
