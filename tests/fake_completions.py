@@ -15,6 +15,8 @@ from typing import Any
 os.environ["NO_PROXY"] = "127.0.0.1"
 
 PIECE = b" " * 65536
+Page = tuple[int, bytes]
+STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
 @dataclass
@@ -23,7 +25,8 @@ class Answer:
 
     `way` is `whole`, `cut` (half of the body, then the end), `close` (nothing at all), `stall`
     (half, then silence), `drip` (a byte each 50 ms, for as long as anyone listens), `endless` (a
-    body without an end), or `raw` (the body is all that is sent, in place of HTTP).
+    body without an end), `raw` (the body is all that is sent, in place of HTTP), or `pieces`: its
+    events, each after a `pause`, until the client goes.
     """
 
     body: bytes = b""
@@ -32,6 +35,7 @@ class Answer:
     way: str = "whole"
     after: float = 0.0
     gate: threading.Event | None = None
+    pause: float = 0.0
 
 
 def completion(text: str, /, **changes: Any) -> bytes:
@@ -40,6 +44,16 @@ def completion(text: str, /, **changes: Any) -> bytes:
     usage |= {key: changes.pop(key) for key in list(changes) if key in usage}
     choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": "stop"} | changes
     return json.dumps({"object": "text_completion", "choices": [choice], "usage": usage}).encode()
+
+
+def events(*texts: str, pause: float = 0.0, **changes: Any) -> Answer:
+    """The same as a stream, an event for each text; the last has its end and the counts."""
+    whole = json.loads(completion("", **{"completion_tokens": len(texts)} | changes))
+    ending = whole["choices"][0] | {"text": ""}
+    pieces = [{"choices": [{"index": 0, "text": text}]} for text in texts]
+    rows = [*pieces, {"choices": [ending]}, {"choices": [], "usage": whole["usage"]}]
+    body = b"".join(b"data: %s\n\n" % json.dumps(row).encode() for row in rows)
+    return Answer(body + b"data: [DONE]\n\n", headers=STREAM, way="pieces", pause=pause)
 
 
 @dataclass
@@ -57,6 +71,8 @@ class Request:
 class FakeCompletions:
     """`answers` by prompt: each is used up by one request, in order; then the prompt is echoed.
 
+    `pages` are what GET gives by path, each a status and a body, of several the next one at each
+    look but for the last; `looks` are the paths asked for.
     `most_at_once` requests were in the server's hands at the same time; `sent` counts the bytes
     of endless bodies.
     """
@@ -64,6 +80,8 @@ class FakeCompletions:
     url: str = ""
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     thought: float = 0.0
+    pages: dict[str, Page | list[Page]] = field(default_factory=dict)
+    looks: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     at_once: int = 0
@@ -78,7 +96,8 @@ class FakeCompletions:
     def answer_to(self, prompt: str) -> Answer:
         with self.lock:
             waiting = self.answers.get(prompt, [])
-            echo = Answer(completion(f" echo of {prompt}"), after=self.thought)
+            said = completion(f" echo of {prompt}", prompt_tokens=len(prompt))
+            echo = Answer(said, after=self.thought)
             return waiting.pop(0) if waiting else echo
 
 
@@ -113,6 +132,15 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.fake_completions.connections += 1
 
+    def do_GET(self) -> None:
+        fake = self.fake_completions
+        fake.looks.append(self.path)
+        page = fake.pages.get(self.path, (404, b"{}"))
+        if isinstance(page, list):
+            page = page.pop(0) if len(page) > 1 else page[0]
+        status, body = page
+        self.send(Answer(body, status))
+
     def do_POST(self) -> None:
         fake = self.fake_completions
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -123,7 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
             fake.most_at_once = max(fake.most_at_once, fake.at_once)
         try:
             asked = body["messages"][0]["content"] if "messages" in body else body["prompt"]
-            answer = fake.answer_to(asked)
+            known = isinstance(asked, str)
+            answer = fake.answer_to(asked if known else "".join(map(chr, asked)))
             fake.closing.wait(answer.after)
             if answer.gate:
                 answer.gate.wait(10)
@@ -148,11 +177,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.way != "endless":
+        if answer.way not in ("endless", "pieces"):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if answer.way == "whole":
             self.wfile.write(answer.body)
+        elif answer.way == "pieces":
+            for event in answer.body.split(b"\n\n")[:-1]:
+                self.fake_completions.closing.wait(answer.pause)
+                self.wfile.write(event + b"\n\n")
+                self.fake_completions.sent += 1
         elif answer.way == "endless":
             while not self.fake_completions.closing.is_set():
                 self.wfile.write(PIECE)

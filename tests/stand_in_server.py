@@ -53,12 +53,12 @@ def crash_of(file: Path | None) -> int:
     return int(lines[0])
 
 
-def completion(prompt: str) -> bytes:
-    draw = random.Random(prompt)
+def completion(prompt: str | list[int]) -> bytes:
+    draw = random.Random(str(prompt))
     lines = [" ".join(draw.choices(WORDS, k=6)) for _ in range(3)]
     text = "".join(f" {line}\nTask {10 + n}:" for n, line in enumerate(lines))
     choice = {"index": 0, "text": text, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 7, "completion_tokens": 5}
+    usage = {"prompt_tokens": len(prompt), "completion_tokens": 5}
     return json.dumps({"choices": [choice], "usage": usage}).encode()
 
 

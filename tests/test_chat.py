@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from refine_af.engines.decoding import Stops
-from refine_af.engines.generation import completions, in_chat
+from refine_af.engines.encoded import in_chat
+from refine_af.engines.generation import completions
 from refine_af.engines.local import LocalEngine, model_of
 from refine_af.engines.replies import Group
 from refine_af.errors import InputError

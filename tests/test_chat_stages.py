@@ -16,8 +16,8 @@ import ppo
 import superni_replies
 import users
 from policies import COMPUTE, PAPER_WEIGHTS, REWARD, WATCH, ppo_settings
-from refine_af.engines import generation
-from refine_af.engines.generation import in_chat
+from refine_af.engines import encoded
+from refine_af.engines.encoded import in_chat
 from refine_af.engines.replies import Group
 from refine_af.files.rows import write_records
 from refine_af.models.backbones import load_tokenizer
@@ -113,7 +113,7 @@ def test_every_stage_asks_in_the_chat(
         stamps.append(given)
         return "0" * 64
 
-    monkeypatch.setattr(generation, "in_chat", asked)
+    monkeypatch.setattr(encoded, "in_chat", asked)
     monkeypatch.setattr(script, "fingerprint", stamped)
     with pytest.raises(AskedError):
         stage(world, tmp_path)

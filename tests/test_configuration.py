@@ -34,7 +34,8 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 SERVER = (
-    "{url: http://h/v1, model: m, key_variable: null, concurrency: 1, timeout_s: 1, attempts: 1}"
+    "{url: http://h/v1, model: m, key_variable: null, concurrency: 1, timeout_s: 1, attempts: 1,"
+    " patience_s: 1}"
 )
 BASE = """
 sft:
@@ -220,7 +221,7 @@ SEVERAL: dict[str, tuple[str, str, str, str]] = {
         "own, line 3",
     ),
     "a chat": (
-        f"servers: {{a: {SERVER}, a.b: {SERVER}}}\n",
+        f"servers: {{a: {SERVER}, a.b: {SERVER[:-1]}, prompts: text}}}}\n",
         "instructions: {engine: server}\nmodels:\n  a: {checkpoint: x}\n  a.b: {checkpoint: y,\n"
         "    chat: true}\n",
         "models.a.b.chat: true, where",

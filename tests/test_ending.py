@@ -132,6 +132,7 @@ class Heedless:
     """An engine that writes on where another ends a reply, as a server does; counts tokens."""
 
     loading_s = 0.0
+    origin = ""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

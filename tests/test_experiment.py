@@ -131,7 +131,14 @@ def test_what_no_stage_can_give_is_refused(paper: dict[str, Any], name: str) -> 
 
 @pytest.mark.parametrize("name", ["hf_AbCdSecretKey123", "sk-Secret", "key"])
 def test_a_key_in_the_place_of_its_variable_is_not_told(paper: dict[str, Any], name: str) -> None:
-    server = {"url": "http://h/v1", "model": "m", "concurrency": 1, "timeout_s": 1.0, "attempts": 1}
+    server = {
+        "url": "http://h/v1",
+        "model": "m",
+        "concurrency": 1,
+        "timeout_s": 1.0,
+        "attempts": 1,
+        "patience_s": 1.0,
+    }
     given = {"key": "hf_AbCdSecretKey123"} if name == "key" else {"key_variable": name}
     with pytest.raises(InputError, match=r"servers\.mistral-7b\.key") as caught:
         read_experiment(
@@ -192,11 +199,13 @@ def test_a_chat_is_off_where_nothing_is_said_and_no_server_is_asked_in_one(
     wildcards = [SimpleNamespace(model=name) for name in ("one", "two")]
     assert [plan.chat(each) for each in wildcards] == ["false", "true"]
     server = {"url": "http://h/v1", "model": "m", "key_variable": None, "concurrency": 1}
-    limits = {"timeout_s": 1.0, "attempts": 1}
+    limits = {"timeout_s": 1.0, "attempts": 1, "patience_s": 1.0}
     paper["servers"] = {"one": server | limits, "two": server | limits}
     paper["instructions"]["engine"] = "server"
+    assert read_experiment(paper).models["two"].chat, "as token ids a prompt is in its chat"
+    paper["servers"]["two"] |= {"prompts": "text"}
     with pytest.raises(
-        InputError, match=r"models\.two\.chat: true, where instructions\.engine: ser"
+        InputError, match=r"models\.two\.chat: true, where servers\.two\.prompts: text"
     ):
         read_experiment(paper)
 

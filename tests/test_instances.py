@@ -160,7 +160,7 @@ class Answering:
     def __init__(self, *replies: str) -> None:
         self.replies = list(replies)
         self.asked = 0
-        self.loading_s = 0.0
+        self.loading_s, self.origin = 0.0, ""
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()

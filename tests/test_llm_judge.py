@@ -62,6 +62,7 @@ SERVER: dict[str, Any] = {
     "concurrency": 4,
     "timeout_s": 20.0,
     "attempts": 2,
+    "patience_s": 0.1,
 }
 TWO = [Triplet("Sort.", "b a", "a b"), Triplet("Name a river.", "", "The Nile")]
 

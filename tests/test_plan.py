@@ -24,7 +24,7 @@ def plan_of(**changes: Any) -> Plan:
 
 
 SERVER: dict[str, Any] = {"url": "http://h:1/v1", "model": "big", "key_variable": None}
-SERVER |= {"concurrency": 2, "timeout_s": 1.0, "attempts": 1}
+SERVER |= {"concurrency": 2, "timeout_s": 1.0, "attempts": 1, "patience_s": 1.0}
 
 
 def test_only_a_stage_that_asks_a_server_is_told_of_it() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from refine_af.engines.generation import in_chat
+from refine_af.engines.encoded import in_chat
 from refine_af.engines.local import LocalEngine, model_of
 from refine_af.engines.replies import Group
 from refine_af.models.backbones import load_backbone, load_tokenizer

@@ -143,7 +143,7 @@ def test_the_generator_is_what_make_docs_runs() -> None:
 PAPER: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
 STOP: dict[str, list[str]] = {"stop": []}
 SERVER: dict[str, object] = {"url": "http://h/v1", "model": "m", "key_variable": None}
-SERVER |= {"concurrency": 1, "timeout_s": 1.0, "attempts": 1}
+SERVER |= {"concurrency": 1, "timeout_s": 1.0, "attempts": 1, "patience_s": 1.0}
 TINY = dict.fromkeys(("hidden_size", "intermediate_size", "layers", "heads"), 1)
 TINY |= {"key_value_heads": 1, "steps": 1, "batch_size": 1}
 # By the key of a section whose names are the user's, what may stand under one.

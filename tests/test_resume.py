@@ -265,7 +265,7 @@ def test_what_a_server_answered_is_not_asked_for_again(
         with serving() as fake:
             monkeypatch.setattr(fake, "answer_to", writing_server(refuse_after))
             given = {"settings": settings, "server": server_at(fake.url)}
-            given["served"] = Served(model="tiny")
+            given["served"] = Served(model="tiny", prompts="text")
             place = tmp_path / str(min(number, 1))
             places = {"progress": place / "kept", "segment": place / "segment"}
             if refuse_after is None:
@@ -287,5 +287,11 @@ def test_what_a_server_answered_is_not_asked_for_again(
 
 def server_at(url: str) -> Server:
     return Server(
-        url=url, model="tiny", key_variable=None, concurrency=4, timeout_s=5.0, attempts=2
+        url=url,
+        model="tiny",
+        key_variable=None,
+        concurrency=4,
+        timeout_s=5.0,
+        attempts=2,
+        patience_s=0.0,
     )

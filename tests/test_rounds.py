@@ -34,7 +34,7 @@ class Asked:
         self.repeats, self.dies_after = repeats, dies_after
         self.calls: list[list[int]] = []
         self.written = 0
-        self.loading_s, self._loads = 0.0, loads
+        self.loading_s, self.origin, self._loads = 0.0, "", loads
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()

@@ -22,18 +22,18 @@ import pytest
 from pydantic import ValidationError
 
 import instructions as stage1
-from engines import Replies, Replying
+from engines import LETTERS, Replies, Replying
 from forked_job import Forked
 from forking import fork_server
 from refine_af.engines import choice
 from refine_af.engines.own_server import StartedEngine, log_beside, to_serve
 from refine_af.engines.replies import Group, Reply
-from refine_af.engines.server import load_server
+from refine_af.engines.server import ServerEngine
 from refine_af.errors import InputError
 from refine_af.jobs import keeper
 from refine_af.jobs import serving as life
 from refine_af.jobs.command_line import canonical
-from refine_af.jobs.serving import ToServe, command, serving
+from refine_af.jobs.serving import Endpoint, ToServe, command, serving
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Served, Server, Start
 from test_instructions import inputs, with_
@@ -51,6 +51,7 @@ def start(options: str = "", program: str = STAND_IN, **changes: Any) -> Start:
 
 def server(options: str = "", **changes: Any) -> Server:
     own: dict[str, Any] = {"key_variable": None, "concurrency": 2, "timeout_s": 10.0, "attempts": 9}
+    own["patience_s"] = 60.0
     own |= {name: changes.pop(name) for name in own if name in changes}
     return Server(start=start(options, **changes), model="tiny", **own)
 
@@ -58,6 +59,10 @@ def server(options: str = "", **changes: Any) -> Server:
 def sampling() -> Sampling:
     drawn = {"temperature": 1.0, "top_p": 1.0, "min_p": 0.0, "presence_penalty": 0.0}
     return Sampling(**drawn, max_new_tokens=10, stop=())
+
+
+def engine(asked: Endpoint) -> ServerEngine:
+    return ServerEngine(asked, TINY, lambda: LETTERS, sampling())
 
 
 def refusal(given: Server, log: Path) -> str:
@@ -105,7 +110,7 @@ def test_a_command_that_cannot_be_meant_is_refused(changes: dict[str, Any], wron
 
 def test_a_server_has_an_address_or_a_command() -> None:
     common: dict[str, Any] = {"model": "m", "key_variable": None, "concurrency": 1}
-    common |= {"timeout_s": 1, "attempts": 1}
+    common |= {"timeout_s": 1, "attempts": 1, "patience_s": 1}
     with pytest.raises(ValidationError, match="needs either url"):
         Server(**common)
     with pytest.raises(ValidationError, match="needs either url"):
@@ -185,7 +190,7 @@ def test_it_is_asked_once_it_is_ready_and_past_all_proxies(
     began = time.monotonic()
     with serving(server("--late 0.7"), UNTUNED, log) as asked:
         assert time.monotonic() - began >= 0.7
-        replies = dict(load_server(asked, TINY, sampling())([Group("", ["a", "b"])], [1, 2]))
+        replies = dict(engine(asked)([Group("", ["a", "b"])], [1, 2]))
     assert replies.keys() == {0, 1}
     said = log.read_text().splitlines()
     assert said[0].split()[-1] == str(Path("checkpoint").absolute())
@@ -241,7 +246,7 @@ def test_a_key_that_it_does_not_take_is_told_at_once(
 def test_its_key_is_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", "right")
     with serving(server("--key right", key_variable="A_KEY"), UNTUNED, tmp_path / "log") as asked:
-        assert len(list(load_server(asked, TINY, sampling())([Group("", ["a"])], [1]))) == 1
+        assert len(list(engine(asked)([Group("", ["a"])], [1]))) == 1
 
 
 def test_a_program_comes_from_its_own_environment(
@@ -278,7 +283,7 @@ def test_after_a_crash_it_is_started_once_more_and_no_reply_is_lost(tmp_path: Pa
     tails = [str(number) for number in range(12)]
     given = server(f"--crashes {crashes} --family {family}")
     with serving(given, UNTUNED, log) as asked:
-        replies = dict(load_server(asked, TINY, sampling())([Group("", tails)], range(12)))
+        replies = dict(engine(asked)([Group("", tails)], range(12)))
         first, second = pids(family)
         assert not any(map(lives, first[:3])) and all(map(lives, second))
     assert sorted(replies) == list(range(12))
@@ -290,10 +295,10 @@ def test_after_a_crash_it_is_started_once_more_and_no_reply_is_lost(tmp_path: Pa
 def test_after_a_second_crash_the_job_ends_with_its_words(tmp_path: Path) -> None:
     crashes = tmp_path / "crashes"
     crashes.write_text("3\n4\n")
-    given = server(f"--crashes {crashes}", attempts=1000)
+    given = server(f"--crashes {crashes}")
     came = []
     with pytest.raises(InputError) as caught, serving(given, UNTUNED, tmp_path / "log") as asked:
-        for place, _ in load_server(asked, TINY, sampling())([Group("", ["x"] * 12)], range(12)):
+        for place, _ in engine(asked)([Group("", ["x"] * 12)], range(12)):
             came.append(place)
     assert 4 <= len(came) < 12
     message = str(caught.value)
@@ -316,7 +321,7 @@ def test_stage_1_goes_on_after_a_crash_of_its_own_server(
         (place / "crashes").write_text(counts)
         whole = given | {
             "settings": with_(given["settings"], **sizes),
-            "server": server(f"--crashes {place / 'crashes'}", attempts=1000),
+            "server": server(f"--crashes {place / 'crashes'}"),
             "served": Served(model="tiny"),
             "earlier": [],
             "number": 0,
@@ -440,7 +445,7 @@ def test_a_keeper_that_is_killed_takes_the_server_along(tmp_path: Path) -> None:
         (ours,) = pids(family)
         os.kill(ours[3], signal.SIGKILL)
         wait_until(lambda: not lives(ours[0]), 5, "the server outlived its keeper")
-        list(load_server(asked, TINY, sampling())([Group("", ["a"])], [1]))
+        list(engine(asked)([Group("", ["a"])], [1]))
     # A child that went into a session of its own is the one that nobody knows of any more.
     assert not lives(ours[1])
     os.kill(ours[2], signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 import signal
 import socket
@@ -14,8 +15,8 @@ import time
 import urllib.request
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,17 +24,22 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 import refine_af.engines.server
 import refine_af.engines.server_connection
 import refine_af.engines.server_requests
 import refine_af.jobs.attempts
-from fake_completions import PIECE, Answer, FakeCompletions, completion, serving
+from engines import LETTERS
+from fake_completions import PIECE, STREAM, Answer, FakeCompletions, completion, events, serving
 from fake_server import closed_address
-from refine_af.engines.replies import Group, Reply
-from refine_af.engines.server import load_server
-from refine_af.engines.server_answers import read_answer
-from refine_af.engines.server_requests import wait_before
+from refine_af.engines.form import form_of
+from refine_af.engines.replies import Ending, Group, Reply
+from refine_af.engines.rounds import Rounds
+from refine_af.engines.server import ServerEngine
+from refine_af.engines.server_answers import ContextError, read_answer
+from refine_af.engines.server_attempts import RefusalError, wait_before
+from refine_af.engines.server_requests import Request, Requests
 from refine_af.engines.server_words import NOT_SHOWN, fit_to_show
 from refine_af.errors import InputError
 from refine_af.jobs.serving import at_address
@@ -62,9 +68,13 @@ Engine = Callable[..., Iterator[tuple[int, Reply]]]
 
 def engine(url: str, *, prefix: str = "P: ", decoding: Sampling | None = None, **to: Any) -> Engine:
     """The engine, asked for the ends of prompts that begin with `prefix`."""
-    usual = {"model": "tiny", "key_variable": None, "concurrency": 4}
+    usual: dict[str, Any] = {"model": "tiny", "key_variable": None, "concurrency": 4}
+    usual["prompts"] = "text"
+    usual["patience_s"] = 0.0 if to.get("attempts", 1) == 1 else 5.0
+    form = to.pop("form", LETTERS)
     server = Server(**{"url": url, "timeout_s": 5.0, "attempts": 1, **usual, **to})
-    made = load_server(at_address(server), Served(model=server.model), decoding or sampling())
+    served = Served(model=server.model, prompts=server.prompts, extra=server.extra)
+    made = ServerEngine(at_address(server), served, lambda: form, decoding or sampling())
     return lambda tails, *others, **named: made([Group(prefix, tails)], *others, **named)
 
 
@@ -93,7 +103,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCompletions]:
 @pytest.mark.parametrize("slashes", ["", "/", "//"])
 def test_a_request_says_all_that_is_set(fake: FakeCompletions, slashes: str) -> None:
     asked = engine(fake.url + slashes, prefix="Été\n")
-    assert dict(asked(["1. ☃"], [2**62 + 5])) == {0: Reply(" echo of Été\n1. ☃", "eos", 7, 5)}
+    assert dict(asked(["1. ☃"], [2**62 + 5])) == {0: Reply(" echo of Été\n1. ☃", "eos", 8, 5)}
     (request,) = fake.requests
     assert request.path == "/v1/completions"
     assert request.body == {
@@ -102,11 +112,16 @@ def test_a_request_says_all_that_is_set(fake: FakeCompletions, slashes: str) -> 
         "max_tokens": 10,
         "temperature": 0.7,
         "top_p": 0.5,
+        "min_p": 0.0,
         "presence_penalty": 0.25,
+        "top_k": -1,
+        "repetition_penalty": 1.0,
+        "repeat_penalty": 1.0,
         "stop": ["\n\n", "Task 9"],
         "seed": 5,
         "n": 1,
-        "stream": False,
+        "stream": True,
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     }
     likely = engine(fake.url, decoding=sampling(min_p=0.1))
     assert list(likely(["a"], [0])) and fake.requests[-1].body["min_p"] == 0.1
@@ -248,9 +263,6 @@ def test_an_environment_that_is_well_changes_nothing(
         ),
         pytest.param(completion("\n\n"), ("", "stop", 5), id="a stop string alone"),
         pytest.param(
-            completion(" a", finish_reason="length"), (" a", "length", 5), id="cut by the context"
-        ),
-        pytest.param(
             completion(" a", completion_tokens=10), (" a", "length", 10), id="the limit, unsaid"
         ),
         pytest.param(
@@ -292,11 +304,6 @@ def test_an_environment_that_is_well_changes_nothing(
             completion(" a", stop_reason="\n\n", completion_tokens=10),
             (" a", "stop", 10),
             id="a stop string at the limit",
-        ),
-        pytest.param(
-            completion("", finish_reason="length", completion_tokens=0),
-            ("", "length", 0),
-            id="no room for any token",
         ),
         pytest.param(completion("", completion_tokens=0), ("", "eos", 0), id="nothing to say"),
     ],
@@ -412,6 +419,9 @@ def test_any_body_is_a_reply_or_a_fault_that_is_named(body: bytes) -> None:
     decoding = sampling()
     try:
         reply = read_answer(body, decoding)
+    except ContextError as cut:
+        assert 0 <= cut.tokens < decoding.max_new_tokens
+        return
     except ValueError as fault:
         assert len(str(fault)) < 300
         return
@@ -468,11 +478,8 @@ def test_a_fault_that_may_pass_is_followed_by_another_attempt(
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (Answer(b"{}", 503), "HTTP 503"),
-        (Answer(way="close"), "disconnected"),
-        (Answer(FINE.body, way="cut"), "RemoteProtocolError 'peer closed connection"),
-        (Answer(FINE.body, way="stall"), "no whole answer within 0.2 s (timeout_s)"),
-        (Answer(FINE.body, way="drip"), "no whole answer within 0.2 s (timeout_s)"),
+        (Answer(FINE.body, way="stall"), "no word for 0.2 s (timeout_s)"),
+        (Answer(FINE.body, way="drip"), "no word for 0.2 s (timeout_s)"),
         (Answer(way="endless"), f"more than the {MOST} bytes that 10 tokens"),
     ],
     ids=lambda part: getattr(part, "way", None),
@@ -489,12 +496,39 @@ def test_after_the_last_attempt_the_message_says_what_and_how_often(
     assert len(fake.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(b"{}", 503), "HTTP 503"),
+        (Answer(b"{}", 429), "HTTP 429"),
+        (Answer(way="close"), "disconnected"),
+        (Answer(FINE.body, way="cut"), "RemoteProtocolError 'peer closed connection"),
+        (
+            Answer(b'data: {"error": {"code": 500}}\n\n', headers=STREAM, way="pieces"),
+            """(the server tells of an error): '{"error": {"code": 500}}'""",
+        ),
+    ],
+    ids=lambda part: getattr(part, "way", None),
+)
+def test_a_server_that_is_away_is_waited_for_as_long_as_is_said(
+    fake: FakeCompletions, answer: Answer, said: str
+) -> None:
+    fake.answers["P: a"] = [answer] * 99
+    start = time.monotonic()
+    message = refusal(engine(fake.url, attempts=1, patience_s=0.2))
+    assert said in message and time.monotonic() - start > 0.1
+    assert len(fake.requests) > 2, "whatever the attempts that an answer may take"
+    assert f"(attempts: {len(fake.requests)})" in message
+    fake.answers["P: a"] = [answer] * 5
+    assert answered_to(engine(fake.url, patience_s=5.0), "a")[0].text == " echo of P: a"
+
+
 def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refine_af.jobs.attempts, "FIRST_WAIT_S", 0.01)
     address = closed_address()
-    message = refusal(engine(f"{address}/v1", attempts=2))
-    assert f"{address}/v1/completions" in message
-    assert "ConnectError" in message and "(attempts: 2)" in message
+    message = refusal(engine(f"{address}/v1", patience_s=0.1))
+    assert f"{address}/v1/completions: no list of its models" in message
+    assert "ConnectError" in message and "(attempts: 1)" not in message
 
 
 def test_a_server_that_takes_no_connection_shows_before_the_deadline(
@@ -610,8 +644,8 @@ def test_the_key_is_in_no_message_and_no_log(
     echo: Answer,
 ) -> None:
     monkeypatch.setenv("A_KEY", KEY)
-    fake.answers["P: a"] = [echo, echo]
-    message = refusal(engine(fake.url, key_variable="A_KEY", attempts=2))
+    fake.answers["P: a"] = [echo] * 99
+    message = refusal(engine(fake.url, key_variable="A_KEY", attempts=2, patience_s=0.1))
     said = "".join([message, *capfd.readouterr()])
     assert not telling(said)
     assert fake.requests[-1].headers["Authorization"] == f"Bearer {KEY}"
@@ -835,6 +869,209 @@ def test_all_well_is_not_worth_a_line(
     assert capsys.readouterr() == ("", "")
 
 
+# An answer that comes as a stream
+
+
+def test_a_stream_is_the_answer_that_its_events_make(fake: FakeCompletions) -> None:
+    fake.answers = {
+        "P: a": [events(" Sort", " it.", finish_reason="stop")],
+        "P: b": [events(" a", "\n", "\nb", finish_reason="stop", stop_reason=None)],
+        "P: c": [events(" a", finish_reason="stop", stop_reason="\n\n")],
+        "P: d": [events(*["x"] * 10, finish_reason="length")],
+        "P: e": [events("", " a", finish_reason="eos_token")],
+    }
+    replies = answered_to(engine(fake.url), *"abcde")
+    assert [(replies[n].text, replies[n].finish, replies[n].tokens) for n in range(5)] == [
+        (" Sort it.", "eos", 2),
+        (" a", "stop", 3),
+        (" a", "stop", 1),
+        ("x" * 10, "length", 10),
+        (" a", "eos", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'data: {"choices": [{"text": " a"}]}\n\n', "choices.0.finish_reason: "),
+        (b'data: {"choices": [{"text": 3}]}\n\n', "choices.0.text: "),
+        (b"data: <html>\n\n", "Invalid JSON"),
+        (b"data: [DONE]\n\n", "choices.0.finish_reason: "),
+        (b"", "choices.0.finish_reason: "),
+        (b": waits\n\n", "choices.0.finish_reason: "),
+    ],
+)
+def test_a_stream_that_makes_no_answer_is_asked_for_again(
+    fake: FakeCompletions, body: bytes, said: str
+) -> None:
+    fake.answers["P: a"] = [Answer(body, headers=STREAM, way="pieces")] * 2
+    message = refusal(engine(fake.url, attempts=2))
+    assert "without a completion (" in message and said in message and "(attempts: 2)" in message
+    assert answered_to(engine(fake.url), "a")[0].text == " echo of P: a"
+
+
+def test_a_stream_may_take_longer_than_the_server_may_be_silent(fake: FakeCompletions) -> None:
+    fake.answers["P: a"] = [events(*"abcdef", pause=0.15, finish_reason="stop")]
+    start = time.monotonic()
+    assert answered_to(engine(fake.url, timeout_s=0.6), "a")[0].text == "abcdef"
+    assert time.monotonic() - start > 0.8
+    stalls = events("a", "b", finish_reason="stop")
+    waits = b": waits\n\n" * 40
+    fake.answers["P: a"] = [
+        Answer(stalls.body[:50] + b"\n\n" + waits, headers=STREAM, way="pieces", pause=0.1)
+    ]
+    assert "no word for 0.6 s" in refusal(engine(fake.url, timeout_s=0.6)), "a comment is no word"
+
+
+def ended_at(word: str) -> Ending:
+    return Ending("!", lambda text: text.find(word) if word in text else None)
+
+
+def test_a_reply_that_its_prompts_ending_ends_is_cut_at_the_server(fake: FakeCompletions) -> None:
+    """The connection is closed, by which a server knows that nothing more is wanted."""
+    many = [" x"] * 500
+    fake.answers["P: a"] = [events(" go", " on", "!", *many, pause=0.01, finish_reason="stop")]
+    made = ending_engine(fake.url)
+    ((place, reply),) = made([Group("P: ", ["a"], ended_at(" on!"))], [0])
+    assert (place, reply) == (0, Reply(" go", "cut", 4, 3))
+    assert soon_ended(fake) and fake.sent < 400
+    whole = ending_engine(fake.url)([Group("P: ", ["b"], ended_at("never"))], [0])
+    assert dict(whole)[0].finish == "eos"
+
+
+def ending_engine(url: str) -> ServerEngine:
+    limits = {"key_variable": None, "concurrency": 1, "timeout_s": 5.0, "attempts": 1}
+    server = Server.model_validate({"url": url, "model": "tiny", "patience_s": 0.0, **limits})
+    served = Served(model="tiny", prompts="text")
+    return ServerEngine(
+        at_address(server), served, lambda: LETTERS, sampling(max_new_tokens=600, stop=())
+    )
+
+
+# Prompts as tokens, and what else a request says
+
+
+def ids(text: str) -> list[int]:
+    return list(map(ord, text))
+
+
+def test_prompts_go_as_token_ids_with_the_ends_of_a_text(fake: FakeCompletions) -> None:
+    asked = engine(fake.url, prompts="tokens")
+    assert answered_to(asked, "a")[0] == Reply(" echo of P: a", "eos", 4, 5)
+    (request,) = fake.requests
+    assert request.body["prompt"] == ids("P: a") and request.body["stop_token_ids"] == [0]
+    assert "ignore_eos" not in request.body
+    on = engine(fake.url, prompts="tokens", form=replace(LETTERS, ends=frozenset()))
+    answered_to(on, "a")
+    assert fake.requests[-1].body["ignore_eos"] is True
+    assert "stop_token_ids" not in fake.requests[-1].body
+
+
+def test_a_server_that_reads_other_tokens_is_found_out(
+    fake: FakeCompletions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.answers["P: a"] = [Answer(completion(" b", prompt_tokens=5))] * 2
+    message = refusal(engine(fake.url, prompts="tokens"))
+    assert "has read 5 tokens where it was sent 4 token ids" in message
+    asked = engine(fake.url)
+    assert answered_to(asked, "a", "b")[0].prompt_tokens == 5
+    said = "has read 5 tokens of a prompt of which the checkpoint's tokenizer makes 4"
+    assert capsys.readouterr().out.count(said) == 1
+    fake.answers["P: a"] = [Answer(completion(" b", prompt_tokens=0))]
+    assert answered_to(asked, "a")[0].prompt_tokens == 4, "which it does not count"
+
+
+def test_a_prompt_without_room_is_not_asked(fake: FakeCompletions) -> None:
+    tight = replace(LETTERS, room=15)
+    replies = answered_to(engine(fake.url, form=tight), "ab", "abc", "a")
+    assert replies[1] == Reply("", "length", 6, 0)
+    assert sorted(fake.prompts()) == ["P: a", "P: ab"]
+    with pytest.raises(InputError, match="tokens that begin every prompt, with max_new_tokens 10"):
+        answered_to(engine(fake.url, prefix="P: P: ", form=tight), "a")
+
+
+def test_a_reply_that_the_servers_context_cuts_ends_the_stage(fake: FakeCompletions) -> None:
+    short = completion(" a", finish_reason="length", completion_tokens=4)
+    fake.answers["P: b"] = [Answer(short)]
+    message = refusal(engine(fake.url, attempts=5), "a", "b")
+    assert "the server's context cut a reply after 4 of 10 tokens (max_new_tokens)" in message
+    assert "larger context" in message and "(attempts: 1)" in message
+
+
+def test_extra_keys_are_sent_and_null_takes_one_away(fake: FakeCompletions) -> None:
+    extra = {"top_k": 7, "repeat_penalty": None, "samplers": ["top_p"], "stream": False}
+    answered_to(engine(fake.url, extra=extra), "a")
+    body = fake.requests[0].body
+    assert (body["top_k"], body["samplers"], body["stream"]) == (7, ["top_p"], False)
+    assert "repeat_penalty" not in body and body["repetition_penalty"] == 1.0
+    with pytest.raises(InputError, match=r"extra\.min_p: null, where sampling\.min_p is 0\.1"):
+        engine(fake.url, decoding=sampling(min_p=0.1), extra={"min_p": None})
+    for own in ({"temperature": 1}, {"min_p": 0.2}):
+        with pytest.raises(ValidationError):
+            engine(fake.url, extra=own)
+
+
+# Which server answers
+
+
+def models(*names: str, **more: object) -> tuple[int, bytes]:
+    rows = [{"id": name, "created": 7, "permission": [{"id": "x"}], **more} for name in names]
+    return 200, json.dumps({"object": "list", "data": rows}).encode()
+
+
+def test_a_model_that_the_server_does_not_list_is_refused_before_any_prompt(
+    fake: FakeCompletions,
+) -> None:
+    fake.pages["/v1/models"] = models("tiny", "tiny-ppo")
+    asked = engine(fake.url, model="tiny-refine-af_5000")
+    message = refusal(asked)
+    assert "serves no model 'tiny-refine-af_5000', and these: 'tiny', 'tiny-ppo'" in message
+    assert not fake.requests
+    assert answered_to(engine(fake.url, model="tiny-ppo"), "a")
+
+
+def test_an_address_without_v1_is_told_where_the_api_is(fake: FakeCompletions) -> None:
+    fake.pages["/v1/models"] = models("tiny")
+    bare = fake.url.removesuffix("/v1")
+    assert f"{bare}: the API is at {bare}/v1" in refusal(engine(bare))
+    assert not fake.requests
+
+
+def test_a_server_that_lists_nothing_is_asked_all_the_same(fake: FakeCompletions) -> None:
+    for page in ((404, b""), (200, b"<html>"), (200, b'{"data": []}'), (405, b"{}")):
+        fake.pages["/v1/models"] = page
+        assert answered_to(engine(fake.url), "a")
+    fake.pages["/v1/models"] = (401, b"who are you")
+    assert "HTTP 401: 'who are you': the key" in refusal(engine(fake.url))
+
+
+def test_a_server_that_starts_late_is_waited_for(fake: FakeCompletions) -> None:
+    fake.pages["/v1/models"] = [(503, b"loading"), (503, b"loading"), models("tiny")]
+    assert answered_to(engine(fake.url, patience_s=20.0), "a")
+    assert fake.looks == ["/v1/models"] * 3 + ["/version"]
+
+
+def test_the_server_is_kept_beside_the_replies_and_another_one_is_told(
+    fake: FakeCompletions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.pages["/v1/models"] = models("tiny", root="/m", max_model_len=64)
+    fake.pages["/version"] = (200, b'{"version": "0.32.0"}')
+    log = tmp_path / "replies.jsonl"
+    for number, told in enumerate(["fp-1", "fp-1", "fp-2"]):
+        body = json.loads(completion(" b")) | {"system_fingerprint": told}
+        fake.answers["P: a"] = [Answer(json.dumps(body).encode())]
+        with closing(Rounds(log, ending_engine(fake.url))) as rounds:
+            rounds.written(number, [Group("P: ", ["a"])], [0], lambda _: None)
+        assert (told == "fp-2") == ("another server" in capsys.readouterr().out)
+    rows = [json.loads(line) for line in (tmp_path / "replies.servers.jsonl").open()]
+    assert [row["first_line"] for row in rows] == [1, 3]
+    assert rows[0]["server"] == {
+        "model": {"id": "tiny", "root": "/m", "max_model_len": 64},
+        "version": {"version": "0.32.0"},
+        "system_fingerprint": "fp-1",
+    }
+
+
 # Many prompts
 
 
@@ -855,8 +1092,18 @@ def test_replies_belong_to_their_prompts_in_whatever_order_they_come(
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
-def test_as_many_requests_run_as_may_and_no_more(fake: FakeCompletions, concurrency: int) -> None:
-    fake.thought = 0.05
+def test_as_many_requests_run_as_may_and_no_more(
+    fake: FakeCompletions, concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.thought, echo, limit = 0.05, fake.answer_to, time.monotonic() + 20
+
+    def together(prompt: str) -> Answer:
+        """An answer once as many are asked for as may be."""
+        while fake.most_at_once < concurrency and time.monotonic() < limit:
+            time.sleep(0.01)
+        return echo(prompt)
+
+    monkeypatch.setattr(fake, "answer_to", together)
     tails = [str(place) for place in range(4 * concurrency)]
     replies = answered_to(engine(fake.url, concurrency=concurrency), *tails)
     assert replies.keys() == set(range(4 * concurrency))
@@ -890,20 +1137,21 @@ def test_an_engine_is_asked_again(fake: FakeCompletions) -> None:
     assert answered_to(asked, "c")[0].text == " echo of P: c"
 
 
-def test_what_was_answered_comes_before_the_refusal(fake: FakeCompletions) -> None:
+def test_what_runs_is_answered_before_the_refusal(fake: FakeCompletions) -> None:
+    """What failed and would be tried again is not, and no further prompt is asked."""
     gate = threading.Event()
     fake.answers["P: bad"] = [Answer(b"{}", 400, gate=gate)]
-    fake.answers["P: slow"] = [Answer(FINE.body, way="stall")]
-    came = []
+    fake.answers["P: slow"] = [Answer(FINE.body, after=1.0)]
+    fake.answers["P: busy"] = [Answer(b"{}", 503)] * 99
+    came, asked = [], ["bad", "slow", "busy", "a", "b", "c", "never", "never"]
     with pytest.raises(InputError, match="HTTP 400"):
-        for place, _ in engine(fake.url, timeout_s=60)(["bad", "slow", "a", "b", "c"], range(5)):
+        for place, _ in engine(fake.url, patience_s=60)(asked, range(8)):
             came.append(place)
-            if len(came) == 3:
+            if len(came) == 2:
                 gate.set()
-                start = time.monotonic()
-    assert sorted(came) == [2, 3, 4]
-    assert time.monotonic() - start < 15
-    assert soon_ended(fake)
+                fake.thought = 30.0
+    assert came[-1] == 1 and sorted(came) == [1, 3, 4]
+    assert "P: never" not in fake.prompts()
 
 
 def test_of_answers_that_come_together_the_good_ones_come_first(
@@ -911,12 +1159,16 @@ def test_of_answers_that_come_together_the_good_ones_come_first(
 ) -> None:
     """All three are there at the first look, since nothing on their way takes time."""
 
-    async def ask(self: Any, client: object, body: bytes) -> Reply:
-        if b"bad" in body:
-            raise refine_af.engines.server_requests._RefusalError("HTTP 400")
+    async def ask(self: Any, session: object, request: Request) -> Reply:
+        if b"bad" in request.body:
+            raise RefusalError("HTTP 400")
         return Reply("", "eos", 1, 1)
 
-    monkeypatch.setattr(refine_af.engines.server._ServerEngine, "_ask", ask)
+    async def nobody(*_: object) -> dict[str, Any]:
+        return {}
+
+    monkeypatch.setattr(Requests, "_ask", ask)
+    monkeypatch.setattr(refine_af.engines.server, "identified", nobody)
     came = []
     with pytest.raises(InputError, match="HTTP 400"):
         for place, _ in engine("http://h/v1")(["bad", "good", "good"], range(3)):
@@ -962,19 +1214,21 @@ def test_replies_that_nobody_takes_are_not_asked_for(fake: FakeCompletions) -> N
 
 PROGRAM = """
 import sys
-sys.path.insert(0, "scripts")
+sys.path[:0] = ["scripts", "tests"]
+from engines import LETTERS
 from refine_af.jobs.command_line import run
 from refine_af.engines.replies import Group
-from refine_af.engines.server import load_server
+from refine_af.engines.server import ServerEngine
 from refine_af.jobs.serving import at_address
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Served, Server
 
 def ask(*, url: str, stop_early: str) -> None:
-    server = Server(url=url, model="m", key_variable=None, concurrency=4, timeout_s=60, attempts=9)
+    limits = {"concurrency": 4, "timeout_s": 60, "attempts": 9, "patience_s": 9}
+    server = Server(url=url, model="m", key_variable=None, **limits)
     drawn = {"temperature": 1, "top_p": 1, "min_p": 0, "presence_penalty": 0}
     sampling = Sampling(**drawn, max_new_tokens=4, stop=())
-    asked = load_server(at_address(server), Served(model="m"), sampling)
+    asked = ServerEngine(at_address(server), Served(model="m"), lambda: LETTERS, sampling)
     for _ in asked([Group("", ["a", "b", "c"])], [0, 1, 2]):
         print("came", flush=True)
         if stop_early == "yes":
@@ -1041,10 +1295,17 @@ def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     )
     address = closed_address()
     program = str(Path(sys.executable).with_name("transformers"))
+    (folder / "hub").mkdir()  # the models that it lists are those of the hub's cache, of all things
     command = [program, "serve", str(checkpoint)]
     command += ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--device", "cpu"]
     with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=os.environ | {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1"},
+        )
     try:
         server = Running(f"{address}/v1", checkpoint, folder / "log")
         wait_for(f"{address}/health", process, server.log)
@@ -1080,6 +1341,10 @@ GREEDY = {
 }
 
 
+# Keys that it refuses.
+LACKING = dict.fromkeys(("top_k", "min_p", "repetition_penalty", "repeat_penalty"))
+
+
 def of_served(served: Running, *, prefix: str = PROMPT, model: str = "", **decoding: Any) -> Engine:
     return engine(
         served.url,
@@ -1088,6 +1353,8 @@ def of_served(served: Running, *, prefix: str = PROMPT, model: str = "", **decod
         decoding=sampling(**{**GREEDY, "stop": (), **decoding}),
         concurrency=1,
         timeout_s=30,
+        extra=LACKING,
+        form=form_of(served.checkpoint, chat=False, end_of_text=True),
     )
 
 

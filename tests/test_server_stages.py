@@ -103,10 +103,20 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCompletions]:
 
 def by_server(given: dict[str, Any], url: str, name: str = "tiny-x") -> dict[str, Any]:
     server = Server(
-        url=url, model="tiny", key_variable=None, concurrency=1, timeout_s=5.0, attempts=1
+        url=url,
+        model="tiny",
+        key_variable=None,
+        concurrency=1,
+        timeout_s=5.0,
+        attempts=1,
+        patience_s=0.0,
     )
     settings = given["settings"].model_copy(update={"engine": "server"})
-    return given | {"settings": settings, "server": server, "served": Served(model=name)}
+    return given | {
+        "settings": settings,
+        "server": server,
+        "served": Served(model=name, prompts="text"),
+    }
 
 
 @pytest.mark.parametrize("name", STAGES)

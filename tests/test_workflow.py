@@ -411,6 +411,7 @@ SERVER = {
     "concurrency": 2,
     "timeout_s": 1.0,
     "attempts": 1,
+    "patience_s": 0.1,
 }
 
 

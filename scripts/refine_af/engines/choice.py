@@ -65,14 +65,17 @@ def engines_of(settings: Generating, completer: Completer) -> Iterator[Engines]:
 
 def _served(completer: Completer, server: Server, served: Served, lives: ExitStack) -> Engines:
     """The engines of a server, which lives no longer than `lives` where it is started."""
-    from refine_af.engines.server import load_server
+    from refine_af.engines.form import form_of
+    from refine_af.engines.server import ServerEngine
 
+    chat, end_of_text = completer.chat, completer.end_of_text
+    form = cache(lambda: form_of(completer.backbone, chat=chat, end_of_text=end_of_text))
     if server.start is None:
-        return lambda sampling: load_server(at_address(server), served, sampling)
+        return lambda sampling: ServerEngine(at_address(server), served, form, sampling)
 
     @cache
     def started() -> Endpoint:
         content = to_serve(completer.backbone, completer.adapter, served.model)
         return lives.enter_context(serving(server, content, log_beside()))
 
-    return lambda sampling: StartedEngine(lambda: load_server(started(), served, sampling))
+    return lambda sampling: StartedEngine(lambda: ServerEngine(started(), served, form, sampling))

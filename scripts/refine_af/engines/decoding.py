@@ -12,6 +12,13 @@ from refine_af.settings.sampling import Sampling
 ASKED = 32  # tokens after which an ending is asked, whatever they are
 
 
+def ends_of_text(tokenizer: Any, generation_config: Any, also: Collection[int]) -> frozenset[int]:
+    """The tokens that end a text: the tokenizer's, the checkpoint's own, and `also`."""
+    own = getattr(generation_config, "eos_token_id", None)
+    ends = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own]), *also}
+    return frozenset(end for end in ends if end is not None)
+
+
 class Stops:
     """Decides where a text ends; decodes it only after a token that can end it."""
 
@@ -31,9 +38,8 @@ class Stops:
         """
         self._tokenizer = tokenizer
         self._limit = sampling.max_new_tokens
-        ends = getattr(model.generation_config, "eos_token_id", None)
-        eos = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends]), *also}
-        self._eos = eos if end_of_text else set()
+        eos = ends_of_text(tokenizer, model.generation_config, also)
+        self._eos = eos if end_of_text else frozenset()
         special = special_names(tokenizer) if sampling.stop else {}
         # Those that name special tokens, which a text does not show, are looked for beside them.
         self._special = [

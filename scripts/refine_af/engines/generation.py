@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.decoding import Stops
+from refine_af.engines.encoded import encoded, with_room
 from refine_af.engines.replies import Finish, Group
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
 from refine_af.models.chat import Chat
 from refine_af.models.device_faults import free_cached, gpu_faults, out_of_memory
-from refine_af.models.encoding import encode, encode_after
 from refine_af.models.shapes import (
     architecture,
     check_length,
@@ -98,51 +97,22 @@ def completions(
     of the prefix, where there is one and the model has read it. ValueError unless there is one seed
     for each tail.
     """
-    rows = []
-    asked = [in_chat(group, chat) for group in groups] if chat else groups
-    for head, own in _rows_of(tokenizer, asked, seeds):
-        fitting, without_room = _with_room(model, len(head), own, sampling)
-        for row in without_room:
-            yield row.place, Completion("", (), "length", len(head) + len(row.tail))
+    rows: list[PromptRow] = []
+    for own in encoded(tokenizer, groups, seeds, chat):
+        fitting, without_room = with_room(own, sampling, room_of(text_config(model)))
+        for prompt in without_room:
+            yield prompt.place, Completion("", (), "length", len(prompt))
         if fitting:
-            prefix = _prefix(model, head, begun)
-            rows += [replace(row, prefix=prefix) for row in fitting]
+            prefix = _prefix(model, fitting[0].head, begun)
+            rows += [PromptRow(p.place, prefix, p.tail, p.seed, p.ending) for p in fitting]
     if rows:
         prompts = _prompts(model, tokenizer, rows, sampling)
         also = (chat.stop,) if chat else ()
         signs = "".join(group.ending.signs for group in groups if group.ending)
         stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text, also=also, signs=signs)
         for row, text, finish in _written(model, prompts, rows, sampling, stops):
-            prompt = row.prefix.length + len(row.tail)
-            yield row.place, Completion(text, tuple(row.tokens), finish, prompt)
-
-
-def in_chat(group: Group, chat: Chat) -> Group:
-    """Prompts as turns of a chat; what they share is still one prefix."""
-    turns = [chat.turn(group.prefix, tail) for tail in group.tails]
-    return Group(turns[0][0] if turns else "", [tail for _, tail in turns], group.ending)
-
-
-def _rows_of(
-    tokenizer: Any, groups: Sequence[Group], seeds: Sequence[int]
-) -> Iterator[tuple[list[int], list[PromptRow]]]:
-    """Each group's prefix as tokens, and its rows, whose prefix has no keys and values yet."""
-    numbered = zip(range(len(seeds)), seeds, strict=True)
-    for group in groups:
-        # Without a prefix a text starts where its tail does.
-        head = encode(tokenizer, group.prefix, start=True) if group.prefix else []
-        unread = Prefix(None, len(head))
-        tails = [encode_after(tokenizer, group.prefix, tail) for tail in group.tails]
-        places = list(islice(numbered, len(tails)))
-        yield (
-            head,
-            [
-                PromptRow(i, unread, tail, seed, group.ending)
-                for (i, seed), tail in zip(places, tails, strict=True)
-            ],
-        )
-    if next(numbered, None):
-        raise ValueError("more seeds than tails")
+            length = row.prefix.length + len(row.tail)
+            yield row.place, Completion(text, tuple(row.tokens), finish, length)
 
 
 def _written(
@@ -188,24 +158,6 @@ def rows_that_fit(model: Any, length: int) -> int:
     else:
         budget = 0.2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(256, int(budget / (cached + drawn))))
-
-
-def _with_room(
-    model: Any, head: int, rows: Sequence[PromptRow], sampling: Sampling
-) -> tuple[list[PromptRow], list[PromptRow]]:
-    """The rows whose prompt and reply the model's context holds, shortest first; the others."""
-    if any(not row.tail for row in rows):
-        raise InputError("a prompt is empty after its shared prefix: there is nothing to continue")
-    room = room_of(text_config(model))
-    ordered = sorted(rows, key=lambda row: len(row.tail))
-    most = head + sampling.max_new_tokens
-    if room and most >= room:
-        raise InputError(
-            f"the {head} tokens that begin every prompt, with max_new_tokens "
-            f"{sampling.max_new_tokens}, exceed the model's context of {room}"
-        )
-    fitting = [row for row in ordered if not room or most + len(row.tail) <= room]
-    return fitting, ordered[len(fitting) :]
 
 
 def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:

@@ -38,7 +38,7 @@ class LocalEngine:
         self._load, self._sampling, self._end_of_text = load, sampling, end_of_text
         self._chat, self._clock = chat, clock
         self._loaded: tuple[Any, Any] | None = None
-        self.loading_s = 0.0
+        self.loading_s, self.origin = 0.0, ""
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()

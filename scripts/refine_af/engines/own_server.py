@@ -25,7 +25,17 @@ class StartedEngine:
     ) -> None:
         self._make, self._clock = make, clock
         self._made: Engine | None = None
-        self.loading_s = 0.0
+        self._starting_s = 0.0
+
+    @property
+    def loading_s(self) -> float:
+        """The seconds that the server took to be ready, and what the engine itself loaded."""
+        return self._starting_s + (self._made.loading_s if self._made else 0.0)
+
+    @property
+    def origin(self) -> str:
+        """Which server gave the last reply, as JSON."""
+        return self._made.origin if self._made else ""
 
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
@@ -33,7 +43,7 @@ class StartedEngine:
         if self._made is None:
             began = self._clock()
             self._made = self._make()
-            self.loading_s = self._clock() - began
+            self._starting_s = self._clock() - began
         yield from self._made(groups, seeds, answered)
 
 

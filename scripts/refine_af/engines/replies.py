@@ -55,6 +55,10 @@ class Engine(Protocol):
     def loading_s(self) -> float:
         """The seconds spent on loading so far."""
 
+    @property
+    def origin(self) -> str:
+        """Which server gave the last reply, as JSON; "" of a model in this process."""
+
     def __call__(
         self, groups: Sequence[Group], seeds: Sequence[int], answered: Collection[int] = ()
     ) -> Iterator[tuple[int, Reply]]:

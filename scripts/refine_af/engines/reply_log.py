@@ -33,7 +33,7 @@ class ReplyLog:
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
         self._rounds: dict[int, dict[int, Reply]] = {}
-        self._path = path
+        self._path, self._lines = path, len(self._journal.rows)
         for line, row in enumerate(self._journal.records(LoggedReply), 1):
             known = self._rounds.setdefault(row.round, {})
             if row.request in known:
@@ -63,9 +63,15 @@ class ReplyLog:
             )
         return dict(known)
 
+    @property
+    def lines(self) -> int:
+        """How many replies it has."""
+        return self._lines
+
     def add(self, number: int, request: int, reply: Reply) -> None:
         """Note a reply: safe from kill -9 on return, from a power cut after `sync`."""
         self._journal.append([asdict(LoggedReply(number, request, **asdict(reply)))])
+        self._lines += 1
 
     def sync(self) -> None:
         """Return once every reply is on disk."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from refine_af.engines.origins import Origins
 from refine_af.engines.replies import Engine, Group, Reply
 from refine_af.engines.reply_log import ReplyLog
 from refine_af.jobs.progress import Progress
@@ -55,6 +56,7 @@ class Rounds:
         self, path: Path, engine: Engine, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._log, self._engine, self._clock = ReplyLog(path), engine, clock
+        self._origins = Origins(path)
 
     def close(self) -> None:
         """Close the log."""
@@ -86,6 +88,7 @@ class Rounds:
             for request, reply in self._engine(groups, seeds, answered=frozenset(replies)):
                 # An engine that writes a round in one go repeats what the log has.
                 if request not in replies:
+                    self._origins.note(self._engine.origin, self._log.lines + 1)
                     self._log.add(number, request, reply)
                     replies[request] = reply
                     tokens += reply.tokens

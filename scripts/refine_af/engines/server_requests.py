@@ -3,59 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 import httpx2
 
+from refine_af.engines.replies import Ending
+from refine_af.engines.server_attempts import MENDED, Attempts, FaultError, RefusalError
 from refine_af.engines.server_connection import client, endpoint, key_in
+from refine_af.engines.server_session import BYTES_BESIDE, Session, passes
+from refine_af.engines.server_streams import Stream
 from refine_af.engines.server_words import fit_to_show
-from refine_af.errors import InputError
-from refine_af.jobs.attempts import wait_after
 from refine_af.jobs.serving import Endpoint
 
-# After these statuses, as after any 5xx, a later attempt may succeed.
-TRANSIENT = frozenset({408, 409, 425, 429})
-LONGEST_RETRY_AFTER_S = 120.0
-# Limits of an answer's size, in bytes: for each token, whose bytes JSON can make six times as many,
-# and for all the rest.
+# Limit of an answer's size, in bytes for each token: JSON can make a token's six times as many, and
+# a stream has an event for each.
 BYTES_A_TOKEN = 1024
-BYTES_BESIDE = 2**20
 
 # The statuses of a prompt that the server's context has no room for, among other causes.
 TOO_LONG = frozenset({400, 413})
-MENDED = "run this again once the cause is mended, and it goes on from there."
 
 Answer = TypeVar("Answer")
 Answered = tuple[int, Answer]
 Task = asyncio.Task[Answered[Answer]]
 
 
-def wait_before(attempt: int, retry_after: str = "") -> float:
-    """Seconds to wait before an attempt, the first being 1: 0, 0.5, 1, 2, 4, ... up to 30.
+@dataclass(frozen=True)
+class Request:
+    """A request's body; `ending`, if any, may end an answer that comes as a stream."""
 
-    More where the server's Retry-After header asks for it in seconds, up to 120.
-    """
-    theirs = float(retry_after) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after) else 0.0
-    return max(wait_after(attempt - 1), min(theirs, LONGEST_RETRY_AFTER_S))
-
-
-class _FaultError(Exception):
-    """An attempt failed where another may succeed, after what a Retry-After header asks for."""
-
-    def __init__(self, said: str, retry_after: str = "") -> None:
-        super().__init__(said)
-        self.retry_after = retry_after
-
-
-class _RefusalError(Exception):
-    """The server refuses a request, as it would again; `remedy` is what to do then."""
-
-    def __init__(self, said: str, remedy: str = MENDED) -> None:
-        super().__init__(said)
-        self.remedy = remedy
+    body: bytes
+    ending: Ending | None = None
 
 
 class Requests(Generic[Answer]):
@@ -72,121 +52,141 @@ class Requests(Generic[Answer]):
         *,
         tokens: int,
         too_long: str,
+        before: Callable[[Session], Awaitable[None]] | None = None,
     ) -> None:
         """`path` is below the server's address; `read` reads an answer's body, of `tokens` tokens.
 
         A ValueError of `read` says that the body is no answer: another attempt may give one.
-        `too_long` is what to do where the server may have no room for a request. InputError where
-        the key's environment variable is not set or the address is not valid.
+        `too_long` is what to do where the server may have no room for a request. What comes
+        `before` comes so in every call that has a request. InputError where the key's environment
+        variable is not set or the address is not valid.
         """
         self._asked, self._server = asked, asked.server
         self._read, self._tokens, self._too_long = read, tokens, too_long
         self.url = endpoint(asked.url, path)
+        self._before = before
         self._key = key_in(asked.server.key_variable)
         self._most = BYTES_BESIDE + BYTES_A_TOKEN * tokens
-        self._failing: set[int] = set()
 
-    def answers(self, requests: Iterable[tuple[int, bytes]]) -> Iterator[Answered[Answer]]:
+    def answers(self, requests: Iterable[tuple[int, Request]]) -> Iterator[Answered[Answer]]:
         """The answer to every request, each by its number, as they come.
 
         InputError where a request is refused, its attempts are used up or the server is gone for
-        good; answers come before it.
+        good; the answers to those that run then come before it.
         """
-        running, waiting = set[Task[Answer]](), iter(requests)
-        session = client(self._key, self._server.concurrency, proxies=not self._asked.started)
+        waiting = iter(requests)
+        first = next(waiting, None)
+        if first is None:
+            return
+        session = Session(
+            client(self._key, self._server.concurrency, proxies=not self._asked.started),
+            Attempts(self._asked, self.url, self._key),
+            self._key,
+            self._server.timeout_s,
+        )
+        running = set[Task[Answer]]()
         with asyncio.Runner() as runner:
             try:
-                while ended := runner.run(self._next(session, waiting, running)):
-                    # Replies come before a failure, which ends the call: the caller keeps them.
-                    for task in sorted(ended, key=lambda task: task.exception() is not None):
-                        yield task.result()
+                if self._before:
+                    runner.run(_awaited(self._before(session)))
+                yield from self._answers(runner, session, chain([first], waiting), running)
             finally:
                 runner.run(_close(session, running))
 
+    def _answers(
+        self,
+        runner: asyncio.Runner,
+        session: Session,
+        waiting: Iterator[tuple[int, Request]],
+        running: set[Task[Answer]],
+    ) -> Iterator[Answered[Answer]]:
+        failure: BaseException | None = None
+        while ended := runner.run(self._next(session, waiting, running)):
+            for task in ended:
+                if task.exception() is None:
+                    yield task.result()
+                    continue
+                failure = failure or task.exception()
+                waiting = iter(())  # no further one is asked, and those that run are kept
+                session.attempts.end()
+        if failure:
+            raise failure
+
     async def _next(
         self,
-        session: httpx2.AsyncClient,
-        requests: Iterator[tuple[int, bytes]],
+        session: Session,
+        requests: Iterator[tuple[int, Request]],
         running: set[Task[Answer]],
     ) -> set[Task[Answer]]:
         """The requests that end next, while as many run as may; none once all have ended."""
-        for place, body in islice(requests, self._server.concurrency - len(running)):
-            running.add(asyncio.create_task(self._complete(session, place, body)))
+        for place, request in islice(requests, self._server.concurrency - len(running)):
+            running.add(asyncio.create_task(self._complete(session, place, request)))
         if not running:
             return set()
         ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         running -= ended
         return ended
 
-    async def _complete(
-        self, session: httpx2.AsyncClient, place: int, body: bytes
-    ) -> Answered[Answer]:
-        """The place and its reply; InputError after the last attempt, or where none can help."""
-        attempt, fault, retry_after, remedy = 0, "", "", MENDED
-        try:
-            while attempt < self._server.attempts:
-                if fault:
-                    self._log(place, fault)
-                attempt += 1
-                await asyncio.sleep(wait_before(attempt, retry_after))
-                retry_after = ""
-                try:
-                    async with asyncio.timeout(self._server.timeout_s):
-                        return place, await self._ask(session, body)
-                except _FaultError as error:
-                    fault, retry_after = str(error), error.retry_after
-                except httpx2.RequestError as error:
-                    self._asked.check()
-                    fault = f"{type(error).__name__} {fit_to_show(str(error), self._key)}"
-                except TimeoutError:
-                    fault = f"no whole answer within {self._server.timeout_s:g} s (timeout_s)"
-        except _RefusalError as error:
-            fault, remedy = str(error), error.remedy
-        finally:
-            self._failing.discard(place)
-        raise InputError(
-            f"{self.url}: no completion of prompt {place}, counted from 0, of {len(body)} bytes: "
-            f"{fault} (attempts: {attempt}). What was answered is kept: {remedy}"
-        )
+    async def _complete(self, session: Session, place: int, request: Request) -> Answered[Answer]:
+        """The place and its answer; InputError after the last attempt, or where none can help."""
+        wanted = f"no completion of prompt {place}, counted from 0, of {len(request.body)} bytes"
+        ask = lambda: self._ask(session, request)  # noqa: E731
+        return place, await session.attempts.made(place, wanted, ask)
 
-    async def _ask(self, session: httpx2.AsyncClient, body: bytes) -> Answer:
-        async with session.stream("POST", self.url, content=body) as response:
-            content = await self._content(response)
+    async def _ask(self, session: Session, request: Request) -> Answer:
+        reason, answered = "", b""
+        async with asyncio.timeout(session.timeout_s) as limit:
+            async with session.client.stream("POST", self.url, content=request.body) as response:
+                try:
+                    answered = await self._content(response, request.ending, limit)
+                    if response.is_success:
+                        return self._read(answered)
+                except ValueError as error:
+                    reason = f" without a completion ({error})"
         if response.is_redirect:  # prompts and key go where the settings say, and nowhere else
             target = fit_to_show(response.headers.get("Location", ""), self._key)
-            raise _RefusalError(f"HTTP {response.status_code} to {target}")
-        reason = ""
-        if response.is_success:
-            try:
-                return self._read(content)
-            except ValueError as error:
-                reason = f" without a completion ({error})"
-        said = f"HTTP {response.status_code}{reason}: {fit_to_show(content, self._key)}"
-        if reason or response.status_code in TRANSIENT or response.is_server_error:
-            raise _FaultError(said, response.headers.get("Retry-After", ""))
-        raise _RefusalError(said, self._too_long if response.status_code in TOO_LONG else MENDED)
+            raise RefusalError(f"HTTP {response.status_code} to {target}")
+        said = f"HTTP {response.status_code}{reason}: {fit_to_show(answered, self._key)}"
+        if reason or passes(response):
+            raise FaultError(said, response.headers.get("Retry-After", ""), away=not reason)
+        raise RefusalError(said, self._too_long if response.status_code in TOO_LONG else MENDED)
 
-    async def _content(self, response: httpx2.Response) -> bytes:
-        content = bytearray()
+    async def _content(
+        self, response: httpx2.Response, ending: Ending | None, limit: asyncio.Timeout
+    ) -> bytes:
+        """The body, of a stream the answer that its events make; each of these is a word."""
+        content, loop = bytearray(), asyncio.get_running_loop()
+        kind, patience = response.headers.get("Content-Type", ""), self._server.timeout_s
+        stream = Stream(ending) if kind.startswith("text/event-stream") else None
         # Not decompressed: an answer that is compressed, unasked, could grow past any limit.
         async for chunk in response.aiter_raw():
             content += chunk
             if len(content) > self._most:
-                raise _FaultError(
+                raise FaultError(
                     f"HTTP {response.status_code} with more than the {self._most} bytes that "
                     f"{self._tokens} tokens may take"
                 )
-        return bytes(content)
+            if stream and self._heard(stream, chunk):
+                limit.reschedule(loop.time() + patience)
+            if stream and stream.cut:
+                break
+        return stream.whole() if stream and response.is_success else bytes(content)
 
-    def _log(self, place: int, fault: str) -> None:
-        """Print the fault, unless another request is failing already: one line for all of them."""
-        if not self._failing:
-            print(f"{self.url}: {fault}; trying again", flush=True)
-        self._failing.add(place)
+    def _heard(self, stream: Stream, chunk: bytes) -> bool:
+        try:
+            return stream.heard(chunk)
+        except ValueError as error:
+            said = fit_to_show(stream.last, self._key)
+            fault = f"a stream without a completion ({error}): {said}"
+            raise FaultError(fault, away=stream.failed) from None
 
 
-async def _close(session: httpx2.AsyncClient, running: set[Task[Answer]]) -> None:
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+async def _close(session: Session, running: set[Task[Answer]]) -> None:
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-    await session.aclose()
+    await session.client.aclose()

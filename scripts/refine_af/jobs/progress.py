@@ -19,6 +19,7 @@ class Progress:
         self._skipped = 0
         self._start = time.monotonic()
         self._shown = 0.0
+        self._momentary = False
         self.left = ""  # what is to be said of the time left, where a job knows it better
         self._terminal = sys.stdout.isatty()
         self._show("")
@@ -27,7 +28,9 @@ class Progress:
         """Count `n` more; `note` is a figure of the moment, such as `reward 0.41`."""
         self._done += n
         every = 0.1 if self._terminal else 2.0
-        if self._done >= self.total or time.monotonic() - self._shown >= every:
+        # A figure of the moment does not stay: what it spoke of is over.
+        old = self._momentary or time.monotonic() - self._shown >= every
+        if self._done >= self.total or old:
             self._show(note)
 
     def skip(self, n: int) -> None:
@@ -46,9 +49,10 @@ class Progress:
         """Show a figure of the moment between two counts, where the last one is old."""
         if time.monotonic() - self._shown >= (0.1 if self._terminal else 10.0):
             self._show(note)
+            self._momentary = True
 
     def _show(self, note: str) -> None:
-        self._shown = time.monotonic()
+        self._shown, self._momentary = time.monotonic(), False
         parts = [f"{self._done}/{self.total} {self._what}"]
         if note:
             parts.append(note)

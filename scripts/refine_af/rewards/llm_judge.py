@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from refine_af.engines.server_requests import Requests
+from refine_af.engines.server_requests import Request, Requests
 from refine_af.errors import InputError
 from refine_af.files.journal import Journal
 from refine_af.jobs.serving import at_address
@@ -82,7 +82,7 @@ class Scorer:
 
     def _ask(self, prompts: Iterable[str]) -> None:
         new = [prompt for prompt in prompts if digest(prompt) not in self._known]
-        bodies = ((place, self._body(prompt)) for place, prompt in enumerate(new))
+        bodies = ((place, Request(self._body(prompt))) for place, prompt in enumerate(new))
         for place, answer in self._requests.answers(bodies):
             row = LoggedAnswer(digest(new[place]), answer.text, answer.shares)
             self._journal.append([asdict(row)])

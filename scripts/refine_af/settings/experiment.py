@@ -133,12 +133,12 @@ class Experiment(Section):
             raise ValueError(
                 f"{asking[0]}.engine is server, and servers names none for {lacking[0]!r}"
             )
-        chatting = [name for name, model in self.models.items() if model.chat]
-        if asking and chatting:
+        plain = [name for name in self.models if asking and self.servers[name].prompts == "text"]
+        if chatting := [name for name in plain if self.models[name].chat]:
             raise ValueError(
-                f"models.{chatting[0]}.chat: true, where {asking[0]}.engine: server sends a "
-                "prompt as it stands: say chat: false and write the model's markup into the prompt "
-                "files, or say engine: transformers"
+                f"models.{chatting[0]}.chat: true, where servers.{chatting[0]}.prompts: text sends "
+                "a prompt as it stands: say prompts: tokens, or chat: false and write the model's "
+                f"markup into the prompt files, or {asking[0]}.engine: transformers"
             )
         return self
 

@@ -6,10 +6,12 @@ import re
 import shlex
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
-from refine_af.settings.fields import Count, FilePath, Positive, Section, Text
+from refine_af.settings.fields import Count, FilePath, NotNegative, Positive, Section, Text
 
+# The keys of a request that a stage's settings decide.
+OWN = {"model", "prompt", "messages", "max_tokens", "temperature", "top_p", "seed", "n", "stop"}
 # What stands for a word of a command, and is put in once the job knows it.
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 OF_COMMAND = frozenset({"checkpoint", "model", "port"})
@@ -85,6 +87,27 @@ class Served(Section):
         "so on for replicates, and <model>-<cell>, such as <model>-refine-af_5000 (ours)."
     )
 
+    prompts: Literal["tokens", "text"] = Field(
+        default="tokens",
+        description="Whether prompts are sent as token ids, so that begin token, chat and special "
+        "tokens are as in this process, or as text to a server that takes no ids (ours).",
+    )
+    extra: dict[str, JsonValue] = Field(
+        default={},
+        description="Keys added to every request, such as top_k; null takes one away that the "
+        "server refuses. Top-k and penalties for repetition are switched off without it (ours).",
+    )
+
+    @field_validator("extra")
+    @classmethod
+    def leaves_the_settings_alone(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if taken := sorted(OWN & value.keys()):
+            raise ValueError(f"{taken[0]} is what the stage's settings say")
+        for name in ("min_p", "presence_penalty"):
+            if value.get(name) is not None:
+                raise ValueError(f"{name} is what `sampling` says; null takes it away")
+        return value
+
 
 class Server(Served):
     """A server as it is reached, beside what of it decides a reply."""
@@ -106,8 +129,16 @@ class Server(Served):
     concurrency: Annotated[int, Field(ge=1, le=1024)] = Field(
         description="Most requests that run at a time (ours)."
     )
-    timeout_s: Positive = Field(description="Seconds that one request may take (ours).")
-    attempts: Count = Field(description="Attempts at a request before the stage ends (ours).")
+    timeout_s: Positive = Field(
+        description="Seconds that the server may be silent in the middle of a request (ours)."
+    )
+    attempts: Count = Field(
+        description="Attempts at a request that ends in silence or in no answer (ours)."
+    )
+    patience_s: NotNegative = Field(
+        description="Seconds for which a server that is away or too busy is waited for: no "
+        "connection, HTTP 5xx, 429 (ours)."
+    )
 
     @field_validator("key_variable")
     @classmethod

@@ -102,6 +102,7 @@ def _may_be_a_secret(place: tuple[int | str, ...]) -> bool:
         "concurrency",
         "timeout_s",
         "attempts",
+        "patience_s",
         "ready_s",
     }  # a refused address may hold one
     return place[:1] in {("servers",), ("server",)} and place[-1] not in told

@@ -35,6 +35,7 @@ CALLED = {  # pydantic keeps these names where a validator runs before the bound
 GUARDS = {"integer": 10**9, "number": 10**6}  # the bounds that the page states once, in HEAD
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "null": "`null`"}
+KINDS |= {"object": "mapping"}
 
 
 def schema() -> Node:
