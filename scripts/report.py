@@ -68,16 +68,15 @@ def main(
     report: Path,
     figures: Path,
 ) -> None:
-    """Write the page, and the folder of figures and numbers; lists follow `models`, each with its
-    segments, cells or methods, else with one entry or none."""
-    of_models, of_methods = {"ppo": ppo, "adapters": adapters}, {"instances": instances}
-    shares = _shares(models, methods, pools, of_models, of_methods | {"overlaps": overlaps})
+    """Write the page and its figures; lists follow `models`, each with one entry, some or none."""
+    of_methods = {"instances": instances, "overlaps": overlaps}
+    shares = _shares(models, methods, pools, {"ppo": ppo, "adapters": adapters}, of_methods)
     files = {"neighbours": neighbours, "tables": tables, "scores": scores}
     some = {"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])}
     runs = _runs(algorithm.upper(), subsets.count, models, methods, shares, files, some, report)
     told = Settings(settings, weights, bounds, subsets, rating_settings)
-    account = read_account(cost, provenance, configuration)
     known = _truths(truths, models), next(map(read_right_answers, checkable), None)
+    account = read_account(cost, provenance, configuration)
     _write(runs, read_paper(paper, report), told, known, account, report, figures)
 
 

@@ -160,24 +160,18 @@ def report(
     """
     differences = {name: each.changes for name, each in found.items()}
     by_size = {name: each.compared for name, each in found.items()}
-    links = [("summary", "Summary"), *((f"{run.name}_model", run.name) for run in runs)]
+    models = [(f"{run.name}_model", run.name) for run in runs]
+    last = [*({} if right is None else CHECKED).items(), *LAST.items()]
     return page(
         TITLE,
         LEAD,
-        [*links, *(CHECKED.items() if right is not None else ()), *LAST.items()],
+        [("summary", "Summary"), *models, *last],
         summary_section(runs, differences, by_size, settings.report),
         *(
-            _model(
-                run,
-                found[run.name],
-                figures,
-                settings,
-                paper,
-                demo.remarks(truths.get(run.name), settings.report),
-            )
+            _model(run, found[run.name], figures, settings, paper, truths.get(run.name))
             for run, figures in zip(runs, drawn, strict=True)
         ),
-        *([right_answers_section(right)] if right is not None else []),
+        right_answers_section(right),
         paper_section(runs, by_size, paper, settings.report),
         limits_section(
             demo.claims(runs, truths, differences, settings.report),
@@ -195,8 +189,9 @@ def _model(
     figures: Drawings,
     settings: Settings,
     paper: Paper,
-    remarks: demo.Remarks,
+    truths: Truths | None,
 ) -> Html:
+    remarks = demo.remarks(truths, settings.report)
     links = [(f"{run.name}_{identity}", name) for identity, name in SECTIONS.items()]
     return section(
         f"{run.name}_model",

@@ -14,11 +14,13 @@ from refine_af.report.wording import number
 Row = dict[Hashable, Any]
 
 
-def right_answers_section(counts: pd.DataFrame) -> Html:
+def right_answers_section(counts: pd.DataFrame | None) -> Html:
     """Right replies of every model and cell, of all and of each kind, with Wilson's 95% interval.
 
-    `counts` has the columns of `refine_af.metrics.checkable.COLUMNS`.
+    `counts` has the columns of `refine_af.metrics.checkable.COLUMNS`; without it nothing is said.
     """
+    if counts is None:
+        return Html()
     rows = counts.to_dict("records")
     kinds = {kind: [row for row in rows if row["solver"] == kind] for kind in _kinds(rows)}
     whole = kinds[ALL]
