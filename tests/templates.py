@@ -1,11 +1,12 @@
-"""Tokenizers that know a chat's markup, for tests: tiny ones, with the templates of real models."""
+"""Tiny tokenizers for tests: built as real models' are, with their chat templates."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from tokenizers import processors
+from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
 
 from refine_af.models.backbones import load_tokenizer
 from tiny import CHATML
@@ -55,3 +56,21 @@ def without_begin(folder: Path) -> Any:
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()
     tokenizer.save_pretrained(folder)
     return load_tokenizer(folder)
+
+
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer built as Llama 2's: a space before the first word, spaces as marks."""
+    marks = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = marks
+    tokenizer.decoder = decoders.Replace("▁", " ")
+    trainer = trainers.BpeTrainer(
+        vocab_size=80, special_tokens=["<s>", "</s>"], show_progress=False
+    )
+    tokenizer.train_from_iterator(["Task: Sort the list.\nOutput: Sort the list.\n"] * 9, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )

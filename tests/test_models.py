@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from refine_af.engines.generation import generate
@@ -20,25 +19,12 @@ from refine_af.models.encoding import encode
 from refine_af.models.lora import with_lora
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
+from templates import sentencepiece_tokenizer
 
 
 @pytest.fixture(scope="module")
 def sentencepiece() -> PreTrainedTokenizerFast:
-    """A tokenizer built as Llama 2's: a space before the first word, spaces as marks."""
-    marks = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = marks
-    tokenizer.decoder = decoders.Replace("▁", " ")
-    trainer = trainers.BpeTrainer(
-        vocab_size=80, special_tokens=["<s>", "</s>"], show_progress=False
-    )
-    tokenizer.train_from_iterator(["Task: Sort the list.\nOutput: Sort the list.\n"] * 9, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
-    )
+    return sentencepiece_tokenizer()
 
 
 @pytest.mark.parametrize(("head", "tail"), [("Task:", " Sort the"), ("Task: Sort.\n", "Output:")])

@@ -287,3 +287,21 @@ def test_what_a_job_knows_of_its_time_stands_in_its_progress(
     assert capsys.readouterr().out == "progress: 10/10 instructions\n"
     told = [duration(hours * 3600) for hours in (239.5, 240, 24_000, 87_600)]
     assert told == ["239 h 30 min", "10 days", "1,000 days", "over 10 years"]
+
+
+def test_a_rounds_end_replaces_the_figure_of_the_moment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However soon it comes: otherwise the last line says `16 of 16 replies` for minutes."""
+    now = [0.0]
+    monkeypatch.setattr("refine_af.jobs.progress.time.monotonic", lambda: now[0])
+    progress = Progress(10, "instructions")
+    now[0] = 20.0
+    progress.show("round 0: 16 of 16 replies")
+    progress.advance(3)
+    progress.advance(1)
+    assert capsys.readouterr().out.splitlines() == [
+        "progress: 0/10 instructions",
+        "progress: 0/10 instructions · round 0: 16 of 16 replies",
+        "progress: 3/10 instructions · 47 s left",
+    ]

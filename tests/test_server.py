@@ -34,6 +34,7 @@ from engines import LETTERS
 from fake_completions import PIECE, STREAM, Answer, FakeCompletions, completion, events, serving
 from fake_server import closed_address
 from refine_af.engines.form import form_of
+from refine_af.engines.local import LocalEngine, model_of
 from refine_af.engines.replies import Ending, Group, Reply
 from refine_af.engines.rounds import Rounds
 from refine_af.engines.server import ServerEngine
@@ -45,6 +46,8 @@ from refine_af.errors import InputError
 from refine_af.jobs.serving import at_address
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Served, Server
+from templates import sentencepiece_tokenizer, without_begin
+from tiny import make_llama
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-Tr0ub4dor/3+secret=="
@@ -1277,7 +1280,7 @@ def test_the_engine_needs_no_model_libraries() -> None:
 
 @dataclass
 class Running:
-    """`transformers serve` with a checkpoint, and what it has logged so far."""
+    """`transformers serve`, a checkpoint for it, and what it has logged so far."""
 
     url: str
     checkpoint: Path
@@ -1296,7 +1299,7 @@ def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     address = closed_address()
     program = str(Path(sys.executable).with_name("transformers"))
     (folder / "hub").mkdir()  # the models that it lists are those of the hub's cache, of all things
-    command = [program, "serve", str(checkpoint)]
+    command = [program, "serve"]  # any checkpoint that a request names
     command += ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--device", "cpu"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -1342,18 +1345,26 @@ GREEDY = {
 
 
 # Keys that it refuses.
-LACKING = dict.fromkeys(("top_k", "min_p", "repetition_penalty", "repeat_penalty"))
+LACKING: dict[str, Any] = dict.fromkeys(("top_k", "min_p", "repetition_penalty", "repeat_penalty"))
 
 
-def of_served(served: Running, *, prefix: str = PROMPT, model: str = "", **decoding: Any) -> Engine:
+def of_served(
+    served: Running,
+    *,
+    prefix: str = PROMPT,
+    prompts: str = "text",
+    extra: dict[str, Any] = LACKING,
+    **decoding: Any,
+) -> Engine:
     return engine(
         served.url,
         prefix=prefix,
-        model=model or str(served.checkpoint),
+        model=str(served.checkpoint),
+        prompts=prompts,
         decoding=sampling(**{**GREEDY, "stop": (), **decoding}),
         concurrency=1,
         timeout_s=30,
-        extra=LACKING,
+        extra=extra,
         form=form_of(served.checkpoint, chat=False, end_of_text=True),
     )
 
@@ -1377,7 +1388,13 @@ def test_transformers_serve_leaves_stop_strings_in_and_we_do_not(served: Running
     stop = ".Task"
     assert stop in whole
     raw = json.dumps(
-        {"prompt": PROMPT + " List", "max_tokens": 40, "temperature": 0, "stop": [stop]}
+        {
+            "model": str(served.checkpoint),
+            "prompt": PROMPT + " List",
+            "max_tokens": 40,
+            "temperature": 0,
+            "stop": [stop],
+        }
     )
     request = urllib.request.Request(
         f"{served.url}/completions", raw.encode(), {"Content-Type": "application/json"}
@@ -1396,9 +1413,39 @@ def test_transformers_serve_draws_by_the_seed(served: Running) -> None:
     assert replies[0].text != replies[1].text
 
 
-def test_transformers_serve_refuses_another_model_in_its_own_words(served: Running) -> None:
-    message = refusal(of_served(served, model="other"))
-    assert "HTTP 400" in message and "requested 'other'" in message.replace("\\", "")
+def kinds_of_tokenizers(served: Running, folder: Path) -> dict[str, Path]:
+    """Checkpoints that begin a text with a token or with none, and whose first word has a space."""
+    bare = shutil.copytree(served.checkpoint, folder / "bare")
+    without_begin(bare)
+    sentencepiece_tokenizer().save_pretrained(folder / "tokenizer")
+    make_llama(folder / "pieces", folder / "tokenizer")
+    made = {"begins": served.checkpoint, "bare": bare, "pieces": folder / "pieces"}
+    real = os.environ.get("REFINE_AF_MODEL")
+    return made | ({"real": Path(real)} if real else {})
+
+
+def test_both_engines_read_the_same_tokens_and_write_the_same(
+    served: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Greedy, by text, token counts and what ended it, whatever the tokenizer does at a start."""
+    tails = ["Task: Sort the list.\nOutput:", " the", "Sort.\n\n"]
+    drawn = sampling(**GREEDY | {"max_new_tokens": 12, "stop": ()})
+    begun = set()
+    for folder in kinds_of_tokenizers(served, tmp_path).values():
+        mine = LocalEngine(model_of(folder, None, "none"), drawn)([Group("", tails)], range(3))
+        form = form_of(folder, chat=False, end_of_text=True)
+        begun.add(tuple(form.tokenizer.encode("Sort"))[:1] == (form.tokenizer.bos_token_id,))
+        at = Running(served.url, folder, served.log)
+        theirs = of_served(at, prefix="", max_new_tokens=12)(tails, range(3))
+        assert dict(mine) == dict(theirs), folder
+    assert begun == {True, False}
+    assert "the server has read" not in capsys.readouterr().out
+
+
+def test_transformers_serve_is_refused_token_ids_in_its_own_words(served: Running) -> None:
+    message = refusal(of_served(served, prompts="tokens", extra=LACKING | {"stop_token_ids": None}))
+    assert "HTTP 400" in message and "prompt must be a string" in message
+    assert "see `prompts` and `extra` under servers in config.yaml" in message
 
 
 def test_a_lone_half_of_a_character_is_replaced_and_counted(
