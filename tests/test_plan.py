@@ -201,7 +201,8 @@ def test_the_branch_for_classification_tasks_touches_the_methods_that_have_it() 
 
 def test_a_server_that_a_job_starts_takes_a_gpu() -> None:
     """One that runs already takes none."""
-    common = {"model": "m", "key_variable": None, "concurrency": 1, "timeout_s": 1, "attempts": 1}
+    common: dict[str, Any] = {"model": "m", "key_variable": None, "concurrency": 1}
+    common |= {"timeout_s": 1, "attempts": 1, "patience_s": 1}
     start: dict[str, Any] = {"command": "serve {checkpoint} {port}", "adapters": None}
     start |= {"environment": ".vllm", "ready_s": 9}
     servers = {"here": common | {"start": start}, "there": common | {"url": "http://h/v1"}}
