@@ -70,7 +70,8 @@ Stage = tuple[Callable[..., None], dict[str, Any], list[Path]]
 
 def vllm(model: str = "smol") -> Server:
     start = Start(command=COMMAND, adapters=ADAPTERS, environment=str(VLLM), ready_s=900.0)
-    limits: dict[str, Any] = {"concurrency": 8, "timeout_s": 600.0, "attempts": 1000}
+    limits: dict[str, Any] = {"concurrency": 8, "timeout_s": 600.0, "attempts": 5}
+    limits |= {"patience_s": 900.0}
     return Server(start=start, model=model, key_variable=None, **limits)
 
 
