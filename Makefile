@@ -52,7 +52,7 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 	@$(DEMO) --configfile demo/grid.yaml
 	@$(WHERE)
 
-laptop: $(INSTALLED) ## the method on a real model of 135M weights (LAPTOP_MINUTES min on 2 idle cores)
+laptop: $(INSTALLED) ## the method on a real model of 135M weights (LAPMIN min on 2 idle cores)
 	@$(LAPTOP) --dry-run --quiet rules
 	@printf '%s\n' '' 'It takes about LAPTOP_MINUTES minutes on two idle cores, LAPTOP_MEMORY GB of memory and' \
 		'LAPTOP_DISK GB of disk. What is to be fetched first is LAPTOP_DOWNLOAD GB, most of it the model.' ''
