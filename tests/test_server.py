@@ -1033,6 +1033,15 @@ def test_a_model_that_the_server_does_not_list_is_refused_before_any_prompt(
     assert answered_to(engine(fake.url, model="tiny-ppo"), "a")
 
 
+def test_a_context_that_is_too_small_is_told_before_any_prompt(fake: FakeCompletions) -> None:
+    fake.pages["/v1/models"] = models("tiny", max_model_len=14)
+    assert len(answered_to(engine(fake.url), "a")) == 1
+    message = refusal(engine(fake.url), "a", "ab")
+    assert "a prompt of 5 tokens and max_new_tokens 10 exceed" in message
+    assert "context of 14 tokens (max_model_len): start the server" in message
+    assert len(fake.requests) == 1
+
+
 def test_an_address_without_v1_is_told_where_the_api_is(fake: FakeCompletions) -> None:
     fake.pages["/v1/models"] = models("tiny")
     bare = fake.url.removesuffix("/v1")
@@ -1057,7 +1066,7 @@ def test_a_server_that_starts_late_is_waited_for(fake: FakeCompletions) -> None:
 def test_the_server_is_kept_beside_the_replies_and_another_one_is_told(
     fake: FakeCompletions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.pages["/v1/models"] = models("tiny", root="/m", max_model_len=64)
+    fake.pages["/v1/models"] = models("tiny", root="/m", max_model_len=4096)
     fake.pages["/version"] = (200, b'{"version": "0.32.0"}')
     log = tmp_path / "replies.jsonl"
     for number, told in enumerate(["fp-1", "fp-1", "fp-2"]):
@@ -1069,7 +1078,7 @@ def test_the_server_is_kept_beside_the_replies_and_another_one_is_told(
     rows = [json.loads(line) for line in (tmp_path / "replies.servers.jsonl").open()]
     assert [row["first_line"] for row in rows] == [1, 3]
     assert rows[0]["server"] == {
-        "model": {"id": "tiny", "root": "/m", "max_model_len": 64},
+        "model": {"id": "tiny", "root": "/m", "max_model_len": 4096},
         "version": {"version": "0.32.0"},
         "system_fingerprint": "fp-1",
     }

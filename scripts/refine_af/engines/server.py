@@ -64,7 +64,7 @@ class ServerEngine:
         self._asked, self._served, self._sampling = asked, served, sampling
         self._form, self._clock = form, clock
         self._identity: dict[str, Any] = {}
-        self._halves, self._compared = 0, False
+        self._halves, self._longest, self._compared = 0, 0, False
         self.loading_s, self.origin = 0.0, ""
         self._check_extra()
         self._requests = Requests(
@@ -86,6 +86,7 @@ class ServerEngine:
                 if prompt.place not in answered:
                     yield prompt.place, Reply("", "length", len(prompt), 0)
             asked |= {prompt.place: prompt for prompt in fitting if prompt.place not in answered}
+        self._longest = max(map(len, asked.values()), default=0)
         requests = (
             (place, Request(self._body(asked[place]), asked[place].ending))
             for place in sorted(asked)
@@ -105,6 +106,14 @@ class ServerEngine:
     async def _identify(self, session: Session) -> None:
         url = self._asked.url.rstrip("/")
         self._identity = await identified(session, url, self._served.model)
+        room = self._identity.get("model", {}).get("max_model_len")
+        needed = self._longest + self._sampling.max_new_tokens
+        if isinstance(room, int) and needed > room:
+            raise InputError(
+                f"{url}: a prompt of {self._longest} tokens and max_new_tokens "
+                f"{self._sampling.max_new_tokens} exceed the server's context of {room} tokens "
+                f"(max_model_len): {CONTEXT}"
+            )
 
     def _read(self, content: bytes) -> Reply:
         try:
