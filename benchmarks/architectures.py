@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
 from refine_af.engines.generation import generate
 from refine_af.engines.self_check import check_batching
 from refine_af.errors import InputError
+from refine_af.jobs.curves import Curves
 from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.models.encoding import encode
 from refine_af.models.quantization import share_in_four_bits
@@ -134,7 +136,8 @@ def fine_tuning(place: Place) -> str:
     asked = settings(epochs=1, merge=True, max_length=256)
     kept = place.folder / "kept"
     kept.mkdir()
-    model, _ = tuned(place.model, tokenizer, rows, asked, COMPUTE, kept, Processes(1, 0))
+    shown = partial(Curves, [], kept, "sft")
+    model, _ = tuned(place.model, tokenizer, rows, asked, COMPUTE, shown, kept, Processes(1, 0))
     save_tuned(model, place.model, rows[0].end, asked, place.folder)
     return "works"
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from ways import (
     ROOT,
@@ -30,6 +30,7 @@ from ways import (
     place_name,
     placed,
     random_model,
+    read_in_a_step,
     shares,
     timed,
     word_tokenizer,
@@ -182,16 +183,12 @@ def roofline(
     model: Any, row: Measured, prompt: int, size: int, arguments: argparse.Namespace
 ) -> None:
     """What reading weights and keys once a step would take, and the projected stage."""
-    config = model.config
-    weights = sum(p.numel() * p.itemsize for p in model.parameters())
-    weights -= model.get_input_embeddings().weight.numel() * model.dtype.itemsize
-    token = 2 * config.num_hidden_layers * config.hidden_size * model.dtype.itemsize
-    seen = prompt + arguments.tokens / 2
-    step = (weights + size * seen * token) / bandwidth()
+    weights, keys = read_in_a_step(model, size, prompt + arguments.tokens / 2)
+    step = (weights + keys) / bandwidth()
     rate = row.tokens / row.seconds
     print(
         f"\nA step of {size} texts reads {weights / 1e9:.1f} GB of weights and "
-        f"{size * seen * token / 1e9:.1f} GB of keys and values: at the measured "
+        f"{keys / 1e9:.1f} GB of keys and values: at the measured "
         f"{bandwidth() / 1e9:,.0f} GB/s of a copy that is {size / step:,.0f} tokens/s, of which "
         f"ours reaches {rate * step / size:.0%}.\n"
     )

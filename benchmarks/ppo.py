@@ -43,7 +43,7 @@ from ways import (
     word_tokenizer,
 )
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines.generation import Completion
 from refine_af.fetch import files

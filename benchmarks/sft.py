@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,16 @@ import yaml
 from transformers.utils.logging import disable_progress_bar
 from ways import DEMONSTRATIONS, ROOT, SHAPES, clock, place_name, random_model, word_tokenizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from refine_af.jobs.curves import Curves
 from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.settings.compute import SftMachine
 from refine_af.settings.sft import Sft
 from refine_af.sft.batches import rows_an_update
 from refine_af.sft.processes import Processes
 from refine_af.sft.rows import IGNORED, TrainingRow
-from refine_af.sft.training import tuned
+from refine_af.sft.training import Trained, tuned
 
 PAPER_ROWS, EPOCHS = 15_000, 3
 
@@ -51,8 +53,8 @@ def made_up(count: int, vocabulary: int) -> list[TrainingRow]:
 
 def trained(
     folder: Path, rows: list[TrainingRow], settings: Sft, micro_batch: int, recomputed: bool
-) -> list[float]:
-    """Tokens a second of every update but the first, in which memory is first taken."""
+) -> Trained:
+    """What fine-tuning tells of its updates, whose seconds are those of `clock`."""
     changes = {"micro_batch": micro_batch, "gradient_checkpointing": recomputed}
     compute = SftMachine.model_validate(section("compute")["sft"]).model_copy(
         update=changes | {"checkpoint_every": 10**6}
@@ -62,16 +64,16 @@ def trained(
         redirect_stdout(StringIO()),
         patch.object(time, "monotonic", clock),
     ):
-        found = tuned(
+        return tuned(
             folder,
             load_tokenizer(folder),
             rows,
             settings,
             compute,
+            partial(Curves, [], Path(place), "sft"),
             Path(place),
             Processes(1, 0),
         )[1]
-    return [row["tokens_per_s"] for row in found.timing][1:]
 
 
 def section(name: str) -> dict[str, Any]:
@@ -115,7 +117,9 @@ def main() -> None:
             ("8 rows at once, layers recomputed", 8, True),
             ("8 rows at once", 8, False),
         ]:
-            rate = statistics.median(trained(Path(place), rows, settings, micro_batch, recomputed))
+            found = trained(Path(place), rows, settings, micro_batch, recomputed)
+            # In the first update memory is first taken.
+            rate = statistics.median([row["tokens_per_s"] for row in found.timing][1:])
             first = first or rate
             minutes = PAPER_ROWS * EPOCHS * mean / rate / 60
             print(f"| {name} | {rate:,.0f} | {rate / first:.2f} | {minutes:,.0f} |", flush=True)

@@ -36,7 +36,7 @@ from ways import (
     word_tokenizer,
 )
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines.greedy import greedy, greedy_replies
 from refine_af.engines.local import LocalEngine

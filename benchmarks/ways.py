@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from refine_af.engines import batch, generation
 from refine_af.engines.decoding import Stops
@@ -27,10 +27,13 @@ from refine_af.settings.sampling import Sampling
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {  # layers, hidden size, MLP size, attention heads, vocabulary
     "llama-2-7b": (32, 4096, 11008, 32, 32000),
+    "mistral-7b": (32, 4096, 14336, 32, 32000),
     "110m": (12, 768, 2048, 12, 32000),
     "20m": (6, 384, 1024, 6, 8000),
     "1m": (4, 128, 384, 4, 1000),
+    "1m-mistral": (4, 128, 384, 4, 1000),
 }
+MISTRALS = {"mistral-7b": 8, "1m-mistral": 2}  # by shape, heads of keys and values
 DEMONSTRATIONS = [
     (
         "Given a list of cities, sort them by the number of people who live in each.",
@@ -206,16 +209,17 @@ def placed(path: str, experiment: Path) -> Path:
 
 
 def random_model(shape: str) -> Any:
-    """A Llama of random weights on the device; no token ends its replies."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    """A Llama, or a Mistral, of random weights on the device; no token ends its replies."""
+    from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
     layers, hidden, middle, heads, vocabulary = SHAPES[shape]
-    config = LlamaConfig(
+    mistral = shape in MISTRALS
+    config = (MistralConfig if mistral else LlamaConfig)(
         num_hidden_layers=layers,
         hidden_size=hidden,
         intermediate_size=middle,
         num_attention_heads=heads,
-        num_key_value_heads=heads,
+        num_key_value_heads=MISTRALS.get(shape, heads),
         vocab_size=vocabulary,
         max_position_embeddings=4096,
         eos_token_id=None,
@@ -223,7 +227,7 @@ def random_model(shape: str) -> Any:
     torch.manual_seed(0)
     with torch.device(device()):
         torch.set_default_dtype(precision())
-        model = LlamaForCausalLM(config).eval()
+        model = (MistralForCausalLM if mistral else LlamaForCausalLM)(config).eval()
         torch.set_default_dtype(torch.float32)
     return model
 
@@ -253,6 +257,19 @@ def bandwidth() -> float:
     target = torch.empty_like(source)
     best = min(timed(lambda: target.copy_(source))[0] for _ in range(5))
     return 2 * count / best
+
+
+def read_in_a_step(model: Any, texts: int, seen: float) -> tuple[float, float]:
+    """Bytes of weights, and of keys and values, that a token of so many texts reads at least.
+
+    `seen` is how many tokens stand before it, in the mean.
+    """
+    config, size = model.config, model.dtype.itemsize
+    weights = sum(p.numel() * p.itemsize for p in model.parameters())
+    weights -= model.get_input_embeddings().weight.numel() * size
+    head = config.hidden_size // config.num_attention_heads
+    token = 2 * config.num_hidden_layers * config.num_key_value_heads * head * size
+    return weights, texts * seen * token
 
 
 def place_name() -> str:

@@ -38,6 +38,8 @@ rule ppo:
         reward=plan.section("reward"),
         watch=plan.untracked("watch", "ppo"),
         compute=plan.untracked("compute", "ppo"),
+        report_to=plan.report_to,
+        curves="results/curves",
         progress="results/scratch/ppo_{model}{replicate}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
@@ -46,5 +48,6 @@ rule ppo:
         " --evaluator {input.evaluator:q} --judge-prompt {input.judge_prompt:q}"
         " --judge-server {params.judge_server:q} --instructions {input.instructions:q}"
         " --prompt {input.prompt:q} --chat {params.chat}"
+        " --report-to {params.report_to} --curves {params.curves:q}"
         " --progress {params.progress:q} --ppo {output.ppo:q}"
         " > {log:q} 2>&1"

@@ -39,6 +39,8 @@ rule sft:
         size=plan.replicates.size,
         compute=plan.untracked("compute", "sft"),
         python=plan.on_gpus(plan.machine("sft").gpus),
+        report_to=plan.report_to,
+        curves="results/curves",
         progress="results/scratch/sft_{model}/{cell}",
     shell:
         "{params.python} {params.script:q} --settings {params.settings:q}"
@@ -46,4 +48,5 @@ rule sft:
         " --subsets {params.subsets:q}"
         " --encodings {input.encodings:q} --chat {params.chat} --backbone {input.backbone:q}"
         " --instances {input.instances:q} --overlap {input.overlap:q} --seeds {input.seeds:q}"
+        " --report-to {params.report_to} --curves {params.curves:q}"
         " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"

@@ -14,6 +14,7 @@ from refine_af.files.landing import whole_folder
 from refine_af.files.rows import write_rows
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
+from refine_af.jobs.curves import Curves
 from refine_af.jobs.progress import Progress
 from refine_af.jobs.scratch import fingerprint, resumable
 from refine_af.jobs.sources import code_digest
@@ -56,6 +57,8 @@ def main(
     instructions: Path,
     prompt: Path,
     chat: bool,
+    report_to: list[str],
+    curves: Path,
     progress: Path,
     ppo: Path,
 ) -> None:
@@ -78,8 +81,9 @@ def main(
         fixed = evaluation_instructions(segment, settings)
         before = _evaluation("before", trainer, fixed, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
-        with closing(StepLog(place / "steps.jsonl", metric_columns(reward.weights))) as log:
-            _train(trainer, segment, log, place, watch, compute)
+        steps = StepLog(place / "steps.jsonl", metric_columns(reward.weights))
+        with closing(steps) as log, closing(Curves(report_to, curves, ppo.name)) as shown:
+            _train(trainer, segment, log, shown, place, watch, compute)
             evaluated = [*before, *_evaluation("after", trainer, fixed, place)]
             _write(ppo, trainer, reward.weights, log.rows(settings.steps), evaluated, watch.alarm)
 
@@ -114,6 +118,7 @@ def _train(
     trainer: PpoTrainer,
     instructions: Sequence[Instruction],
     log: StepLog,
+    curves: Curves,
     kept: Path,
     watch: PpoWatch,
     compute: PpoMachine,
@@ -132,10 +137,13 @@ def _train(
             f"{last} steps hold no two windows of watch.ppo.alarm.window {watch.alarm.window}: no "
             "alarm that compares them can ring"
         )
+    for row in log.rows(trainer.done):
+        curves.add(row["step"], _figures(row["metrics"], row["seconds"]))
     done = [row["metrics"] for row in log.rows(trainer.done)]
     new_alarms(done, watch.alarm)  # InputError where an earlier step's alarm ends the stage
     for step in trainer.train(instructions):
         log.add(step, sampled=step.number % sampled == 0)
+        curves.add(step.number, _figures(step.metrics, step.seconds))
         if step.number % compute.checkpoint_every == 0 or step.number == last:
             log.sync()  # a checkpoint's steps are on disk before it
             save_checkpoint(kept, trainer.checkpoint())
@@ -143,6 +151,12 @@ def _train(
         done.append(step.metrics)
         for alarm in new_alarms(done, watch.alarm):
             shown.line(f"alarm at step {alarm.step}: {alarm.words}")
+
+
+def _figures(metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> dict[str, Any]:
+    """A step's figures by the names of their curves."""
+    shown = {f"ppo/{name}": value for name, value in metrics.items() if name != "step"}
+    return shown | {f"seconds/{phase}": value for phase, value in seconds.items()}
 
 
 def _evaluation(when: str, trainer: PpoTrainer, fixed: Sequence[Instruction], kept: Path) -> Rows:

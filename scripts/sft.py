@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from refine_af.files.landing import whole_folder
 from refine_af.files.rows import read_records
 from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
+from refine_af.jobs.curves import Curves
 from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.records.human_tasks import read_seed_instances
@@ -42,6 +44,8 @@ def main(
     instances: list[Path],
     overlap: list[Path],
     seeds: list[Path],
+    report_to: list[str],
+    curves: Path,
     progress: Path,
     adapter: Path,
 ) -> None:
@@ -60,7 +64,9 @@ def main(
     held = resumable(progress, stamp, adapter)
     with joined() as processes, processes.together(held) as place:
         if place is not None:
-            _tune(settings, compute, chat, backbone, texts, place, processes, adapter)
+            named = f"{adapter.parent.name}/{adapter.name}"
+            shown = partial(Curves, report_to if processes.first else [], curves, named)
+            _tune(settings, compute, chat, backbone, texts, shown, place, processes, adapter)
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,7 @@ def _tune(
     chat: bool,
     backbone: Path,
     texts: Texts,
+    shown: Callable[[], Curves],
     place: Path,
     processes: Processes,
     adapter: Path,
@@ -144,7 +151,7 @@ def _tune(
     tokenizer = load_tokenizer(backbone)
     kept, rows = _rows(settings, texts, tokenizer, chat_of(tokenizer) if chat else None)
     with device_faults():
-        model, found = tuned(backbone, tokenizer, rows, settings, compute, place, processes)
+        model, found = tuned(backbone, tokenizer, rows, settings, compute, shown, place, processes)
     if not processes.first:
         return
     counted = figures(kept, texts.dropped, seeds=settings.include_seeds)

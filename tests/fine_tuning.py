@@ -61,6 +61,8 @@ def asked(root: Path, backbone: Path, rows: list[Instance], **changes: object) -
         "instances": [segment(root / "segment", rows)],
         "overlap": [],
         "seeds": [],
+        "report_to": [],
+        "curves": root / "curves",
         "progress": root / "kept",
         "adapter": root / "adapter",
     }
@@ -73,7 +75,7 @@ def flags(arguments: dict[str, Any]) -> list[object]:
         values = value if isinstance(value, list) else [value]
         if name in ("settings", "compute", "subsets"):
             values = [value.model_dump_json()]
-        given += [f"--{name}", *values]
+        given += [f"--{name.replace('_', '-')}", *values]
     return given
 
 

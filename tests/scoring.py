@@ -59,6 +59,8 @@ def trained(
         "evaluator": None,
         "judge_prompt": None,
         "judge_server": None,
+        "report_to": [],
+        "curves": out / "curves",
         "instructions": write_pool(out / "pool"),
         "prompt": world / "instances.txt",
         "progress": out / "kept",

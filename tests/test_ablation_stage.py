@@ -64,6 +64,8 @@ def run_stage(algorithm: str, world: Path, segment: Path, root: Path) -> None:
         judge_server=None,
         instructions=segment,
         prompt=world / "instances.txt",
+        report_to=[],
+        curves=root / "curves",
         progress=root / "kept",
         ppo=root / "ppo",
     )

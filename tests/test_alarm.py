@@ -379,6 +379,8 @@ def hackable(answering: Path, tmp_path: Path) -> dict[str, Any]:
         "evaluator": None,
         "judge_prompt": None,
         "judge_server": None,
+        "report_to": [],
+        "curves": tmp_path / "curves",
         "instructions": tmp_path / "segment",
         "prompt": tmp_path / "prompt.txt",
     }

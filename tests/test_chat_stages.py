@@ -66,6 +66,8 @@ def of_ppo(world: Path, out: Path) -> None:
         instructions=out / "pool",
         prompt=world / "instances.txt",
         chat=True,
+        report_to=[],
+        curves=out / "curves",
         progress=out / "kept",
         ppo=out / "ppo",
     )

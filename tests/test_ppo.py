@@ -139,11 +139,12 @@ def runs(
             "evaluator": judges[1],
             "instructions": inputs / "segment",
             "prompt": inputs / "prompt.txt",
+            "curves": folder.parent / "curves",
             "progress": folder.parent / "kept",
             "ppo": folder,
         }
         named = (part for flag in flags for part in (f"--{flag}", flags[flag]))
-        done = run_script("ppo", *named, "--judge-prompt", "--judge-server")
+        done = run_script("ppo", *named, "--judge-prompt", "--judge-server", "--report-to")
         assert done.returncode == 0, done.stderr
         assert "progress: 3/3 PPO steps" in done.stdout
         made.append(folder)
@@ -369,6 +370,8 @@ def refusal_of(inputs: Path, judges: tuple[Path, Path], backbone: Path, **change
         "evaluator": judges[1],
         "judge_prompt": None,
         "judge_server": None,
+        "report_to": [],
+        "curves": inputs / "curves",
         "instructions": inputs / "segment",
         "prompt": inputs / "prompt.txt",
         "progress": inputs / "kept",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import re
@@ -15,11 +16,13 @@ import pytest
 import torch
 
 import ppo as stage2
+from event_files import scalars
 from killing import How, draws, killed, landed_from, writes
 from orphans import side_by_side
 from policies import COMPUTE, REWARD, SETTINGS, WATCH, ppo_settings
 from refine_af.errors import InputError
 from refine_af.files.rows import write_records
+from refine_af.jobs.curves import Curves
 from refine_af.ppo.checkpoint import (
     Checkpoint,
     copied,
@@ -70,6 +73,8 @@ def given(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Given:
         "evaluator": world / "evaluator",
         "judge_prompt": None,
         "judge_server": None,
+        "report_to": [],
+        "curves": Path("curves"),
         "instructions": segment,
         "prompt": world / "instances.txt",
         "progress": Path("kept"),
@@ -88,7 +93,7 @@ def flags(given: Given) -> list[object]:
     return [
         part
         for name, value in (given | texts).items()
-        for part in (f"--{name.replace('_', '-')}", value)
+        for part in (f"--{name.replace('_', '-')}", *(value if name == "report_to" else [value]))
         if part is not None  # a flag without a value
     ]
 
@@ -322,6 +327,27 @@ def test_a_damaged_checkpoint_is_passed_over(
         spoil(kept / name / "state.json")
     with pytest.raises(InputError, match=f"^{kept}: every checkpoint is damaged; delete the"):
         stage2.main(**copy)
+
+
+def test_the_curves_of_a_run_that_goes_on_have_each_step_once(
+    copy: Given, whole: dict[str, tuple[Path, list[str]]], tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard")
+    shutil.rmtree(kept_in(tmp_path) / "step_000005")
+    place = tmp_path / "curves"
+    lost = Curves(["tensorboard"], place, "ppo")  # of the step after the checkpoint
+    lost.add(5, {"ppo/kl": 99.0})
+    lost.close()
+    stage2.main(**copy | {"report_to": ["tensorboard"], "curves": place})
+    assert contents(tmp_path / "ppo") == contents(whole["none"][0] / "ppo")
+    shown = scalars(place / "ppo")
+    with open(tmp_path / "ppo" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in ("kl", "reward_mean", "entropy"):
+        steps, values = zip(*shown[f"ppo/{name}"], strict=True)
+        assert steps == (1, 2, 3, 4, 5)
+        assert values == pytest.approx([float(row[name]) for row in rows], rel=1e-6), name
+    assert [step for step, _ in shown["seconds/update"]] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,8 @@ def given(experiment: Path, world: Path) -> dict[str, Any]:
         "evaluator": None,
         "judge_prompt": None,
         "judge_server": None,
+        "report_to": [],
+        "curves": experiment / "curves",
         "instructions": experiment / "segment",
         "prompt": world / "instances.txt",
         "progress": experiment / "kept",

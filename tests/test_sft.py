@@ -344,6 +344,8 @@ def test_nothing_to_train_on_is_refused_with_files_and_size(tmp_path: Path) -> N
             instances=folders,
             overlap=[],
             seeds=[],
+            report_to=[],
+            curves=tmp_path / "curves",
             progress=tmp_path / "progress",
             adapter=tmp_path / "adapter",
         )

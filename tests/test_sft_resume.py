@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import sft as stage
+from event_files import scalars
 from fine_tuning import LORA, asked, contents, flags, instance
 from killing import How, draws, killed, landed_from, writes
 from refine_af.errors import InputError
@@ -147,6 +148,21 @@ def test_a_damaged_checkpoint_is_passed_over(
     spoil(kept / "step_000006" / "sha256.json")
     with pytest.raises(InputError, match=f"^{kept}: every checkpoint is damaged; delete the"):
         stage.main(**copy)
+
+
+def test_the_curves_of_a_run_that_goes_on_have_each_update_once(
+    copy: Given, whole: Whole, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard")
+    (kept,) = (path for path in (tmp_path / "kept").iterdir() if path.is_dir())
+    shutil.rmtree(kept / "step_000006")
+    place = tmp_path / "curves"
+    stage.main(**copy | {"report_to": ["tensorboard"], "curves": place})
+    assert contents(tmp_path / "adapter") == contents(whole["none"][0] / "adapter")
+    steps, values = zip(*scalars(place / tmp_path.name / "adapter")["sft/loss"], strict=True)
+    with open(tmp_path / "adapter" / "history.csv", newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert steps == (1, 2, 3, 4, 5, 6) and values == pytest.approx(losses, rel=1e-6)
 
 
 def spoil(path: Path) -> None:

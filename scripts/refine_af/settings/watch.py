@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from refine_af.settings.fields import Count, NotNegative, Positive, Real, Section, Share
+from refine_af.settings.fields import Count, Distinct, NotNegative, Positive, Real, Section, Share
 
 
 class YieldWatch(Section):
@@ -87,6 +87,12 @@ class SubsetsWatch(Section):
 
 
 class Watch(Section):
+    report_to: Annotated[
+        tuple[Literal["tensorboard", "trackio"], ...], Field(strict=False), Distinct
+    ] = Field(
+        description="Trackers that show PPO's and fine-tuning's curves as they come, in files of "
+        "results/curves/: nothing leaves the machine, and each is installed apart (ours: none)."
+    )
     subsets: SubsetsWatch = Field(description="What is watched where sizes count instances (ours).")
     instructions: YieldWatch = Field(description="What stage 1 watches (ours).")
     ppo: PpoWatch = Field(description="What stage 2 watches (ours).")

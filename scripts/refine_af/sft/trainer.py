@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTTrainer
 
 from refine_af.errors import InputError
+from refine_af.jobs.curves import Curves
 from refine_af.jobs.progress import Progress
 from refine_af.models.snapshots import Snapshot, put_back, save_snapshot, training_tensors
 from refine_af.models.upstream import OwnCheckpoints, Silent
@@ -24,17 +26,20 @@ from refine_af.sft.batches import Batches
 
 
 class Updates(TrainerCallback):  # type: ignore[misc]
-    """Begins each update with its own random numbers, and shows it with its loss."""
+    """Begins each update with its own random numbers, and shows it with its loss and its curves."""
 
-    def __init__(self, settings: Sft, batches: Batches) -> None:
+    def __init__(self, settings: Sft, batches: Batches, curves: Curves) -> None:
         self._settings = settings
         self._batches = batches
+        self._curves = curves
         self._progress: Progress | None = None
         self.began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Show where training begins."""
         state.save_steps = args.save_steps  # otherwise a checkpoint's own would be used
+        for log in state.log_history:  # of updates before the checkpoint
+            self._curves.add(log["step"], _figures(log))
         if self._batches.rank == 0:
             self._progress = Progress(state.max_steps, "updates")
             if state.global_step:
@@ -61,8 +66,14 @@ class Updates(TrainerCallback):  # type: ignore[misc]
                     f"sft, update {state.global_step}: {name} is {logs[name]}; a lower "
                     f"sft.learning_rate than {self._settings.learning_rate} may help"
                 )
+        self._curves.add(state.global_step, _figures(logs))
         if self._progress:
             self._progress.advance(note=f"loss {logs['loss']:.3f}")
+
+
+def _figures(log: Mapping[str, Any]) -> dict[str, Any]:
+    """An update's figures by the names of their curves; its epoch would count micro-batches."""
+    return {f"sft/{name}": value for name, value in log.items() if name not in ("step", "epoch")}
 
 
 class ResumableTrainer(OwnCheckpoints, Silent, SFTTrainer):  # type: ignore[misc]

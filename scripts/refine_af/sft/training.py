@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from transformers import PrinterCallback
 from trl import SFTConfig, pack_dataset
 
 from refine_af.errors import InputError
+from refine_af.jobs.curves import Curves
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
 from refine_af.models.lora import with_lora
@@ -47,6 +49,7 @@ def tuned(
     rows: Sequence[TrainingRow],
     settings: Sft,
     compute: SftMachine,
+    shown: Callable[[], Curves],
     kept: Path,
     processes: Processes,
 ) -> tuple[Any, Trained]:
@@ -55,7 +58,8 @@ def tuned(
     Where memory does not hold a micro-batch, it goes on from there with half of it: the updates
     are the same up to the rounding of sums, and dropout's draw. InputError where not even one
     row fits, where a row is longer than the model's context, where packed rows would see each
-    other, where the loss is no number, and where a checkpoint cannot be written.
+    other, where the loss is no number, and where a checkpoint cannot be written. `shown` opens the
+    curves of the updates.
     """
     share = rows_an_update(settings) // processes.count
     micro_batch = compute.micro_batch
@@ -66,9 +70,11 @@ def tuned(
         micro_batch = fitting(micro_batch, share)
         model = _fresh(backbone, settings)
         try:
-            found = train(
-                model, tokenizer, rows, settings, compute, kept, processes, micro_batch, snapshot
-            )
+            with closing(shown()) as curves:
+                found = train(
+                    *(model, tokenizer, rows, settings, compute, curves, kept),
+                    *(processes, micro_batch, snapshot),
+                )
             return model, found
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
@@ -86,6 +92,7 @@ def train(
     rows: Sequence[TrainingRow],
     settings: Sft,
     compute: SftMachine,
+    curves: Curves,
     kept: Path,
     processes: Processes,
     micro_batch: int,
@@ -106,7 +113,7 @@ def train(
     trainer = ResumableTrainer(
         batches=batches,
         kept=kept,
-        updates=Updates(settings, batches),
+        updates=Updates(settings, batches, curves),
         model=model,
         args=_arguments(settings, compute, batches, padding_free, kept),
         train_dataset=blocks,

@@ -42,9 +42,18 @@ def check_experiment(experiment: Experiment) -> None:
     """InputError, with the key, where the settings ask for what no stage can give."""
     try:
         check_judges(experiment.reward)
+        _check_trackers(experiment)
         _check_ratings(experiment)
     except InputError as error:
         raise InputError(f"config.yaml, {error}") from None
+
+
+def _check_trackers(experiment: Experiment) -> None:
+    for name in experiment.watch.report_to:
+        if find_spec(name) is None:
+            raise InputError(
+                f"watch.report_to: {name} is not installed; `pip install {name}`, or leave it out"
+            )
 
 
 def check_files(

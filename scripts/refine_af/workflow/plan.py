@@ -151,6 +151,10 @@ class Plan:
         text = canonical(self._section(names))
         return lambda wildcards, threads: text
 
+    def report_to(self, wildcards: Any, threads: int) -> list[str]:
+        """What shows curves as they come, which decides no result."""
+        return list(self.experiment.watch.report_to)
+
     def untracked_fetch(self) -> Untracked:
         """Fetch's section: the pins alone decide what lands."""
         fetch = self.experiment.fetch
