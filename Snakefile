@@ -8,6 +8,10 @@ include: "rules/segments.smk"
 report: "report/workflow.rst"
 
 
+# Where jobs run with --sdm apptainer.
+container: str(Path(workflow.basedir, "envs", "refine-af.sif"))
+
+
 if experiment.fetch:
 
     include: "rules/fetch.smk"

@@ -48,5 +48,5 @@ rule sft:
         " --subsets {params.subsets:q}"
         " --encodings {input.encodings:q} --chat {params.chat} --backbone {input.backbone:q}"
         " --instances {input.instances:q} --overlap {input.overlap:q} --seeds {input.seeds:q}"
-        " --report-to {params.report_to} --curves {params.curves:q}"
-        " --progress {params.progress:q} --adapter {output.adapter:q} > {log:q} 2>&1"
+        " --progress {params.progress:q} --report-to {params.report_to} --curves {params.curves:q}"
+        " --adapter {output.adapter:q} > {log:q} 2>&1"

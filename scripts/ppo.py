@@ -16,7 +16,7 @@ from refine_af.files.tables import write_table
 from refine_af.jobs.command_line import run
 from refine_af.jobs.curves import Curves
 from refine_af.jobs.progress import Progress
-from refine_af.jobs.scratch import fingerprint, resumable
+from refine_af.jobs.scratch import Given, fingerprint, resumable
 from refine_af.jobs.sources import code_digest
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.chat import chat_of
@@ -68,9 +68,7 @@ def main(
     """
     segment = read_segment(instructions)
     given = deciding(reward, reward_model, evaluator, judge_prompt, judge_server)
-    given |= {"settings": settings.model_dump_json(), "chat": chat, "backbone": backbone}
-    given |= {"pool": instructions / "instructions.jsonl", "prompt": prompt}
-    stamp = fingerprint(given, code=code_digest(Path(__file__)))
+    stamp = _stamp(given, settings, chat, backbone, instructions, prompt)
     with resumable(progress, stamp, ppo) as place, device_faults():
         if place is None:
             return
@@ -78,14 +76,27 @@ def main(
         asked = to_ask(judge_server, judge_prompt, place)
         judge = load_scorer(reward, reward_model, evaluator, asked)
         trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
-        fixed = evaluation_instructions(segment, settings)
-        before = _evaluation("before", trainer, fixed, place)
+        before = _evaluation("before", trainer, segment, place)
         _check_parsed(before, watch.least_parsed, backbone, prompt)
-        steps = StepLog(place / "steps.jsonl", metric_columns(reward.weights))
-        with closing(steps) as log, closing(Curves(report_to, curves, ppo.name)) as shown:
+        log = StepLog(place / "steps.jsonl", metric_columns(reward.weights))
+        with closing(log), closing(Curves(report_to, curves, ppo.name)) as shown:
             _train(trainer, segment, log, shown, place, watch, compute)
-            evaluated = [*before, *_evaluation("after", trainer, fixed, place)]
-            _write(ppo, trainer, reward.weights, log.rows(settings.steps), evaluated, watch.alarm)
+            rows = [*before, *_evaluation("after", trainer, segment, place)]
+            _write(ppo, trainer, reward.weights, log.rows(settings.steps), rows, watch.alarm)
+
+
+def _stamp(
+    given: dict[str, Given],
+    settings: Ppo,
+    chat: bool,
+    backbone: Path,
+    instructions: Path,
+    prompt: Path,
+) -> str:
+    """What progress belongs to: `given`, which decides the rewards, and all the rest."""
+    given |= {"settings": settings.model_dump_json(), "chat": chat, "backbone": backbone}
+    given |= {"pool": instructions / "instructions.jsonl", "prompt": prompt}
+    return fingerprint(given, code=code_digest(Path(__file__)))
 
 
 def _trainer(
@@ -159,9 +170,9 @@ def _figures(metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> dict[s
     return shown | {f"seconds/{phase}": value for phase, value in seconds.items()}
 
 
-def _evaluation(when: str, trainer: PpoTrainer, fixed: Sequence[Instruction], kept: Path) -> Rows:
+def _evaluation(when: str, trainer: PpoTrainer, segment: Sequence[Instruction], kept: Path) -> Rows:
     """Lines of evaluation.jsonl, those of an earlier run where they are there and not damaged."""
-    path = kept / f"{when}.jsonl"
+    path, fixed = kept / f"{when}.jsonl", evaluation_instructions(segment, trainer.settings)
     if path.exists():
         try:
             return [asdict(answer) for answer in read_answers(path, when, fixed)]

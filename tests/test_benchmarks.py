@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -193,6 +194,127 @@ def test_ppo_learns_what_trls_classic_trainer_learns(release: Path, accumulation
 def test_the_ppo_benchmark_says_where_trl_cannot_be_had(tmp_path: Path) -> None:
     said = ppo_benchmark(tmp_path / "trl", steps=2, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert "**Skipped: trl==0.11.4** could not be installed" in said
+
+
+PARTS = [
+    ("batches_equal_single_rows", "bound"),
+    ("nf4_is_as_on_a_cpu", "apart"),
+    ("ratio_begins_at_one", "log ratios after updates"),
+    ("without_padding_the_losses_stay", "apart"),
+    ("memory_that_runs_out_halves_the_batch", "rows"),
+]
+SPEEDS = [
+    ("stage_1", "of the bandwidth's at 4"),
+    ("stage_3", "tokens/s"),
+    ("ppo", "s, a step"),
+    ("sft", "tokens/s"),
+    ("superni", "instances/s"),
+    ("projection", "h, Super-NI"),
+]
+
+
+@pytest.mark.slow
+def test_every_part_of_the_gpus_script_runs_on_a_cpu(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "gpu.py"
+    asked = [script, "--tiny", "--out", tmp_path]
+    done = run_forked(asked, cwd=ROOT, timeout_s=300, environment={"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert {part["state"] for part in parts} == {"done"}
+    wanted = [("1m", *PARTS), ("1m", *SPEEDS), ("1m-mistral", *SPEEDS)]
+    named = [(shape, name) for shape, *rows in wanted for name, _ in [("weights", ""), *rows]]
+    assert [(part["of"], part["part"]) for part in parts] == named
+    figures = {(part["of"], part["part"]): part["figures"] for part in parts}
+    for shape, *rows in wanted:
+        assert all(figures[shape, name][kind] >= 0 for name, kind in rows)
+    assert figures["1m", "ratio_begins_at_one"]["apart"] == 0
+    assert figures["1m", "ratio_begins_at_one"]["log ratios after updates"] > 0
+    rows_of_page = (tmp_path / "gpu.md").read_text().count("\n| 1m")
+    assert rows_of_page == len(parts)
+
+
+def gpu_module() -> ModuleType:
+    """benchmarks/gpu.py, which imports its neighbours as it would by itself."""
+    folder = ROOT / "benchmarks"
+    spec = importlib.util.spec_from_file_location("gpu_benchmark", folder / "gpu.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    before = [*sys.path]
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path[:] = before
+    return module
+
+
+@pytest.mark.slow
+def test_a_part_that_fails_or_has_no_time_says_so_and_the_others_go_on(tmp_path: Path) -> None:
+    gpu = gpu_module()
+
+    def broken() -> Any:
+        raise RuntimeError("CUDA | gone")
+
+    def lacking() -> Any:
+        raise ModuleNotFoundError("No module named 'trl'")
+
+    account = gpu.Account(tmp_path, 60.0)
+    assert account.part("one", "x", broken) is None
+    assert account.part("two", "x", lacking) is None
+    assert account.part("three", "x", lambda: {"tokens/s": 1234.5}) == {"tokens/s": 1234.5}
+    page = (tmp_path / "gpu.md").read_text()
+    assert "| failed: RuntimeError: CUDA \\| gone |" in page and "tokens/s 1,234" in page
+    assert "skipped: No module named 'trl'" in page
+    late = gpu.Account(tmp_path, 0.0)
+    assert late.part("one", "x", broken) is None
+    (row,) = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert row["state"] == "skipped: no time left"
+    with pytest.raises(gpu.InputError, match=r"0\.5 apart, and 0\.1 is the bound"):
+        gpu.held(0.5, 0.1)
+    with pytest.raises(gpu.InputError, match="nan apart"):
+        gpu.held(float("nan"), 0.1)
+
+
+@pytest.mark.slow
+def test_the_projection_by_hand() -> None:
+    """15,000 / (0.4 · 7) replies of 160 tokens; 200 steps; 2 · 30,000 · 3 rows; 7 · 11,810."""
+    found = {
+        "stage_1": {"tokens/s at 4": 1000.0},
+        "stage_3": {"tokens/s": 384.0},
+        "ppo": {"s, a step": 18.0},
+        "sft": {"tokens/s": 1000.0, "tokens a row": 100.0},
+        "superni": {"instances/s": 82_670 / 3600},
+    }
+    hours = gpu_module().projected(found, 4)
+    wanted = [857_142.857 / 3.6e6, 1.0, 10_000 / 3600, 18_000 / 3600, 1.0]
+    assert list(hours.values()) == pytest.approx(wanted, rel=1e-6)
+    assert gpu_module().projected({}, 4) == {}
+
+
+def test_the_gpus_script_hands_its_wheels_and_options_on(tmp_path: Path) -> None:
+    """A stand-in for Python writes down how it is called, and fails as it is told."""
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "one-1-py3-none-any.whl").touch()
+    said = tmp_path / "said"
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/bash\necho "$PYTHONPATH|$*" >> {said}\n[[ $* != *--fail ]]\n')
+    program.chmod(0o755)
+    script, given = ROOT / "benchmarks" / "gpu.sh", {"PYTHON": str(program), "OUT": "there"}
+
+    def called(wheels: str, *options: str) -> tuple[int, list[str]]:
+        said.unlink(missing_ok=True)
+        found = {"PATH": os.environ["PATH"], "WHEELS": str(tmp_path / wheels)} | given
+        done = subprocess.run(["bash", script, *options], env=found, cwd=tmp_path)
+        return done.returncode, said.read_text().splitlines()
+
+    code, (install, run_it) = called("wheels", "--tiny")
+    assert code == 0 and "--no-index --no-deps --target" in install
+    place = install.split("--target ")[1].split()[0]
+    assert run_it == f"{place}|benchmarks/gpu.py --out there --tiny"
+    assert not Path(place).exists(), "what was installed goes again"
+    code, lines = called("none", "--fail")
+    assert code == 1 and lines == ["|benchmarks/gpu.py --out there --fail"]
 
 
 @pytest.mark.slow

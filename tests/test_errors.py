@@ -385,6 +385,8 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
         "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
         "overlap": [],
         "seeds": [],
+        "report_to": [],
+        "curves": out / "curves",
         "progress": out / "kept",
         "adapter": out / "made",
     }

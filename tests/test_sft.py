@@ -466,7 +466,8 @@ def test_the_command_line_twice_gives_the_same_bytes(
                 "--backbone",
                 tiny_llama,
             ),
-            *("--instances", *folders, "--overlap", "--seeds"),
+            *("--instances", *folders, "--overlap", "--seeds", "--report-to"),
+            *("--curves", tmp_path / "curves"),
             *("--progress", adapter.parent / "progress", "--adapter", adapter),
         )
 

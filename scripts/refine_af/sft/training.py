@@ -58,8 +58,7 @@ def tuned(
     Where memory does not hold a micro-batch, it goes on from there with half of it: the updates
     are the same up to the rounding of sums, and dropout's draw. InputError where not even one
     row fits, where a row is longer than the model's context, where packed rows would see each
-    other, where the loss is no number, and where a checkpoint cannot be written. `shown` opens the
-    curves of the updates.
+    other, where the loss is no number, and where a checkpoint cannot be written.
     """
     share = rows_an_update(settings) // processes.count
     micro_batch = compute.micro_batch
