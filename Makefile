@@ -27,6 +27,10 @@ WHERE := printf '%s\n' '' 'Results, in demo/results/:' \
 	'  instances_*/      the instruction data of each method' \
 	'  browser_*.html    the same to look at, with all that was refused'
 
+# An experiment's folder, and Snakemake there, which says no more than what goes wrong.
+IN := .
+ASKED := $(IN_VENV) snakemake --directory $(IN) --workflow-profile none --quiet all --cores 1
+
 # Tests run a file to a worker, the longest first, with a worker more than cores, for some wait.
 # `OMP_NUM_THREADS=2 make test` overrides the 1.
 ONE_THREAD := OMP_NUM_THREADS="$${OMP_NUM_THREADS:-1}"
@@ -34,8 +38,8 @@ WORKERS := $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 TOGETHER := --no-print-directory --jobs 3
 
-.PHONY: help setup demo demo-grid laptop test fast check types style tests docs lock kill clean-demo \
-	vllm servers
+.PHONY: help setup plan calibrate demo demo-grid laptop test fast check types style tests docs lock \
+	kill clean-demo vllm servers
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -58,8 +62,16 @@ laptop: $(INSTALLED) ## the method on a real model of 135M weights (LAPMIN min o
 		'LAPTOP_DISK GB of disk. What is to be fetched first is LAPTOP_DOWNLOAD GB, most of it the model.' ''
 	@$(LAPTOP)
 
+plan: $(INSTALLED) ## what a run will cost, before it runs (of an experiment of yours: make plan IN=mine)
+	@$(ASKED) forecast
+
+calibrate: $(INSTALLED) ## measure this machine for the forecast (under 2 min; IN=mine as above)
+	@$(ASKED) calibrate
+	@cat $(IN)/results/logs/calibrate.log
+
 docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from the settings
 	$(IN_VENV) python docs/make_configuration.py
+	$(IN_VENV) python docs/make_forecast.py
 
 test: $(INSTALLED) ## the gate: format, lint, types, tests (7 min on 2 idle cores)
 	@$(MAKE) $(TOGETHER) check tests

@@ -45,6 +45,7 @@ if experiment.demo:
 include: "rules/cost.smk"
 include: "rules/report.smk"
 include: "rules/release.smk"
+include: "rules/forecast.smk"
 include: "rules/targets.smk"
 
 

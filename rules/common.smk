@@ -51,8 +51,14 @@ onstart:
     try:
         with whole_file(Path("results/config.yaml")) as aside:
             aside.write_text(resolved(experiment), encoding="utf-8")
+        plan.forecast.keep(resolved(experiment))
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+onsuccess:
+    if "forecast" in targets_asked():
+        print(Path("results/forecast.txt").read_text(encoding="utf-8"))
 
 
 def replies_of(rounds):

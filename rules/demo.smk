@@ -59,7 +59,7 @@ rule demo_backbone:
     threads: plan.machine("demo").threads
     resources:
         mem_mb=plan.machine("demo").mem_mb,
-        runtime=plan.machine("demo").runtime,
+        runtime=plan.runtime("demo"),
     params:
         script=plan.script("demo"),
         code=plan.code("demo"),
@@ -84,7 +84,7 @@ rule demo_reward_model:
     threads: plan.machine("demo").threads
     resources:
         mem_mb=plan.machine("demo").mem_mb,
-        runtime=plan.machine("demo").runtime,
+        runtime=plan.runtime("demo"),
     params:
         script=plan.script("demo"),
         code=plan.code("demo"),
@@ -109,7 +109,7 @@ rule demo_evaluator:
     threads: plan.machine("demo").threads
     resources:
         mem_mb=plan.machine("demo").mem_mb,
-        runtime=plan.machine("demo").runtime,
+        runtime=plan.runtime("demo"),
     params:
         script=plan.script("demo"),
         code=plan.code("demo"),
@@ -132,7 +132,7 @@ rule demo_parser:
     threads: plan.machine("demo").threads
     resources:
         mem_mb=plan.machine("demo").mem_mb,
-        runtime=plan.machine("demo").runtime,
+        runtime=plan.runtime("demo"),
     params:
         script=plan.script("demo"),
         code=plan.code("demo"),

@@ -21,7 +21,7 @@ rule diversity_parses:
     resources:
         gpu=1,
         mem_mb=plan.machine("diversity").mem_mb,
-        runtime=plan.machine("diversity").runtime,
+        runtime=plan.runtime("diversity"),
     params:
         script=plan.script("diversity_parses"),
         code=plan.code("diversity_parses"),

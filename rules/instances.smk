@@ -27,7 +27,7 @@ rule instances_kinds:
     resources:
         gpu=plan.servers.gpus("instances"),
         mem_mb=plan.machine("instances").mem_mb,
-        runtime=plan.machine("instances").runtime,
+        runtime=plan.runtime("instances"),
     params:
         script=plan.script("instances_kinds"),
         code=plan.code("instances_kinds"),
@@ -72,7 +72,7 @@ for shard in plan.instances.shards:
         resources:
             gpu=plan.servers.gpus("instances"),
             mem_mb=plan.machine("instances").mem_mb,
-            runtime=plan.machine("instances").runtime,
+            runtime=plan.runtime("instances"),
         params:
             script=plan.script("instances_replies"),
             code=plan.code("instances_replies"),
@@ -117,7 +117,7 @@ rule instances_segment:
     resources:
         gpu=1,
         mem_mb=plan.machine("instances").mem_mb,
-        runtime=plan.machine("instances").runtime,
+        runtime=plan.runtime("instances"),
     params:
         script=plan.script("instances"),
         code=plan.code("instances"),

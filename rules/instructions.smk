@@ -24,7 +24,7 @@ rule instructions_segment:
     resources:
         gpu=plan.servers.gpus("instructions"),
         mem_mb=plan.machine("instructions").mem_mb,
-        runtime=plan.machine("instructions").runtime,
+        runtime=plan.runtime("instructions"),
     params:
         script=plan.script("instructions"),
         code=plan.code("instructions"),

@@ -25,7 +25,7 @@ rule ppo:
     resources:
         gpu=1,
         mem_mb=plan.machine("ppo").mem_mb,
-        runtime=plan.machine("ppo").runtime,
+        runtime=plan.runtime("ppo"),
     params:
         script=plan.script("ppo"),
         code=plan.code("ppo"),

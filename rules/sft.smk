@@ -29,7 +29,7 @@ rule sft:
     resources:
         gpu=plan.machine("sft").gpus,
         mem_mb=plan.machine("sft").mem_mb,
-        runtime=plan.machine("sft").runtime,
+        runtime=plan.runtime("sft"),
     params:
         script=plan.script("sft"),
         code=plan.code("sft"),

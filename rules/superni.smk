@@ -49,7 +49,7 @@ for shard in plan.evaluation_shards:
         resources:
             gpu=plan.servers.gpus("superni"),
             mem_mb=plan.machine("superni").mem_mb,
-            runtime=plan.machine("superni").runtime,
+            runtime=plan.runtime("superni"),
         params:
             script=plan.script("superni_replies"),
             code=plan.code("superni_replies"),

@@ -23,7 +23,7 @@ rule users_predictions:
     resources:
         gpu=plan.servers.gpus("users"),
         mem_mb=plan.machine("users").mem_mb,
-        runtime=plan.machine("users").runtime,
+        runtime=plan.runtime("users"),
     params:
         script=plan.script("users"),
         code=plan.code("users"),

@@ -170,7 +170,7 @@ def test_experts_that_stay_as_they_are_are_said(
 def test_headers_tell_what_is_held_in_4_bits(made: Make, kind: str) -> None:
     """But for what of a router is linear."""
     share = share_in_four_bits(load_backbone(made(kind), quantization="nf4"))
-    assert stored_weights(made(kind)).share == pytest.approx(share, abs=0.03)
+    assert stored_weights(made(kind)).counts.share == pytest.approx(share, abs=0.03)
 
 
 @pytest.mark.parametrize("kind", ["mpt", "bloom", "gpt_neo", "gemma3n_text"])

@@ -330,3 +330,14 @@ def test_the_benchmark_of_the_browsers_page_measures_it() -> None:
     else:
         assert [len(row) for row in rows] == [9, 9]
         assert all(float(row[8]) > 0 for row in rows), "megabytes of the heap"
+
+
+@pytest.mark.slow
+def test_the_memory_that_is_foretold_is_what_a_process_holds() -> None:
+    """In processes of their own, as the kernel tells it; within 15%, or the run is an error."""
+    script = ROOT / "benchmarks" / "memory.py"
+    done = subprocess.run(
+        [sys.executable, script, "--quick"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\n| ") == 2 and "| writing | 32 × 128 |" in done.stdout

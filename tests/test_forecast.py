@@ -1,106 +1,346 @@
-"""The decline of a pool's yield, fitted to made-up rounds: constant, decaying, drying up, noisy."""
+"""What a run will cost: by hand-computed numbers, and on one screen through the command line."""
 
 from __future__ import annotations
 
+import json
 import math
-import random
-from itertools import accumulate
+import runpy
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from refine_af.instructions.forecast import Decline, Forecast, forecast
+from conftest import Script
+from refine_af.errors import InputError
+from refine_af.forecast.assumptions import WORDS, Assumptions, estimated, likely_of, ranges_of
+from refine_af.forecast.hours import STAGES, Foretold
+from refine_af.forecast.passes import Asked, Passes
+from refine_af.forecast.rates import Calibration, Rates, machine_of, read_calibration, sheet_of
+from refine_af.forecast.shapes import of_config, of_folder
+from refine_af.models.stored_weights import FOUR_BITS
+from refine_af.settings.experiment import Experiment
+from refine_af.settings.lora import Lora
+from refine_af.workflow.configuration import read_configuration, read_experiment, resolved
+from refine_af.workflow.plan import Plan
+from tiny import ROOT
+
+CONFIG = {
+    "model_type": "mistral",
+    "hidden_size": 8,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 10,
+}
+MEASURED = Calibration("Some CPU", False, 16.0, 0.1, 0.1, 0.1, 10.0, 1.0, 2.0, 5.0)
 
 
-def fitted(accepted: list[float], asked: float = 1.0) -> Forecast:
-    pools = [0.0, *accumulate(accepted)][:-1]
-    found = forecast(pools, accepted, [asked] * len(accepted))
-    assert found
-    return found
+def experiment_of(**changes: Any) -> Experiment:
+    return read_experiment(read_configuration(ROOT / "config.yaml", typed=changes).values)
 
 
-def test_rounds_left_by_hand() -> None:
-    assert Decline(0, 10.0, 0.0).asked(40, 100) == 6.0
-    # 10 · exp(−n / 50): from 0 to 50 they are ∫ exp(n / 50) / 10 dn = 5 · (e − 1).
-    falling = Decline(0, 10.0, 1 / 50)
-    assert falling.at(50) == pytest.approx(10 / math.e)
-    assert falling.asked(0, 50) == pytest.approx(5 * (math.e - 1))
-    assert falling.asked(50, 100) == pytest.approx(5 * (math.e**2 - math.e))
-    assert falling.asked(60, 50) == 0.0, "it is full"
-    assert falling.asked(0, 10**6) == math.inf
+def plan_of(**changes: Any) -> Plan:
+    return Plan(experiment_of(**changes), ROOT)
 
 
-def test_a_constant_yield_stays_as_it_is() -> None:
-    found = fitted([20.0] * 6)
-    assert found.likeliest == found.slightest == Decline(0, 20.0, 0.0)
-    likeliest, least, most = found.asked(120, 520)
-    assert likeliest == least == 20.0 < most < 400
-    # Asked thrice as often for the same, it is a third.
-    assert fitted([20.0] * 6, asked=3.0).asked(120, 520)[0] == pytest.approx(60)
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An experiment's folder without results, on a machine without a cache of the hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path
 
 
-def test_a_growing_yield_is_taken_for_a_constant_one() -> None:
-    assert fitted([10.0, 20.0, 30.0, 40.0]).likeliest == Decline(0, 25.0, 0.0)
+def rates(**changes: float) -> Rates:
+    """A machine of round numbers, which starts everything at once."""
+    values: dict[str, Any] = dict.fromkeys(("training", "reading", "judging"), 1e6)
+    values |= {"bandwidth": 1e6, "layer_s": 0.0, "trained_layer_s": 0.0, "start_s": 0.0}
+    return Rates(**(values | {"gpu": True, "memory": 1e9, "disk": 1e9} | changes))
 
 
-def test_a_decay_is_found_as_it_was_made() -> None:
-    pool, accepted = 0.0, []
-    for _ in range(8):
-        accepted.append(100 * math.exp(-pool / 250))
-        pool += accepted[-1]
-    found = fitted(accepted)
-    assert found.likeliest.start == pytest.approx(100)
-    assert found.likeliest.rate == pytest.approx(1 / 250)
-    assert found.slightest.rate < 1 / 250 < found.steepest.rate
-    likeliest, least, most = found.asked(pool, 1500)
-    assert likeliest == pytest.approx(2.5 * (math.exp(6) - math.exp(pool / 250)))
-    assert least < likeliest < most
+def test_a_shape_is_counted_by_hand() -> None:
+    shape = of_config(CONFIG, "by hand")
+    assert shape is not None
+    # A layer: q and o 8 × 8, k and v 8 × 4, three of 8 × 16; 16 in norms. Two tables of 10 × 8.
+    assert shape.passed == 2 * (2 * 64 + 2 * 32 + 3 * 128) == 1152
+    assert shape.counts == (1152 + 2 * 80 + 2 * 16 + 8, 1152)
+    assert (shape.query, shape.keys, shape.head, shape.stored) == (8, 4, 80, 2704)
+    lora = Lora(r=3, alpha=6, dropout=0.0, targets="all-linear")
+    assert shape.adapted(lora) == 3 * 2 * (2 * 16 + 2 * 12 + 3 * 24)
+    named = lora.model_copy(update={"targets": ("q_proj", "down_proj")})
+    assert shape.adapted(named) == 3 * 2 * (16 + 24)
+    tied = of_config({**CONFIG, "tie_word_embeddings": True}, "by hand")
+    assert tied is not None and tied.counts.weights == shape.counts.weights - 80
+    assert of_config({**CONFIG, "model_type": "mamba"}, "by hand") is None
 
 
-def test_a_yield_that_dries_up_will_not_fill_the_pool() -> None:
-    found = fitted([30.0, 8.0, 2.0, 0.0, 0.0, 0.0])
-    assert found.asked(40, 1000)[1] > 10**6, "even by the slightest decline that is likely"
-    assert fitted([9.0, 0.0, 0.0, 0.0]).asked(9, 100)[1] > 100
+def test_a_pass_takes_the_longer_of_operations_and_bytes() -> None:
+    shape = of_config(CONFIG, "by hand")
+    assert shape is not None
+    on = Passes(rates(), shape, "none")
+    # 100 tokens of 2 × 1152 operations each, and 4 × 2 layers × 8 for each of 5 that it sees.
+    assert on.operations(100, 5, 3) == 100 * (2304 + 320) + 2 * 80 * 3
+    assert on.read(1, 100, 5) == pytest.approx(0.2624)
+    assert on.read(1, 1, 0) == pytest.approx(2704e-6), "weights of 1,352 × 2 bytes"
+    slow = Passes(rates(layer_s=0.5), shape, "none")
+    assert slow.read(3, 100, 5) == pytest.approx(3 * 2 * 0.5 + 0.2624)
+    small = Passes(rates(), shape, "nf4")
+    assert small.weights == pytest.approx(1152 * FOUR_BITS + 200 * 2)
+    assert small.read_weights == pytest.approx(small.weights + 2 * 2 * 1152), "a copy and back"
+    on_cpu = Passes(rates(gpu=False), shape, "none")
+    assert on_cpu.weights == 1352 * 4
+    seconds = on.train(1, 100, 5, 0, recomputed=False)
+    assert seconds == pytest.approx(2 * 0.2624), "of an adapter: forward, and back to the inputs"
+    assert on.train(1, 100, 5, 0, recomputed=True) == pytest.approx(3 * 0.2624)
+    assert on.train(1, 100, 5, 0, recomputed=True, full=True) == pytest.approx(4 * 0.2624)
 
 
-def poisson(rng: random.Random, mean: float) -> int:
-    """By the gaps between events, which are exponential."""
-    passed, events = rng.expovariate(1), 0
-    while passed < mean:
-        passed, events = passed + rng.expovariate(1), events + 1
-    return events
+def test_texts_are_written_in_rounds_that_end_with_their_longest() -> None:
+    shape = of_config(CONFIG, "by hand")
+    assert shape is not None
+    on = Passes(rates(layer_s=1.0, reading=1e15, bandwidth=1e15), shape, "none")
+    asked = Asked(requests=20, round_size=10, prefix=0, tail=4, reply=6, most=50)
+    assert on.places(asked) == 10
+    # Two rounds of 50 steps on two layers, each begun by one pass over the prompts.
+    assert on.write(asked) == pytest.approx(2 * 50 * 2 + 2 * 2)
+    shared = Asked(requests=20, round_size=10, prefix=30, tail=4, reply=6, most=50)
+    assert on.write(shared) == pytest.approx(2 * 50 * 2 + 2 * 2 + 2 * 2), "and by its prefix"
+    # A row: 2 × 2 layers × 4 wide × 2 bytes × (4 + 50 + 128) tokens, and 32 × 10 to draw from.
+    row = 32 * 182 + 320
+    few = Passes(rates(memory=2704 + 5.5 * row / 0.8, layer_s=1.0), shape, "none")
+    assert few.places(asked) == 5
+    # 10 of 20 wait: their 6 tokens each in 5 places are 12 more steps, and 16 more admissions.
+    fast = Passes(
+        rates(memory=2704 + 5.5 * row / 0.8, layer_s=1.0, reading=1e15, bandwidth=1e15),
+        shape,
+        "none",
+    )
+    assert fast.write(asked) == pytest.approx((2 * 50 + 12) * 2 + (2 + 16) * 2)
 
 
-def test_the_range_of_a_noisy_decay_holds_what_was_made() -> None:
-    """80% of 200 intervals hold it; fewer than 70% would be 3.5 standard deviations off."""
-    rng, held = random.Random(0), 0
-    for _ in range(200):
-        pools, accepted, pool = [], [], 0
-        for _ in range(8):
-            pools.append(float(pool))
-            accepted.append(float(poisson(rng, 40 * math.exp(-pool / 150))))
-            pool += int(accepted[-1])
-        found = forecast(pools, accepted, [1.0] * 8)
-        assert found
-        held += found.slightest.rate <= 1 / 150 <= found.steepest.rate
-    assert 140 <= held <= 190
+def test_a_range_takes_assumptions_for_independent() -> None:
+    ranges = dict.fromkeys(WORDS, (1.0, 1.0, 1.0))
+    ranges |= {"instruction": (2.0, 4.0, 16.0), "prediction": (5.0, 10.0, 20.0)}
+    found = estimated(lambda assumed: assumed.instruction * assumed.prediction, ranges)
+    assert found.likeliest == 40
+    assert math.log(found.most / 40) == pytest.approx(math.hypot(math.log(4), math.log(2)))
+    assert math.log(40 / found.least) == pytest.approx(math.hypot(math.log(2), math.log(2)))
+    assert found.widest == "the length of an instruction"
+    inverse = estimated(lambda assumed: 8 / assumed.instruction, ranges)
+    assert inverse.triple == pytest.approx((0.5, 2, 4))
+    assert estimated(lambda _: 3.0, ranges).triple == (3, 3, 3)
+    assert estimated(lambda _: 0.0, ranges).triple == (0, 0, 0)
 
 
-def test_scatter_widens_the_range() -> None:
-    quiet, noisy = fitted([20.0, 21.0, 19.0, 20.0] * 2), fitted([40.0, 0.0, 39.0, 1.0] * 2)
-    assert noisy.asked(160, 400)[2] > 1.5 * quiet.asked(160, 400)[2]
+def test_stage_1_asks_as_the_yield_declines() -> None:
+    assumed = likely_of(ranges_of(experiment_of().forecast))
+    assert isinstance(assumed, Assumptions)
+    from refine_af.forecast.work import Work
+
+    plan = plan_of(forecast={"yields": {"accepted": [2, 2, 2], "halves_with": [5e3, 5e3, 5e3]}})
+    on = plan.forecast.on(sheet_of(plan.experiment.forecast, "a100"))
+    work = Work(plan.experiment, of_config(CONFIG, ""), on.beside, rates(), on.likely)  # type: ignore[arg-type]
+    # The integral of 2 exp(-n ln 2 / 5000): each segment of 5,000 asks twice as often.
+    first = (5000 / math.log(2)) / 2
+    assert [work.asked(k) for k in (0, 1, 2)] == pytest.approx([first, 2 * first, 4 * first])
 
 
-def test_too_little_foretells_nothing() -> None:
-    assert forecast([0, 5, 9], [5, 4, 3], [1.0] * 3) is None
-    assert forecast([0, 0, 0, 0], [0, 0, 0, 0], [1.0] * 4) is None
-    # All that is known is how many there were at one pool.
-    found = forecast([7, 7, 7, 7], [1, 0, 1, 0], [1.0] * 4)
-    assert found and found.asked(7, 17) == (20.0, 20.0, 20.0)
+def foretold(name: str = "a100", **changes: Any) -> Foretold:
+    plan = plan_of(**changes)
+    return plan.forecast.on(sheet_of(plan.experiment.forecast, name))
 
 
-def test_a_pool_far_from_0_is_fitted_alike() -> None:
-    accepted, pools = [8.0, 4.0, 2.0, 1.0], [10_000.0, 10_008.0, 10_012.0, 10_014.0]
-    far = forecast(pools, accepted, [1.0] * 4)
-    near = fitted(accepted)
-    assert far and far.likeliest.rate == pytest.approx(near.likeliest.rate)
-    assert far.asked(10_015, 10_020)[0] == pytest.approx(near.asked(15, 20)[0])
+def test_the_papers_grid_is_told_before_anything_is_fetched() -> None:
+    rows = foretold().rows()
+    assert [(row.model, row.stage) for row in rows] == [
+        (model, stage) for model in experiment_of().models for stage in STAGES
+    ]
+    assert sum(row.jobs for row in rows) == 3 * (3 + 1 + 12 + 6 + 7 + 7)
+    for row in rows:
+        assert row.spent is not None and row.longest is not None
+        least, likeliest, most = row.spent.triple
+        assert 0 < least < likeliest < most
+        assert row.longest.likeliest <= likeliest * 1.0001
+    faster = {(row.model, row.stage): row.spent for row in foretold("h100").rows()}
+    for row in rows:
+        other = faster[row.model, row.stage]
+        assert other is not None and row.spent is not None
+        assert other.likeliest < row.spent.likeliest
+
+
+def test_planning_imports_no_torch() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); from pathlib import Path;"
+        "from refine_af.workflow.configuration import read_configuration, read_experiment;"
+        "from refine_af.workflow.plan import Plan;"
+        "plan = Plan(read_experiment(read_configuration(Path('config.yaml'))), Path('.'));"
+        "plan.forecast.foretold.rows(); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_time_limit_is_config_yamls_or_the_forecasts() -> None:
+    plan = plan_of()
+    job = SimpleNamespace(model="llama-2-7b", cell="refine-af_5000", segment="2")
+    (row,) = (r for r in foretold().rows() if (r.model, r.stage) == ("llama-2-7b", "instructions"))
+    assert row.longest is not None
+    limit = plan.runtime("instructions")(job, 1)
+    assert limit == math.ceil(1.5 * row.longest.most / 600) * 10 and limit > 30
+    assert plan.runtime("instructions")(job, 2) == 2 * limit, "again with each attempt"
+    small, large = (
+        plan.runtime("sft")(SimpleNamespace(model="llama-2-13b", cell=f"refine-af_{size}"), 1)
+        for size in (5000, 15000)
+    )
+    assert 2 * small < large < 24 * 60
+    assert plan.runtime("users")(job, 1) == 30, "forecast.least_runtime"
+    assert plan.runtime("diversity")(job, 1) == 480, "config.yaml's own"
+    said = plan_of(compute={"ppo": {"runtime": 77}})
+    assert said.runtime("ppo")(job, 1) == said.runtime("ppo")(job, 3) == 77
+    other = plan_of(models={"llama-2-7b": {"checkpoint": "some/one@1234567"}})
+    assert other.runtime("ppo")(job, 1) == 1440, "forecast.unknown_runtime"
+
+
+def test_what_is_not_known_is_said() -> None:
+    rows = foretold(models={"llama-2-7b": {"checkpoint": "some/one@1234567"}}).rows()
+    unknown = {row.why for row in rows if row.spent is None}
+    assert unknown == {"its shape is not known before it is fetched"}
+    assert {row.model for row in rows if row.spent is None} == {"llama-2-7b"}
+
+
+def test_the_hubs_cache_tells_a_shape(nowhere: Path) -> None:
+    place = nowhere / "hub" / "models--some--one" / "snapshots" / "1234567abc" / "config.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(CONFIG))
+    found = foretold(models={"llama-2-7b": {"checkpoint": "some/one@1234567"}})
+    shape = found.shapes["llama-2-7b"]
+    assert shape is not None and shape.source == "its config.json, in the hub's cache"
+
+
+def test_the_files_of_a_checkpoint_tell_its_shape(nowhere: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    shapes = {"embed_tokens": (10, 8), "lm_head": (10, 8), "norm": (8,)}
+    for layer in range(2):
+        for name, (before, after) in {
+            **dict.fromkeys(("self_attn.q_proj", "self_attn.o_proj"), (8, 8)),
+            **dict.fromkeys(("self_attn.k_proj", "self_attn.v_proj"), (8, 4)),
+            **dict.fromkeys(("mlp.gate_proj", "mlp.up_proj"), (8, 16)),
+            "mlp.down_proj": (16, 8),
+        }.items():
+            shapes[f"model.layers.{layer}.{name}"] = (after, before)
+        shapes[f"model.layers.{layer}.norms"] = (16,)
+    save_file(
+        {f"{name}.weight": np.zeros(size, np.float16) for name, size in shapes.items()},
+        nowhere / "model.safetensors",
+    )
+    (nowhere / "config.json").write_text(json.dumps(CONFIG))
+    found, said = of_folder(nowhere), of_config(CONFIG, "")
+    assert said is not None
+    assert (found.counts, dict(found.linears)) == (said.counts, dict(said.linears))
+    (nowhere / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": "two"}))
+    with pytest.raises(InputError, match="num_hidden_layers is no count: 'two'"):
+        of_folder(nowhere)
+
+
+def test_a_measured_machine_is_taken_where_none_is_named(nowhere: Path) -> None:
+    plan, path = plan_of(), nowhere / "results" / "calibration.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(asdict(MEASURED)))
+    assert read_calibration(path) == MEASURED
+    assert plan.forecast.machine.name == "Some CPU" and not plan.forecast.machine.gpu
+    slow = plan.forecast.machine.rates(likely_of(dict.fromkeys(WORDS, (2.0, 2.0, 2.0))))
+    assert (slow.reading, slow.layer_s) == (0.05e12, 2e-3), "an hour takes two"
+    named = machine_of(plan_of(forecast={"machine": "h100"}).experiment.forecast, path)
+    assert named.name == "h100" and named.gpu
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"layer_ms": 0}, "'layer_ms' is no number above 0: 0"),
+        ({"reading_tflops": "fast"}, "'reading_tflops' is no number above 0: 'fast'"),
+        ({"gpu": "yes"}, "'gpu' is not right: 'yes'"),
+    ],
+)
+def test_a_damaged_calibration_is_told(nowhere: Path, change: dict[str, Any], said: str) -> None:
+    path = nowhere / "calibration.json"
+    path.write_text(json.dumps(asdict(MEASURED) | change))
+    with pytest.raises(InputError, match=said):
+        read_calibration(path)
+
+
+def test_a_finished_run_corrects_the_hours_of_its_stages(nowhere: Path) -> None:
+    folder = nowhere / "earlier"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(resolved(experiment_of()))
+    plain = {(row.model, row.stage): row for row in foretold().rows()}
+    taken = plain["llama-2-7b", "ppo"].spent
+    assert taken is not None
+    cost = folder / "cost.csv"
+    cost.write_text(
+        f"model,stage,gpu_s,cpu_s\nllama-2-7b,ppo,{3 * taken.likeliest},1\nllama-2-7b,sft,0,\n"
+    )
+    with pytest.raises(InputError, match=r"cost\.csv, line 3: no model, stage and seconds"):
+        foretold(forecast={"finished": str(folder)})
+    cost.write_text(f"model,stage,gpu_s,cpu_s\nllama-2-7b,ppo,{3 * taken.likeliest},1\n")
+    rows = {(r.model, r.stage): r for r in foretold(forecast={"finished": str(folder)}).rows()}
+    for model in ("llama-2-7b", "mistral-7b"):  # another model by those that ran
+        before, after = plain[model, "ppo"].spent, rows[model, "ppo"].spent
+        assert before is not None and after is not None
+        assert after.likeliest == pytest.approx(3 * before.likeliest)
+        assert after.triple == pytest.approx([f * after.likeliest for f in (0.8, 1.0, 1.3)])
+        assert rows[model, "ppo"].why == "a finished run"
+    assert rows["llama-2-7b", "sft"] == plain["llama-2-7b", "sft"]
+    with pytest.raises(InputError, match=r"forecast\.finished: .*cost\.csv: there is no such file"):
+        foretold(forecast={"finished": str(nowhere / "none")})
+
+
+def test_a_run_keeps_what_was_foretold_of_it(nowhere: Path) -> None:
+    (nowhere / "results").mkdir()
+    kept = nowhere / "results" / "forecast.json"
+    plan_of().forecast.keep("settings")
+    first = json.loads(kept.read_text())
+    assert (first["machine"], first["gpu"], len(first["rows"])) == ("a100", True, 18)
+    faster = plan_of(forecast={"machine": "h100"}).forecast
+    faster.keep("settings")
+    assert json.loads(kept.read_text()) == first, "as it was told when the run began"
+    faster.keep("other settings")
+    assert json.loads(kept.read_text())["machine"] == "h100"
+
+
+def test_the_page_holds_the_papers_grid() -> None:
+    generated = runpy.run_path(str(ROOT / "docs" / "make_forecast.py"))["generated"]()
+    for path, text in generated.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is old: `make docs`"
+
+
+@pytest.mark.slow
+def test_one_screen_tells_it_in_plain_words(nowhere: Path, run_script: Script) -> None:
+    experiment = experiment_of(models={"llama-2-7b": {"checkpoint": "some/one@1234567"}})
+    arguments = ["--experiment", experiment.model_dump_json(), "--root", str(ROOT)]
+    place = nowhere / "forecast.txt"
+    done = run_script("forecast", "plan", *arguments, "--forecast", place, cwd=nowhere)
+    assert done.returncode == 0, done.stderr
+    said = place.read_text()
+    assert said in done.stdout
+    lines = said.split("\n")
+    assert len(lines) <= 40 and max(map(len, lines)) <= 110
+    assert lines[0] == "jobs       108 that run a model (all: snakemake -n --quiet rules)"
+    assert lines[1] == "rows       90,000 instances, where every reply holds one"
+    assert lines[2] == (
+        "downloads  48.8 GB for 5 checkpoints, and some/one, whose size is not known; data sets "
+        "come on top"
+    )
+    assert lines[3] == "licences   to accept on the hub: meta-llama/Llama-2-13b-hf"
+    assert "a100: the maker's data sheet, at assumed efficiencies" in said
+    assert "  2 ppo             1  – (its shape is not known before it is fetched)" in said
+    (ppo,) = [line for line in lines[lines.index("mistral-7b") :] if "2 ppo" in line]
+    assert 10 < float(ppo.split()[11]) < 30, "GB"
+    assert said.count("GPU-hours") == 2

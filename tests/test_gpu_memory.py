@@ -48,7 +48,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 
 @pytest.mark.parametrize("files", [1, 2])
 def test_weights_are_counted_by_hand(tmp_path: Path, files: int) -> None:
-    counts = stored_weights(checkpoint(tmp_path / "model", SHAPES, files=files))
+    counts = stored_weights(checkpoint(tmp_path / "model", SHAPES, files=files)).counts
     assert counts == (616, 64)
     assert counts.share == pytest.approx(64 / 616)
     assert counts.memory("none") == 1232

@@ -68,9 +68,9 @@ def test_the_gpus_are_those_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> 
         get_device_name=names.__getitem__,
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert record._gpus() == names
+    assert record.gpus() == names
     monkeypatch.delitem(sys.modules, "torch")
-    assert record._gpus() == []  # of a job that did not compute with it
+    assert record.gpus() == []  # of a job that did not compute with it
 
 
 @pytest.mark.parametrize(

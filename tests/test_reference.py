@@ -120,7 +120,7 @@ def test_every_key_of_the_papers_config_is_on_the_page() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     own = re.compile(
         r"^(models|fetch\.(?:weights_sha256|parsers)|superni\.baselines|release\.licenses)\."
-        r"|^reward\.weights\."
+        r"|^(reward\.weights|forecast\.machines)\."
     )
     for section, node in config.items():
         for key in keys(node, section):
@@ -158,6 +158,9 @@ NAMED: dict[str, object] = {
     "fetch.weights_sha256": "0" * 64,
     "fetch.parsers": {"url": "https://h/f", "sha256": "0" * 64},
     "release.licenses": "apache-2.0",
+    "forecast.machines": dict.fromkeys(
+        ("memory_gb", "bandwidth_gb_s", "tflops_16", "tflops_32"), 1
+    ),
 }
 # The keys whose values are names.
 NAMES = ["reward.scorer", "fetch.instance_prompt_constant"]

@@ -18,6 +18,7 @@ from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.decoding import Stops
 from refine_af.engines.encoded import encoded, with_room
 from refine_af.engines.replies import Finish, Group
+from refine_af.engines.room import row_bytes, rows_in
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
 from refine_af.models.chat import Chat
@@ -150,14 +151,13 @@ def rows_that_fit(model: Any, length: int) -> int:
     config = text_config(model)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cached = 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize * length
-    drawn = 4 * 8 * config.vocab_size  # probabilities, sorted and summed in float64
+    row = row_bytes(
+        config.num_hidden_layers, heads * width, model.dtype.itemsize, length, config.vocab_size
+    )
     if model.device.type == "cuda":
         memory = torch.cuda.get_device_properties(model.device).total_memory
-        budget = 0.8 * (memory - model.get_memory_footprint())
-    else:
-        budget = 0.2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(256, int(budget / (cached + drawn))))
+        return rows_in(memory, model.get_memory_footprint(), row, gpu=True)
+    return rows_in(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 0, row, gpu=False)
 
 
 def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:

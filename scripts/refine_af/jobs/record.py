@@ -120,10 +120,10 @@ def _record(began: str) -> Record:
         python=platform.python_version(),
         libraries=dict(_versions()),
         system=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu(),
+        cpu=processor(),
         cores=len(os.sched_getaffinity(0)),
         memory_gb=round(memory / 1e9),
-        gpus=_gpus(),
+        gpus=gpus(),
     )
 
 
@@ -135,7 +135,7 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
-def _cpu() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
@@ -144,7 +144,7 @@ def _cpu() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
     """Of a job that computed with torch: what it may compute on beside the CPU."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():

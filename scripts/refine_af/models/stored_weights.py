@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +42,15 @@ class Counts(NamedTuple):
         return small * FOUR_BITS + (self.weights - small) * SIXTEEN_BITS
 
 
-def stored_weights(folder: Path) -> Counts:
+@dataclass(frozen=True)
+class Stored:
+    """The weights of a checkpoint, and the names and shapes, (out, in), of its linear layers."""
+
+    counts: Counts
+    linears: Sequence[tuple[str, tuple[int, int]]]
+
+
+def stored_weights(folder: Path) -> Stored:
     """The language model's weights in a folder of safetensors, by names and shapes in headers.
 
     InputError where a file holds no such header, or no weights.
@@ -52,7 +62,7 @@ def stored_weights(folder: Path) -> Counts:
         names, lambda name: (folder / name).read_bytes(), str(folder), pickles=False
     )
     config = read_document(folder / "config.json")
-    weights = four_bits = 0
+    weights, linears = 0, list[tuple[str, tuple[int, int]]]()
     for name in files:
         try:
             with safe_open(folder / name, framework="numpy") as opened:
@@ -61,12 +71,13 @@ def stored_weights(folder: Path) -> Counts:
         except (SafetensorError, OSError) as error:
             raise InputError(f"{folder / name}: no safetensors file: {error}") from None
         for key, shape in shapes.items():
-            count = math.prod(shape)
-            weights += count
-            four_bits += count if _is_linear(key, shape, config.get("vocab_size")) else 0
+            weights += math.prod(shape)
+            if _is_linear(key, shape, config.get("vocab_size")):
+                linears.append((key, (shape[0], shape[1])))
     if not weights:
         raise InputError(f"{folder}: its files hold no weights")
-    return Counts(weights, four_bits)
+    four_bits = sum(math.prod(shape) for _, shape in linears)
+    return Stored(Counts(weights, four_bits), linears)
 
 
 def _is_linear(name: str, shape: list[int], vocabulary: object) -> bool:

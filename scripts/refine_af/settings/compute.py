@@ -18,7 +18,10 @@ class Machine(Section):
 
     threads: Count = Field(description="CPU threads of a job (ours).")
     mem_mb: Count = Field(description="Memory of a job, in MB (ours).")
-    runtime: Count = Field(description="Time limit of a job, in minutes (ours).")
+    runtime: Count | None = Field(
+        description="Time limit of a job, in minutes; null: of the forecast, with its headroom "
+        "(ours)."
+    )
 
 
 class Shared(Machine):

@@ -13,6 +13,7 @@ from refine_af.settings.demo import Demo
 from refine_af.settings.diversity import Diversity
 from refine_af.settings.fetch import Fetch
 from refine_af.settings.fields import Count, Distinct, FilePath, Method, Name, Section
+from refine_af.settings.forecast import Forecast
 from refine_af.settings.instances import Instances
 from refine_af.settings.instructions import Instructions
 from refine_af.settings.neighbours import NeighbourTexts
@@ -106,6 +107,9 @@ class Experiment(Section):
     servers: dict[Name, Server] = Field(
         description="By model, the servers of the stages whose engine is server, at an address or "
         "started by each job; by its name in reward.llm_judge, the judge's (ours)."
+    )
+    forecast: Forecast = Field(
+        description="What a run will cost, before it runs; a change reruns nothing (ours)."
     )
     demo: Demo | None = Field(description="The embedded demo's tiny models, or null (ours).")
     compute: Compute = Field(

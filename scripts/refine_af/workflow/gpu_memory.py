@@ -27,7 +27,7 @@ def check_memory(experiment: Experiment, located: Callable[[str], str]) -> None:
         folder = Path(located(checkpoint_folder(model.checkpoint)))
         if not folder.exists():
             continue
-        counts = stored_weights(folder)
+        counts = stored_weights(folder).counts
         beside = _of_scorer(experiment, located, counts)
         for stage, quantization, needed in _needs(experiment, counts, beside):
             if needed > stated * 1e6:
@@ -46,7 +46,7 @@ def _of_scorer(experiment: Experiment, located: Callable[[str], str], backbone: 
     folder = Path(located(checkpoint_folder(reward.model))) if reward.model else None
     if folder and not folder.exists():
         return 0.0
-    counts = stored_weights(folder) if folder else backbone
+    counts = stored_weights(folder).counts if folder else backbone
     return counts.memory(reward.likelihood.quantization if reward.likelihood else "none")
 
 

@@ -17,6 +17,7 @@ from refine_af.rewards.equation_1 import judges_of
 from refine_af.rewards.own_code import homes, own_code
 from refine_af.settings.compute import MOST_SHARDS, Machine
 from refine_af.settings.experiment import Experiment
+from refine_af.workflow.forecast_plan import ForecastPlan
 from refine_af.workflow.instances_plan import InstancesPlan, Tracked, Untracked
 from refine_af.workflow.judge_plan import JudgePlan
 from refine_af.workflow.paths import checkpoint_folder, hub_folders, hub_name, role_of
@@ -52,6 +53,7 @@ class Plan:
         self.instances = InstancesPlan(experiment, self.located)
         self.servers = ServersPlan(experiment, self.located)
         self.asked_judge = JudgePlan(experiment, self.located)
+        self.forecast = ForecastPlan(experiment, root, self.located)
         self.parts = list(range(MOST_SHARDS))  # of a cell's predictions on Super-NI
         self.evaluation_shards = list(range(experiment.compute.superni.shards))
 
@@ -155,6 +157,10 @@ class Plan:
         """What shows curves as they come, which decides no result."""
         return list(self.experiment.watch.report_to)
 
+    def untracked_experiment(self, wildcards: Any, threads: int) -> str:
+        """The whole experiment, for a job that nothing depends on."""
+        return self.experiment.model_dump_json()  # in the order of config.yaml, as it is told
+
     def untracked_fetch(self) -> Untracked:
         """Fetch's section: the pins alone decide what lands."""
         fetch = self.experiment.fetch
@@ -194,6 +200,10 @@ class Plan:
         """CPU threads, memory and minutes of a job of a stage."""
         found: Machine = getattr(self.experiment.compute, stage)
         return found
+
+    def runtime(self, stage: str) -> Callable[[Any, int], int]:
+        """A job's time limit in minutes: as config.yaml says, or else of the forecast."""
+        return self.forecast.runtime(stage, self.machine(stage).runtime)
 
     def on_gpus(self, count: int | Callable[[Any], int]) -> Untracked:
         """What starts a script on GPUs of its own: which, and how many, reruns nothing."""

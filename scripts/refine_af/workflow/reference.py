@@ -160,6 +160,8 @@ def _kind(node: Node) -> str:
         return " or ".join(map(_code, node["enum"]))
     if node["type"] == "boolean":
         return "`true` or `false`"
+    if places := node.get("prefixItems"):  # all of one kind
+        return f"list of {len(places)}, each {_kind(places[0])}"
     if node["type"] == "array":
         least = " of at least one" if node.get("minItems") else ""
         return f"list{least}, each {_kind(node['items'])}"

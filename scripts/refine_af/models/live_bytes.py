@@ -1,0 +1,158 @@
+"""How many bytes a model's passes hold at once, found out on a device that holds no numbers."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from refine_af.errors import InputError, shown
+from refine_af.models.backbones import LOAD_FAULTS, layout_of, quiet
+from refine_af.models.lora import with_lora
+from refine_af.settings.lora import Lora
+
+STAND_IN = "live_bytes"
+
+
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the tensors that operations make, while they live.
+
+    `peak` is the most at once, without those of `known` modules' weights.
+    """
+
+    def __init__(self, known: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = 0
+        self._held: dict[int, Any] = {}
+        self._weights = {weight.untyped_storage()._cdata for weight in known.parameters()}
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, given: Any = (), named: Mapping[str, Any] | None = None
+    ) -> Any:
+        made = operation(*given, **(named or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._hold(tensor.untyped_storage())
+        return made
+
+    def _hold(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._held or key in self._weights:
+            return  # a view
+
+        def gone(_: Any) -> None:
+            del self._held[key]
+            self.live -= size
+
+        self._held[key] = weakref.ref(storage, gone)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+
+def blank_model(
+    described: Path | Mapping[str, Any], dtype: torch.dtype, layers: int | None = None
+) -> Any:
+    """A model without numbers, of a checkpoint's folder or of what its config.json says, or its
+    first `layers`.
+
+    InputError where no language model can be built of it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    quiet()
+    try:
+        if isinstance(described, Path):
+            config, _ = layout_of(described)
+        else:
+            config = AutoConfig.for_model(**described)
+        if layers is not None:
+            text = config.get_text_config(decoder=True)
+            text.num_hidden_layers = layers
+            if kinds := getattr(text, "layer_types", None):
+                text.layer_types = kinds[:layers]
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except LOAD_FAULTS as error:
+        raise InputError(f"no language model can be built: {shown(str(error), 300)}") from None
+
+
+def training_peak(
+    model: Any,
+    lora: Lora | None,
+    *,
+    rows: int,
+    length: int,
+    predicted: int,
+    recomputed: bool,
+) -> tuple[int, int]:
+    """The most bytes that a pass forward and back holds beside the model, and how many weights it
+    trains: an adapter's, or all.
+
+    `model` is what `blank_model` gives. It reads `rows` texts of `length` tokens, of which the last
+    `predicted` of each have a loss; its layers are computed again on the way back where
+    `recomputed` says so.
+    """
+    tuned = model if lora is None else with_lora(model, lora, seed=0, section="lora")
+    trained = sum(weight.numel() for weight in tuned.parameters() if weight.requires_grad)
+    tuned.train()
+    if recomputed:
+        tuned.gradient_checkpointing_enable({"use_reentrant": False})
+        tuned.enable_input_require_grads()
+    with _attention_by_name(model), LiveBytes(tuned) as counted:
+        ids = torch.zeros(rows, length, dtype=torch.long, device="meta")
+        # A mask as the project's own: transformers would look for one among numbers.
+        mask = torch.ones(rows, 1, length, length, dtype=torch.bool, device="meta").tril()
+        trunk = tuned.get_base_model() if lora else tuned
+        hidden = trunk.base_model(input_ids=ids, attention_mask=mask, use_cache=False)[0]
+        logits = trunk.get_output_embeddings()(hidden[:, -predicted:]).float()
+        labels = ids[:, -predicted:].flatten()
+        torch.autograd.backward(nn.functional.cross_entropy(logits.flatten(0, 1), labels))
+    return counted.peak, trained
+
+
+@contextmanager
+def _attention_by_name(model: Any) -> Iterator[None]:
+    """Let attention hold what a fused kernel holds, without a matrix of all pairs of tokens."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(STAND_IN, _fused)
+    before = model.config._attn_implementation
+    model.config._attn_implementation = STAND_IN
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
+def _fused(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any
+) -> tuple[Tensor, None]:
+    """Attention as `scaled_dot_product_attention` with a mask: keys that heads share are copied."""
+    times = query.shape[1] // key.shape[1]
+    if times > 1:
+        key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
+    out: Tensor = _Fused.apply(query, key, value)  # type: ignore[no-untyped-call]
+    return out.transpose(1, 2).contiguous(), None
+
+
+class _Fused(torch.autograd.Function):
+    """Holds its inputs, its output and a number for each query, as a fused kernel does."""
+
+    @staticmethod
+    def forward(context: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        out = query.new_empty((*query.shape[:-1], value.shape[-1]))
+        sums = query.new_empty(query.shape[:-1], dtype=torch.float32)
+        context.save_for_backward(query, key, value, out, sums)
+        return out
+
+    @staticmethod
+    def backward(context: Any, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value, *_ = context.saved_tensors
+        return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
