@@ -340,4 +340,4 @@ def test_the_memory_that_is_foretold_is_what_a_process_holds() -> None:
         [sys.executable, script, "--quick"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("\n| ") == 2 and "| writing | 32 × 128 |" in done.stdout
+    assert "| fine-tuning | 8 × 256 | " in done.stdout
