@@ -91,7 +91,7 @@ class Watch(Section):
         tuple[Literal["tensorboard", "trackio"], ...], Field(strict=False), Distinct
     ] = Field(
         description="Trackers that show PPO's and fine-tuning's curves as they come, in files of "
-        "results/curves/: nothing leaves the machine, and each is installed apart (ours: none)."
+        "results/curves/: nothing leaves the machine; trackio is installed apart (ours: none)."
     )
     subsets: SubsetsWatch = Field(description="What is watched where sizes count instances (ours).")
     instructions: YieldWatch = Field(description="What stage 1 watches (ours).")
