@@ -146,6 +146,7 @@ def untrained(arguments: argparse.Namespace) -> tuple[Any, Any, Instances, Promp
         seed=0,
         prompts_per_round=arguments.requests,
         per_instruction=1,
+        engine="transformers",
         quantization="none",
         classification=None,
         sampling=Sampling(
