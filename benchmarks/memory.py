@@ -26,6 +26,7 @@ from ways import ROOT, SHAPES, random_model, word_tokenizer
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from refine_af.jobs.curves import Curves
 from refine_af.engines.generation import completions
 from refine_af.engines.greedy import greedy
 from refine_af.engines.replies import Group
@@ -84,6 +85,7 @@ def sft(model: Any, rows: int, tokens: int, _: int, recomputed: bool) -> None:
             made,
             settings,
             compute,
+            Curves([], Path(place), "none"),
             Path(place),
             Processes(1, 0),
             rows,
