@@ -26,13 +26,13 @@ from ways import ROOT, SHAPES, random_model, word_tokenizer
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from refine_af.jobs.curves import Curves
 from refine_af.engines.generation import completions
 from refine_af.engines.greedy import greedy
 from refine_af.engines.replies import Group
 from refine_af.engines.room import row_bytes
 from refine_af.forecast.memory import OPTIMIZER, loss_bytes
 from refine_af.forecast.passes import MARGIN
+from refine_af.jobs.curves import Curves
 from refine_af.models.live_bytes import blank_model, training_peak
 from refine_af.models.lora import with_lora
 from refine_af.ppo.packing import Tokens
