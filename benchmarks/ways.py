@@ -15,7 +15,7 @@ import torch
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from refine_af.engines import batch, generation
+from refine_af.engines import batch, encoded, generation
 from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Reply
 from refine_af.models.backbones import device, precision
@@ -176,7 +176,7 @@ def phases_of_ours(phases: dict[str, float]) -> Iterator[None]:
             (batch.Batch, "_forward", "model"),
             (batch, "next_tokens", "drawing"),
             (Stops, "ended", "reading"),
-            (generation, "encode", "tokenising"),
+            (encoded, "encode", "tokenising"),
         ]:
             stack.enter_context(
                 patch.object(place, attribute, phased(place, attribute, phase, phases))

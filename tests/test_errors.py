@@ -385,7 +385,7 @@ def sft(world: Path, out: Path, **changes: object) -> tuple[str, Flags]:
         "instances": instances_of(out / "segment", row) if "instances" not in changes else None,
         "overlap": [],
         "seeds": [],
-        "report_to": [],
+        "report-to": [],
         "curves": out / "curves",
         "progress": out / "kept",
         "adapter": out / "made",

@@ -55,9 +55,12 @@ RULES = {
     "users": ("evaluation", "joining the answers to users"),
     "ratings_page": ("ratings", "writing the page for raters"),
     "ratings_summary": ("ratings", "summing up the ratings"),
+    "checkable": ("evaluation", "counting the right answers"),
     "cost": ("report", "summing up what the jobs took"),
     "report": ("report", "writing the report"),
     "release": ("release", "writing the data set for the hub"),
+    "forecast": ("other", "telling what the run will cost"),
+    "calibrate": ("other", "measuring this machine"),
 }
 
 

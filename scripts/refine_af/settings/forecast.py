@@ -9,16 +9,15 @@ from pydantic import AfterValidator, Field, model_validator
 from refine_af.settings.fields import Count, FilePath, Name, Positive, Section, Share
 
 
-def _ascending(value: tuple[float, float, float]) -> tuple[float, float, float]:
-    if not value[0] <= value[1] <= value[2]:
+def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
+    if list(value) != sorted(value):
         raise ValueError("not in the order least, likeliest, most")
     return value
 
 
-Range = Annotated[
-    tuple[Positive, Positive, Positive], Field(strict=False), AfterValidator(_ascending)
-]
-ShareRange = Annotated[tuple[Share, Share, Share], Field(strict=False), AfterValidator(_ascending)]
+THREE = Field(strict=False, min_length=3, max_length=3)
+Range = Annotated[tuple[Positive, ...], THREE, AfterValidator(_ascending)]
+ShareRange = Annotated[tuple[Share, ...], THREE, AfterValidator(_ascending)]
 
 
 class MachineSheet(Section):

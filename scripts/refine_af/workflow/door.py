@@ -12,7 +12,6 @@ import psutil
 
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document
-from refine_af.metrics.checkable import read_checkable
 from refine_af.models.checkpoints import check_backbone, check_chat, check_classifier, check_judge
 from refine_af.models.parsers import check_parser
 from refine_af.prompts.task_lists import demonstrations
@@ -140,7 +139,7 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
     instructions = located(experiment.data.user_instructions)
     _check("data.user_instructions", instructions, read_user_instructions)
     if checked_by_rule(Path(instructions)):
-        _check("data.user_instructions", instructions, read_checkable)
+        _check("data.user_instructions", instructions, _check_rules)
     _check("data.superni", located(experiment.data.superni), _check_tasks)
     references = experiment.neighbours.references
     if references and not references.startswith("results/"):  # what is fetched has its digest
@@ -149,6 +148,12 @@ def _check_contents(experiment: Experiment, located: Callable[[str], str]) -> No
         _check("diversity.parser", located(asked.parser), _parser(asked.backend))
     if experiment.fetch and experiment.fetch.mirror:
         _check("fetch.mirror", located(experiment.fetch.mirror), _check_mirror)
+
+
+def _check_rules(path: Path) -> None:
+    from refine_af.metrics.checkable import read_checkable  # imports numpy, for few experiments
+
+    read_checkable(path)
 
 
 def _check_tasks(folder: Path) -> None:
