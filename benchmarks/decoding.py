@@ -34,7 +34,7 @@ from refine_af.engines.replies import Group, Reply
 from refine_af.instructions.bootstrapping import bootstrap_round
 from refine_af.instructions.pool import Pool
 from refine_af.instructions.rounds import Round, RoundLog
-from refine_af.metrics.decline import FEWEST, forecast
+from refine_af.metrics.decline_fit import FEWEST, forecast
 from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.models.encoding import encode
 from refine_af.prompts.task_lists import decoding

@@ -8,7 +8,8 @@ from itertools import accumulate
 
 import pytest
 
-from refine_af.metrics.decline import Decline, Forecast, forecast
+from refine_af.metrics.decline import Decline
+from refine_af.metrics.decline_fit import Forecast, forecast
 
 
 def fitted(accepted: list[float], asked: float = 1.0) -> Forecast:

@@ -326,8 +326,8 @@ def test_one_screen_tells_it_in_plain_words(nowhere: Path) -> None:
     arguments = ["--experiment", experiment.model_dump_json(), "--root", str(ROOT)]
     place = nowhere / "forecast.txt"
     # No fork, for the cache's place is read at the start.
-    command = [sys.executable, ROOT / "scripts" / "forecast.py", "plan", *arguments]
-    command += ["--forecast", place]
+    script = ROOT / "scripts" / "forecast.py"
+    command = [sys.executable, str(script), "plan", *arguments, "--forecast", str(place)]
     done = subprocess.run(command, cwd=nowhere, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = place.read_text()

@@ -16,7 +16,7 @@ from refine_af.errors import InputError
 from refine_af.files.journal import Journal
 from refine_af.files.rows import as_records
 from refine_af.jobs.progress import Progress, duration
-from refine_af.metrics.decline import Forecast, forecast
+from refine_af.metrics.decline_fit import Forecast, forecast
 from refine_af.prompts.task_lists import ITEM_REASONS
 
 REASONS = (*ITEM_REASONS, "no tokens", "similar")
