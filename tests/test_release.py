@@ -509,5 +509,4 @@ def test_the_citation_is_of_this_version() -> None:
     cited = (ROOT / "resources" / "release" / "citation.bib").read_text(encoding="utf-8")
     version = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
     assert f"version = {{{version}}}" in cited
-    paper = cited.split("\n\n")[0]
-    assert paper in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "(resources/release/citation.bib)" in (ROOT / "README.md").read_text(encoding="utf-8")
