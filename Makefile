@@ -73,7 +73,7 @@ docs: $(INSTALLED) ## write docs/configuration.md and config.schema.json from th
 	$(IN_VENV) python docs/make_configuration.py
 	$(IN_VENV) python docs/make_forecast.py
 
-test: $(INSTALLED) ## the gate: format, lint, types, tests (7 min on 2 idle cores)
+test: $(INSTALLED) ## the gate: format, lint, types, tests (11 min on 2 idle cores)
 	@$(MAKE) $(TOGETHER) check tests
 
 fast: $(INSTALLED) ## the gate without the tests that take over a second (90 s)

@@ -127,7 +127,13 @@ FAST_S = 1.0
 # What takes longest, in that order: no worker may be left with one of these files in the end.
 LONGEST = (
     *("test_workflow.py", "test_real_data.py", "test_ablation.py", "test_benchmarks.py"),
-    *("test_ppo_resume.py", "test_slurm.py", "test_report.py", "test_errors.py"),
+    *(
+        "test_real_words.py",
+        "test_ppo_resume.py",
+        "test_slurm.py",
+        "test_report.py",
+        "test_errors.py",
+    ),
     *("test_instances_resume.py", "test_report_sentences.py", "test_browser_page.py"),
     *("test_resume.py", "test_diversity_parses.py", "test_sft_tuning.py", "test_server.py"),
     *("test_demo.py", "test_journal.py", "test_sft_resume.py", "test_rating_page.py"),
