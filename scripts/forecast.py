@@ -8,7 +8,6 @@ from pathlib import Path
 
 from refine_af.files.documents import write_json
 from refine_af.files.landing import whole_file
-from refine_af.forecast.assumptions import Assumptions
 from refine_af.forecast.hours import STAGES, Foretold
 from refine_af.forecast.rates import read_calibration
 from refine_af.forecast.screen import Told, screen
@@ -26,10 +25,10 @@ def plan(*, experiment: Experiment, root: Path, forecast: Path) -> None:
     paths = Plan(experiment, root)
     asked = paths.forecast
     foretold = asked.foretold
-    told = _told(experiment, paths, asked, foretold)
+    said = screen(_told(experiment, paths, asked, foretold))
     with whole_file(forecast) as aside:
-        aside.write_text(f"{screen(told)}\n", encoding="utf-8")
-    print(screen(told))
+        aside.write_text(f"{said}\n", encoding="utf-8")
+    print(said)
 
 
 def calibrate(*, calibration: Path) -> None:
@@ -71,13 +70,13 @@ def _told(experiment: Experiment, paths: Plan, asked: ForecastPlan, foretold: Fo
         kept=kept,
         checkpoints=list(asked.checkpoints()),
         texts=kept * ROW_BYTES,
-        tuned=sum(_trained(experiment, foretold, likely)),
+        tuned=sum(_trained(experiment, foretold)),
         needed=needed,
         least=least,
     )
 
 
-def _trained(experiment: Experiment, foretold: Foretold, _: Assumptions) -> Iterator[float]:
+def _trained(experiment: Experiment, foretold: Foretold) -> Iterator[float]:
     """Bytes of what is trained of each model, and of what is kept while it is."""
     sft = experiment.sft
     for shape in filter(None, foretold.shapes.values()):

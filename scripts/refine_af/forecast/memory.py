@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from refine_af.engines.room import row_bytes
 from refine_af.forecast.assumptions import Assumptions
 from refine_af.forecast.needed import Needed
-from refine_af.forecast.passes import MARGIN, Asked, Passes
+from refine_af.forecast.passes import Asked, Passes
 from refine_af.forecast.rates import Rates
 from refine_af.forecast.shapes import Shape
 from refine_af.forecast.work import NUMBERING, Beside
@@ -67,11 +66,11 @@ class Memory:
         if stage in ("ppo", "sft"):
             return 0.0
         on, asked = self._asked(stage)
-        return on.weights + self._row(asked)
+        return on.weights + on.row(asked)
 
     def _writing(self, stage: str) -> Needed:
         on, asked = self._asked(stage)
-        return Needed(weights=on.weights, texts=on.places(asked) * self._row(asked))
+        return Needed(weights=on.weights, texts=on.places(asked) * on.row(asked))
 
     def _asked(self, stage: str) -> tuple[Passes, Asked]:
         """A stage's model, and the longest texts that it writes."""
@@ -90,12 +89,6 @@ class Memory:
         size = settings.rollouts if stage == "ppo" else settings.prompts_per_round
         asked = Asked(size, size, 0, tokens[stage], most, most)
         return Passes(self._rates, self._shape, settings.quantization), asked
-
-    def _row(self, asked: Asked) -> int:
-        shape = self._shape
-        length = round(asked.prefix + asked.tail) + asked.most + MARGIN
-        itemsize = 2 if self._rates.gpu else 4
-        return row_bytes(shape.layers, shape.keys, itemsize, length, shape.vocabulary)
 
     def _peak(self, lora: Lora | None, **read: Any) -> tuple[float, float]:
         """`training_peak` of the model. Each layer adds as much, so of many a few are traced."""
@@ -130,7 +123,7 @@ class Memory:
             recomputed=self._whole.compute.ppo.gradient_checkpointing,
         )
         judges = self._beside.reward_model + self._beside.evaluator
-        texts = on.places(asked) * self._row(asked)
+        texts = on.places(asked) * on.row(asked)
         return Needed(
             weights=on.weights,
             trained=trained * (4 + OPTIMIZER),

@@ -68,12 +68,15 @@ class Passes:
         moved = passes * self.read_weights / self.rates.bandwidth
         return passes * self.shape.layers * self.rates.layer_s + max(work, moved)
 
+    def row(self, asked: Asked) -> int:
+        """Bytes that a text takes while it is written."""
+        length, shape = round(asked.prefix + asked.tail + asked.most) + MARGIN, self.shape
+        return row_bytes(shape.layers, shape.keys, self.itemsize, length, shape.vocabulary)
+
     def places(self, asked: Asked) -> int:
         """How many texts are written side by side."""
-        length = round(asked.prefix + asked.tail + asked.most) + MARGIN
-        shape, rates = self.shape, self.rates
-        row = row_bytes(shape.layers, shape.keys, self.itemsize, length, shape.vocabulary)
-        fitting = rows_in(rates.memory, self.weights, row, gpu=rates.gpu)
+        rates = self.rates
+        fitting = rows_in(rates.memory, self.weights, self.row(asked), gpu=rates.gpu)
         return max(1, min(fitting, asked.round_size, round(asked.requests)))
 
     def write(self, asked: Asked) -> float:
