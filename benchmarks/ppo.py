@@ -37,6 +37,7 @@ from ways import (
     clock,
     few_shot,
     made_up,
+    mirrored_prompt,
     place_name,
     placed,
     random_model,
@@ -60,7 +61,7 @@ from refine_af.ppo.prefix import Prefix
 from refine_af.ppo.prefixes import Prefixes
 from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import PpoTrainer, Step, step_instructions
-from refine_af.prompts.templates import Prompt, prompt_of
+from refine_af.prompts.templates import Prompt
 from refine_af.records.instructions import Instruction
 from refine_af.rewards.equation_1 import judges_of, weighed
 from refine_af.settings.ppo import Ppo
@@ -334,9 +335,7 @@ def pretrained(arguments: argparse.Namespace, folder: Path) -> Scene:
     )
     fetch = experiment.fetch
     if fetch and fetch.mirror:
-        wanted = files.instance_prompt(fetch)
-        source = files.prompt_source(wanted, fetch, folder)
-        prompt = prompt_of(files.prompt_with_slot(source, wanted), {"instruction"}, wanted.key)
+        prompt = mirrored_prompt(fetch, folder)
         seeds = files.named_file("seed_tasks", fetch)
         (path,) = files.gathered([seeds], fetch, folder)
         texts = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]

@@ -18,10 +18,12 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "scripts"))
 from refine_af.engines import batch, encoded, generation
 from refine_af.engines.decoding import Stops
 from refine_af.engines.replies import Reply
+from refine_af.fetch import files
 from refine_af.models.backbones import device, precision
 from refine_af.models.encoding import encode
-from refine_af.prompts.templates import Prompt
+from refine_af.prompts.templates import Prompt, prompt_of
 from refine_af.records.instructions import Instruction
+from refine_af.settings.fetch import Fetch
 from refine_af.settings.sampling import Sampling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -287,6 +289,13 @@ def few_shot(tokenizer: Any, tokens: int) -> Prompt:
         text += f"Task: {task}\nExample 1\n{line}Output: {answer}\n\n"
         number += 1
     return Prompt(prefix=f"{text}Task:", rest=" {instruction}\n")
+
+
+def mirrored_prompt(fetch: Fetch, folder: Path) -> Prompt:
+    """Self-Instruct's instance prompt as the fetching stage makes it; `folder` is for its files."""
+    wanted = files.instance_prompt(fetch)
+    source = files.prompt_source(wanted, fetch, folder)
+    return prompt_of(files.prompt_with_slot(source, wanted), {"instruction"}, wanted.key)
 
 
 def made_up(count: int) -> list[Instruction]:

@@ -150,6 +150,21 @@ def test_the_ways_of_the_superni_benchmark_answer_alike() -> None:
     assert stage.split("|")[3].strip() == "8", "instances"
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_the_servers_measures_our_engine_where_there_is_no_server() -> None:
+    """It ends with an error where a greedy reply is not the one that `generate` writes."""
+    words = ("--quick", "--prompts", "8", "--tokens", "16", "--threads", "1")
+    script = str(ROOT / "benchmarks" / "servers.py")
+    done = run_forked([script, *words], cwd=ROOT, timeout_s=300)
+    assert done.returncode == 0, done.stderr
+    assert "**Skipped: vLLM.**" in done.stdout
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if "| ours |" in line]
+    counted = [[row[0], int(row[2]), int(row[3])] for row in rows]
+    long, short = ["1, drawn", "1, greedy"], [["3", 8, 64], ["Super-NI", 16, 64]]
+    assert counted == [*([name, 8, 128] for name in long), *short]
+    assert done.stdout.count("| 2 of 2 |") == 3 and done.stdout.count("Ours: ") == 4
+
+
 def ppo_benchmark(
     folder: Path, *, accumulation: int = 1, steps: int = 3, **environment: str
 ) -> str:

