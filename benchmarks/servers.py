@@ -75,6 +75,7 @@ def done(name: str, write: Callable[[], dict[int, Reply]]) -> Done:
         replies = write()
     cpu, wall = spent() - cpu, time.perf_counter() - wall
     tokens = sum(reply.tokens for reply in replies.values())
+    print(f"{name}: {tokens} tokens, {cpu:.1f} CPU s, {wall:.1f} s", file=sys.stderr, flush=True)
     return Done(Measured(name, cpu, tokens, phases=phases), wall, replies)
 
 
@@ -177,7 +178,7 @@ def quick(experiment: Experiment, prompts: int) -> tuple[Any, Any, Source]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=32, help="of a stage; Super-NI: twice")
+    parser.add_argument("--prompts", type=int, default=32, help="of a stage")
     parser.add_argument("--tokens", type=int, default=128, help="of a reply; stage 3 half of them")
     parser.add_argument("--alone", type=int, default=2, help="prompts that generate answers")
     parser.add_argument("--threads", type=int, default=2, help="of each engine")

@@ -26,6 +26,7 @@ from refine_af.records.evaluation import EvaluationInstance
 from refine_af.records.human_tasks import Seed, read_seeds
 from refine_af.records.instructions import Instruction
 from refine_af.settings.experiment import Experiment
+from refine_af.settings.instructions import Instructions
 from refine_af.settings.sampling import Sampling
 from refine_af.superni.tasks import task_instances
 from refine_af.superni.zero_shot import task_prompts
@@ -68,22 +69,13 @@ class Asked:
 def works_of(
     experiment: Experiment, source: Source, tokenizer: Any, prompts: int, tokens: int
 ) -> list[Work]:
-    """Stage 1 as it draws and greedily, stage 3, and Super-NI with twice as many prompts."""
-    limit = {"max_new_tokens": tokens}
-    stage_1 = experiment.instructions.model_copy(
-        update={
-            "prompts_per_round": prompts,
-            "sampling": experiment.instructions.sampling.model_copy(update=limit),
-        }
-    )
+    """Stage 1 as it draws, and a quarter of it greedily; stage 3; Super-NI."""
     template = read_prompt(ROOT / experiment.prompts.instructions, {"tasks"})
-    works = []
-    for number, (name, changes) in enumerate([("drawn", {}), ("greedy", GREEDY)]):
-        asked = Asked()  # another round for each, since a server may keep what it has read
-        pool = Pool(stage_1, source.seeds, [])
-        bootstrap_round(stage_1, pool, number, template, cast(RoundLog, asked))
-        sampling = decoding(stage_1).model_copy(update=changes)
-        works.append(Work(f"1, {name}", asked.groups, asked.seeds, sampling))
+    few = max(2, prompts // 4)
+    works = [
+        _stage_1("1, drawn", experiment.instructions, source, template, prompts, tokens, {}),
+        _stage_1("1, greedy", experiment.instructions, source, template, few, tokens, GREEDY),
+    ]
     stage_3 = experiment.instances
     tails, seeds = requests_of(source.instructions[:prompts], stage_3, source.instances)
     shorter = stage_3.sampling.model_copy(update={"max_new_tokens": tokens // 2})
@@ -93,6 +85,23 @@ def works_of(
     groups = [task.group for task in tasks]
     count = sum(len(group.tails) for group in groups)
     return [*works, Work("Super-NI", groups, [0] * count, greedy(tokens // 4, ()))]
+
+
+def _stage_1(
+    name: str,
+    settings: Instructions,
+    source: Source,
+    template: Prompt,
+    prompts: int,
+    tokens: int,
+    changes: dict[str, float],
+) -> Work:
+    sampling = settings.sampling.model_copy(update={"max_new_tokens": tokens} | changes)
+    settings = settings.model_copy(update={"prompts_per_round": prompts, "sampling": sampling})
+    asked, pool = Asked(), Pool(settings, source.seeds, [])
+    number = len(changes)  # another round, since a server keeps the prompts that it has read
+    bootstrap_round(settings, pool, number, template, cast(RoundLog, asked))
+    return Work(name, asked.groups, asked.seeds, decoding(settings))
 
 
 def mirrored(experiment: Experiment, mirror: Path, prompts: int) -> Source:
@@ -109,7 +118,7 @@ def mirrored(experiment: Experiment, mirror: Path, prompts: int) -> Source:
         row
         for file in files
         for row in task_instances(
-            read_document(file), task=file.stem, limit=2 * prompts // len(files), path=file
+            read_document(file), task=file.stem, limit=prompts // len(files), path=file
         )
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -122,6 +131,6 @@ def made_up_source(tokenizer: Any, prompts: int) -> Source:
     evaluation = [
         EvaluationInstance(f"{task}-{k}", f"t{task}", "c", text, f"{given} {k}", ["x"])
         for task, (text, given, _) in enumerate(DEMONSTRATIONS[:2])
-        for k in range(prompts)
+        for k in range(prompts // 2)
     ]
     return Source(seeds, few_shot(tokenizer, 60), made_up(prompts), evaluation)
