@@ -402,22 +402,29 @@ ENDS = {
     "SIGINT": (130, signal.SIGINT),
     "SIGKILL": (-signal.SIGKILL, signal.SIGKILL),
 }
+TOGETHER = ["SIGKILL, and its keeper", "SIGKILL, and its keeper's guard"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [*ENDS, "SIGTERM, deaf", "SIGKILL, deaf"])
+@pytest.mark.parametrize("end", [*ENDS, "SIGTERM, deaf", "SIGKILL, deaf", *TOGETHER])
 def test_no_process_is_left_however_the_job_ends(tmp_path: Path, end: str) -> None:
-    """Neither its keeper, the server, its child nor one that it has put into another session."""
-    end, _, deaf = end.partition(", ")
+    """Neither server nor keeper, the server's child nor one in a session of its own.
+
+    Nor where the keeper, or the guard that has it as a child, is killed together with the job.
+    """
+    end, _, more = end.partition(", ")
     status, sign = ENDS[end]
     family = tmp_path / "family"
-    given = server(f"--family {family} {'--deaf' if deaf else ''}")
+    given = server(f"--family {family} {'--deaf' if more == 'deaf' else ''}")
     job = started(given, tmp_path, "wait" if sign else end)
     wait_until(lambda: "http" in (tmp_path / "said").read_text(), 20, "not ready")
-    if sign:
-        os.kill(job.pid, sign)
-    assert job.wait() == status
     (family_of,) = pids(family)
+    if sign:
+        family_of.append(psutil.Process(family_of[3]).ppid())
+        also = {"and its keeper": [family_of[3]], "and its keeper's guard": [family_of[4]]}
+        for process in [*also.get(more, []), job.pid]:
+            os.kill(process, sign)
+    assert job.wait() == status
     if sign == signal.SIGKILL:  # no other job ends before its server has ended
         limit = keeper.GRACE_S + 5
         wait_until(lambda: not any(map(lives, family_of)), limit, "a process is left")
@@ -446,9 +453,7 @@ def test_a_keeper_that_is_killed_takes_the_server_along(tmp_path: Path) -> None:
         os.kill(ours[3], signal.SIGKILL)
         wait_until(lambda: not lives(ours[0]), 5, "the server outlived its keeper")
         list(engine(asked)([Group("", ["a"])], [1]))
-    # A child that went into a session of its own is the one that nobody knows of any more.
-    assert not lives(ours[1])
-    os.kill(ours[2], signal.SIGKILL)
+    assert not any(map(lives, ours))
 
 
 def test_a_lock_of_a_gpu_is_held_until_the_server_is_gone(tmp_path: Path) -> None:
@@ -459,8 +464,9 @@ def test_a_lock_of_a_gpu_is_held_until_the_server_is_gone(tmp_path: Path) -> Non
         with serving(server(), UNTUNED, tmp_path / "log"):
             me = psutil.Process()
             (held,) = [each for each in me.children() if "keeper.py" in " ".join(each.cmdline())]
-            (ours,) = held.children()
-            assert str(tmp_path / "gpu") in {file.path for file in held.open_files()}
+            (kept_by,) = held.children()
+            (ours,) = kept_by.children()
+            assert str(tmp_path / "gpu") in {file.path for file in kept_by.open_files()}
             assert str(tmp_path / "gpu") not in {file.path for file in ours.open_files()}
     finally:
         os.close(lock)

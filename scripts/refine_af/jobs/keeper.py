@@ -5,7 +5,9 @@
 Its input is a pipe that the job alone can write to: a line there says that the server was ready,
 the end that the job has ended, in whatever way. It ends as the server did. A process between the
 two, since nobody else is left to end a server, and what that has started, after a kill -9 of the
-job. What a server starts and leaves behind becomes a child of this process, and ends with it.
+job. What a server starts and leaves behind becomes a child of this process, and ends with it. It is
+a guard's own child, which does the same for it: so one of the two may be killed together with the
+job.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 
 import psutil
 
@@ -28,6 +31,20 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 INPUT = 0
 
 LIBC = ctypes.CDLL(None)
+
+
+def guarded(command: list[str]) -> int:
+    """`main` in a child of this process, which ends what a child that was killed has left."""
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the keeper sees to them
+        signal.signal(ignored, signal.SIG_IGN)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    guard = os.getpid()
+    if not (keeper := os.fork()):
+        die_with(guard, signal.SIGTERM)
+        return main(command)
+    status = os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
+    clear()
+    return status if status >= 0 else 128 - status
 
 
 def main(command: list[str]) -> int:
@@ -59,19 +76,22 @@ def leave(*_: object) -> None:
     sys.exit(143)
 
 
+def die_with(parent: int, sign: signal.Signals) -> None:
+    """Have this process sent `sign` once its parent has ended, however it does."""
+    LIBC.prctl(PR_SET_PDEATHSIG, sign, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def started(command: list[str]) -> int:
     """The id of the server's process, which leads a group and dies with this one."""
-    keeper = os.getpid()
-
-    def die_with_the_keeper() -> None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != keeper:
-            os._exit(1)
-
     try:
         # Its end is read by `ended`, with that of all that it leaves behind.
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=die_with_the_keeper
+            command,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=partial(die_with, os.getpid(), signal.SIGKILL),
         ).pid
     except OSError as error:
         tell(f"{command[0]}: {error.strerror}")
@@ -129,4 +149,4 @@ def tell(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(sys.argv[1:]))

@@ -156,8 +156,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.returncode < 0:  # it was killed, and could not end what it had started
+    if process.returncode < 0:  # it was killed: the keeper ends by itself what it has started
         left = [each for each in psutil.process_iter() if _in_session(each, process.pid)]
+        _, left = psutil.wait_procs(left, 2 * keeper.GRACE_S)
         for each in left:
             with suppress(psutil.Error):
                 each.kill()
