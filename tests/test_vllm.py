@@ -186,8 +186,9 @@ def kill_in_the_middle(place: Path, over: threading.Event, killed: list[int]) ->
         logs = place.glob("kept/**/replies.jsonl")
         if any(log.read_text().count("\n") >= 2 for log in logs):
             below = psutil.Process().children()
-            (held,) = [each for each in below if "keeper.py" in " ".join(each.cmdline())]
-            for process in held.children(recursive=True):
+            (guard,) = [each for each in below if "keeper.py" in " ".join(each.cmdline())]
+            (keeper,) = guard.children()
+            for process in keeper.children(recursive=True):
                 process.kill()
                 killed.append(process.pid)
             return
