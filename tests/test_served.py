@@ -33,6 +33,7 @@ from refine_af.errors import InputError
 from refine_af.jobs import keeper
 from refine_af.jobs import serving as life
 from refine_af.jobs.command_line import canonical
+from refine_af.jobs.last_lines import last_lines
 from refine_af.jobs.serving import Endpoint, ToServe, command, serving
 from refine_af.settings.sampling import Sampling
 from refine_af.settings.servers import Served, Server, Start
@@ -267,6 +268,20 @@ def test_a_program_comes_from_its_own_environment(
     said = (tmp_path / "log").read_text()
     assert f"VIRTUAL_ENV={tmp_path / 'env'}\n" in said and "HF_HUB_OFFLINE=1\n" in said
     assert "PYTHONPATH" not in said
+
+
+def test_what_a_server_says_after_its_error_does_not_hide_it(tmp_path: Path) -> None:
+    """As vLLM ends: a trace a process, the cause in the first of them, and then what it leaks."""
+    log = tmp_path / "log"
+    cause = "(Worker) ValueError: LoRA rank 16 is greater than max_lora_rank 8."
+    trace = [f"(APIServer) File {number}" for number in range(20)]
+    follows = "(APIServer) RuntimeError: Engine core initialization failed."
+    leaks = [f' - leaked function "f{number}"' for number in range(40)]
+    ended = "keeper: the server ended: status 1"
+    log.write_text("\n".join(["loading", cause, *trace, follows, *leaks, ended, ""]))
+    assert last_lines(log) == [cause, *trace[-11:], follows, ended]
+    log.write_text("\n".join([*leaks, ended, ""]))
+    assert last_lines(log) == [*leaks[-11:], ended]
 
 
 # A crash

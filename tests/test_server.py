@@ -1033,12 +1033,19 @@ def test_a_model_that_the_server_does_not_list_is_refused_before_any_prompt(
     assert answered_to(engine(fake.url, model="tiny-ppo"), "a")
 
 
-def test_a_context_that_is_too_small_is_told_before_any_prompt(fake: FakeCompletions) -> None:
-    fake.pages["/v1/models"] = models("tiny", max_model_len=14)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("max_model_len", {"max_model_len": 14}), ("meta.n_ctx", {"meta": {"n_ctx": 14}})],
+)
+def test_a_context_that_is_too_small_is_told_before_any_prompt(
+    fake: FakeCompletions, name: str, said: dict[str, object]
+) -> None:
+    """By vLLM and by llama-server, which divides it among the requests that it takes at a time."""
+    fake.pages["/v1/models"] = models("tiny", **said)
     assert len(answered_to(engine(fake.url), "a")) == 1
     message = refusal(engine(fake.url), "a", "ab")
     assert "a prompt of 5 tokens and max_new_tokens 10 exceed" in message
-    assert "context of 14 tokens (max_model_len): start the server" in message
+    assert f"context of 14 tokens ({name}): start the server" in message
     assert len(fake.requests) == 1
 
 

@@ -13,7 +13,7 @@ from refine_af.engines.form import Form
 from refine_af.engines.replies import Group, Reply
 from refine_af.engines.server_answers import ContextError, fingerprint_in, mended, read_answer
 from refine_af.engines.server_attempts import RefusalError
-from refine_af.engines.server_identity import identified
+from refine_af.engines.server_identity import context_of, identified
 from refine_af.engines.server_requests import Request, Requests
 from refine_af.engines.server_session import Session
 from refine_af.errors import InputError
@@ -106,13 +106,13 @@ class ServerEngine:
     async def _identify(self, session: Session) -> None:
         url = self._asked.url.rstrip("/")
         self._identity = await identified(session, url, self._served.model)
-        room = self._identity.get("model", {}).get("max_model_len")
+        context = context_of(self._identity)
         needed = self._longest + self._sampling.max_new_tokens
-        if isinstance(room, int) and needed > room:
+        if context and needed > context[1]:
             raise InputError(
                 f"{url}: a prompt of {self._longest} tokens and max_new_tokens "
-                f"{self._sampling.max_new_tokens} exceed the server's context of {room} tokens "
-                f"(max_model_len): {CONTEXT}"
+                f"{self._sampling.max_new_tokens} exceed the server's context of {context[1]} "
+                f"tokens ({context[0]}): {CONTEXT}"
             )
 
     def _read(self, content: bytes) -> Reply:

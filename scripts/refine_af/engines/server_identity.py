@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from refine_af.engines.server_session import Session
@@ -39,6 +40,21 @@ async def identified(session: Session, url: str, name: str) -> dict[str, Any]:
     status, content = await session.got(f"{url.removesuffix('/v1')}/version", "no version")
     version = _json(content) if status == 200 else None
     return told | ({"version": version} if isinstance(version, dict) else {})
+
+
+def context_of(told: Mapping[str, Any]) -> tuple[str, int] | None:
+    """What an identity calls the room for a prompt and its reply, and the tokens that it holds.
+
+    vLLM and SGLang say max_model_len; llama-server meta.n_ctx, of one slot. None where it says
+    nothing of it.
+    """
+    model = told.get("model", {})
+    meta = model.get("meta")
+    said = {
+        "max_model_len": model.get("max_model_len"),
+        "meta.n_ctx": meta.get("n_ctx") if isinstance(meta, dict) else None,
+    }
+    return next(((name, room) for name, room in said.items() if isinstance(room, int)), None)
 
 
 def _listed(content: bytes) -> list[dict[str, Any]] | None:

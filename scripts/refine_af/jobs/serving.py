@@ -16,16 +16,15 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from refine_af.errors import InputError, shown
+from refine_af.errors import InputError
 from refine_af.jobs import keeper
+from refine_af.jobs.last_lines import last_lines
 from refine_af.jobs.progress import duration
 from refine_af.settings.servers import PLACEHOLDER, Server, Start
 
 HOST = "127.0.0.1"
 POLL_S = 0.2
 ASK_S = 10.0  # a server that computes may be slow to say that it lives
-LAST_LINES = 12
-READ = 16384  # bytes of a log's end that hold as many lines
 # No server is to fetch what the pins of config.yaml do not name, or to tell of its use.
 QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
@@ -235,12 +234,3 @@ class _Started:
     def _told(self, wrong: str) -> str:
         lines = "".join(f"\n  {line}" for line in last_lines(self._log, self._key))
         return f"{self._server.model}: the server that this job started {wrong}. It said:{lines}"
-
-
-def last_lines(log: Path, key: str = "") -> list[str]:
-    """The last lines of a log as a message may print them, without the key."""
-    with open(log, "rb") as file:
-        file.seek(max(log.stat().st_size - READ, 0))
-        lines = file.read().decode("utf-8", "replace").split("\n")
-    told = [line.replace(key, "[key]") if key else line for line in lines if line.strip()]
-    return [shown(line.rstrip(), 300)[1:-1] for line in told[-LAST_LINES:]]
