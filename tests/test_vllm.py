@@ -121,7 +121,9 @@ def instances(out: Path, adapter: Path | None) -> Stage:
     prompt = out / "prompt.txt"
     prompt.write_text(f"{SHOWN}\n\nTask: {{instruction}}\n")
     given = {
-        "settings": greedily(EXPERIMENT.instances, prompts_per_round=len(POOL)),
+        "settings": greedily(
+            EXPERIMENT.instances, prompts_per_round=len(POOL), classification=None
+        ),
         "watch": EXPERIMENT.watch.instances,
         "method": "refine-af" if adapter else "self-instruct",
         "ppo": adapter.parent if adapter else None,
