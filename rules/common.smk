@@ -147,6 +147,13 @@ def labels_of_figure(wildcards):
     return {"table": wildcards.table}
 
 
+def labels_of_release(wildcards):
+    """Those of a card, or a prompt, of a release."""
+    if hasattr(wildcards, "prompt"):
+        return {"release": f"the prompt for {wildcards.prompt.replace('_', ' ')}"}
+    return {"release": wildcards.card}
+
+
 def targets_asked():
     """The targets of the command line, which Snakemake itself tells no Snakefile."""
     if not workflow.is_main_process or "snakemake" not in Path(sys.argv[0]).parts[-2:]:

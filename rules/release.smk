@@ -29,10 +29,10 @@ rule release:
     output:
         release=report(
             directory("results/release"),
-            patterns=["{card}.md"],
+            patterns=["{card}.md", "prompts/{prompt}.txt"],
             caption="../report/release.rst",
             category="Release",
-            labels={"release": "{card}"},
+            labels=labels_of_release,
         ),
     log:
         "results/logs/release.log",
@@ -67,10 +67,10 @@ use rule release as release_data with:
     output:
         release=report(
             directory("results/release_data"),
-            patterns=["{card}.md"],
+            patterns=["{card}.md", "prompts/{prompt}.txt"],
             caption="../report/release.rst",
             category="Release",
-            labels={"data": "{card}"},
+            labels=labels_of_release,
         ),
     log:
         "results/logs/release_data.log",

@@ -51,7 +51,12 @@ rule users:
             cell=["base", *plan.replicates.first],
         ),
     output:
-        predictions="results/user_predictions.jsonl",
+        predictions=report(
+            "results/user_predictions.jsonl",
+            caption="../report/replies.rst",
+            category="Tables",
+            labels={"table": "replies to user-oriented instructions"},
+        ),
     log:
         "results/logs/user_predictions.log",
     conda:
@@ -70,7 +75,12 @@ rule checkable:
         instructions=plan.located(experiment.data.user_instructions),
         predictions=rules.users.output.predictions,
     output:
-        table="results/checkable.csv",
+        table=report(
+            "results/checkable.csv",
+            caption="../report/replies.rst",
+            category="Tables",
+            labels={"table": "replies that a rule finds right"},
+        ),
     log:
         "results/logs/checkable.log",
     conda:

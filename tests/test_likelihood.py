@@ -127,6 +127,16 @@ def test_a_blank_output_has_a_score_of_its_own(scorer: Scorer, opinionated: Path
     assert scorer([triplets[0], SOME[0], triplets[1]])[1] != blank
 
 
+def test_a_ceiling_bounds_pmi_and_nothing_else(scorer: Scorer, opinionated: Path) -> None:
+    free = scorer(SOME)
+    low, _, ceiling = sorted(row["pmi"] for row in free[:3])
+    ceiling -= (ceiling - low) / 4
+    bounded = {"likelihood": {"quantization": "none", "pmi_ceiling": ceiling}}
+    found = Scorer(Reward.model_validate(SECTION | bounded), opinionated, None)(SOME)
+    assert found == [row | {"pmi": min(row["pmi"], ceiling)} for row in free]
+    assert len({row["pmi"] for row in found} & {ceiling}) == 1, "or the ceiling bounds nothing"
+
+
 @pytest.mark.parametrize("kind", ["gpt_neox", "gemma2", "opt", "qwen3"])
 def test_in_any_architecture_company_changes_nothing(
     kind: str, tiny_tokenizer: Path, tmp_path: Path
@@ -192,6 +202,10 @@ def test_long_texts_are_cut_on_the_right_and_counted(
         ({"evaluator": "x"}, "evaluator: the scorer likelihood reads none: say null"),
         ({"likelihood": {"quantization": "int8"}}, "likelihood.quantization"),
         ({"likelihood": {}}, "likelihood.quantization"),
+        (
+            {"likelihood": {"quantization": "none", "pmi_ceiling": float("nan")}},
+            "likelihood.pmi_ceiling",
+        ),
         ({"scorer": "likelihoods"}, "scorer"),
     ],
 )

@@ -242,6 +242,8 @@ CAPTIONS = {
     "sft_tiny/refine-af_4/README.md": "tiny, as the cell refine-af_4, which",
     "release/README.md": "The card of the data set",
     "release/LICENSE.md": "Under which licence",
+    "release/prompts/instructions.txt": "A prompt as the models were given it",
+    "user_predictions.jsonl": "Every reply of every model",
 }
 
 
@@ -267,6 +269,7 @@ def test_snakemakes_own_report_holds_every_table_figure_card_and_page(
     wanted += [results / "superni_tiny.csv", *results.glob("release/*.md")]
     wanted += [results / name for name in ("report.html", "cost.csv", "provenance.json")]
     wanted += [results / name for name in ("ratings_tiny.html", "browser_tiny.html")]
+    wanted += [results / "user_predictions.jsonl", *results.glob("release/prompts/*.txt")]
     assert held.keys() == {str(path.relative_to(finished.folder)) for path in wanted}
     for name, entry in held.items():
         assert entry["labels"] and entry["caption"].strip(), name

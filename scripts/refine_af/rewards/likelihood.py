@@ -6,6 +6,8 @@ inverse of IFD (Li et al. 2024, arXiv 2308.12032). `fluency` is log p(output), i
 By itself `pmi` is highest for outputs that nobody would write and that stand in the input; with
 weights 1 and w the two make the objective MMI-antiLM of Li et al. 2016 (arXiv 1510.03055),
 log p(output | task) - (1 - w) log p(output), which is why `fluency` is the output's alone.
+`pmi` has no upper bound, so that a weight for `fluency` does not end the search for such outputs;
+`reward.likelihood.pmi_ceiling` does.
 """
 
 from __future__ import annotations
@@ -74,6 +76,8 @@ class Scorer:
         self._model = load_backbone(model, quantization=settings.likelihood.quantization)
         check_room(self._model, model, self._length)
         self._vocabulary = int(text_config(self._model).vocab_size)
+        ceiling = settings.likelihood.pmi_ceiling
+        self._ceiling = math.inf if ceiling is None else ceiling
 
     def __call__(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
         """Each triplet's components, in order."""
@@ -82,8 +86,14 @@ class Scorer:
         said = [pair for pair in pairs if pair.given.output]
         rows = [row for pair in said for row in (pair.given, pair.alone)]
         found = iter(mean_log_probs(self._model, rows, LOGITS_A_BATCH // self._vocabulary))
-        blank = {"fluency": -math.log(self._vocabulary), "pmi": 0.0}
-        return [_components(next(found), next(found)) if p.given.output else blank for p in pairs]
+        blank = -math.log(self._vocabulary)
+        return [
+            self._components(*((next(found), next(found)) if pair.given.output else (blank, blank)))
+            for pair in pairs
+        ]
+
+    def _components(self, given: float, alone: float) -> dict[str, float]:
+        return {"fluency": alone, "pmi": min(given - alone, self._ceiling)}
 
 
 def mean_log_probs(model: Any, rows: Sequence[Row], most: int) -> list[float]:
@@ -104,7 +114,3 @@ def mean_log_probs(model: Any, rows: Sequence[Row], most: int) -> list[float]:
                 output = torch.tensor(rows[place].output, device=device())[:, None]
                 means[place] = told.gather(-1, output).double().mean().item()
     return means
-
-
-def _components(given: float, alone: float) -> dict[str, float]:
-    return {"fluency": alone, "pmi": given - alone}

@@ -34,6 +34,11 @@ class Likelihood(Section):
         description="How the scoring model's linear weights are held on the device: in 16 bits (32 "
         "on a CPU), or in 4 (ours; as ppo.quantization, the backbone scores as PPO starts from it)."
     )
+    pmi_ceiling: Real | None = Field(
+        default=None,
+        description="The most that `pmi` counts, in nats a token, or null for no bound, by which "
+        "the best output is one that nobody would write and that stands in the input (ours).",
+    )
 
 
 class LlmJudge(Section):
