@@ -33,6 +33,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-extensions",
     "--hide-scrollbars",
+    "--allow-pre-commit-input",  # or a key that is struck before the first paint is lost
     "--remote-debugging-pipe",
 ]
 

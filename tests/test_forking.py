@@ -146,6 +146,8 @@ def test_a_process_ends_as_python_does(last: str, status: int, said: str, tmp_pa
     script = tmp_path / "ends.py"
     script.write_text(
         "import atexit, os, signal, sys, threading, time\n"
+        # What a shell starts in the background ignores SIGINT, and so do its children.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "atexit.register(print, 'at exit')\n"
         "def work():\n    time.sleep(0.05)\n    print('worked')\n"
         f"threading.Thread(target=work).start()\n{last}\n"
