@@ -278,7 +278,7 @@ def test_what_a_server_says_after_its_error_does_not_hide_it(tmp_path: Path) -> 
     follows = "(APIServer) RuntimeError: Engine core initialization failed."
     leaks = [f' - leaked function "f{number}"' for number in range(40)]
     ended = "keeper: the server ended: status 1"
-    log.write_text("\n".join(["loading", cause, *trace, follows, *leaks, ended, ""]))
+    log.write_text("\n".join(["loading", cause, cause, *trace, follows, *leaks, ended, ""]))
     assert last_lines(log) == [cause, *trace[-11:], follows, ended]
     log.write_text("\n".join([*leaks, ended, ""]))
     assert last_lines(log) == [*leaks[-11:], ended]

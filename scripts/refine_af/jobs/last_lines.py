@@ -16,7 +16,7 @@ def last_lines(log: Path, key: str = "") -> list[str]:
     """The last lines of a log as a message may print them, without the key.
 
     Where one of them names an error, they end there, since a server may say much more before it is
-    gone: vLLM tells in 40 lines what it leaks. Up to three errors before them come first, and what
+    gone: vLLM tells in 40 lines what it leaks. Up to three other errors come first, and what
     the keeper says of the end comes last.
     """
     with open(log, "rb") as file:
@@ -26,6 +26,6 @@ def last_lines(log: Path, key: str = "") -> list[str]:
     faults = [place for place, line in enumerate(told) if FAULT.search(line)]
     end = faults[-1] + 1 if faults else len(told)
     begin = max(0, end - LAST)
-    earlier = [told[place] for place in faults if place < begin][-EARLIER:]
+    earlier = list(dict.fromkeys(told[place] for place in faults if place < begin))[-EARLIER:]
     kept = [line for line in told[end:] if line.startswith("keeper: ")]
     return [shown(line.rstrip(), 300)[1:-1] for line in [*earlier, *told[begin:end], *kept]]
