@@ -63,7 +63,9 @@ rule report:
         models=plan.models,
         methods=plan.methods,
         rated=plan.rated,
+        # What a run was foretold is no input: other rates make nothing anew.
         configuration="results/config.yaml",
+        forecast="results/forecast.json",
     shell:
         "python {params.script:q} --settings {params.settings:q} --weights {params.weights:q}"
         " --bounds {params.bounds:q} --subsets {params.subsets:q}"
@@ -77,6 +79,6 @@ rule report:
         " --checkable {input.checkable:q}"
         " --diversity {input.diversity:q} --paper {input.paper:q}"
         " --cost {input.cost:q} --provenance {input.provenance:q}"
-        " --configuration {params.configuration:q}"
+        " --configuration {params.configuration:q} --forecast {params.forecast:q}"
         " --report {output.report:q} --figures {output.figures:q}"
         " > {log:q} 2>&1"

@@ -65,18 +65,18 @@ def main(
     cost: Path,
     provenance: Path,
     configuration: Path,
+    forecast: Path,
     report: Path,
     figures: Path,
 ) -> None:
     """Write the page and its figures; lists follow `models`, each with one entry, some or none."""
-    of_methods = {"instances": instances, "overlaps": overlaps}
-    shares = _shares(models, methods, pools, {"ppo": ppo, "adapters": adapters}, of_methods)
+    shares = _shares(models, methods, pools, ppo, adapters, instances, overlaps)
     files = {"neighbours": neighbours, "tables": tables, "scores": scores}
     some = {"ratings": (ratings, rated), "diversity": (diversity, models if diversity else [])}
     runs = _runs(algorithm.upper(), subsets.count, models, methods, shares, files, some, report)
-    told = Settings(settings, weights, bounds, subsets, rating_settings)
     known = _truths(truths, models), next(map(read_right_answers, checkable), None)
-    account = read_account(cost, provenance, configuration)
+    account = read_account(cost, provenance, configuration, forecast)
+    told = Settings(settings, weights, bounds, subsets, rating_settings)
     _write(runs, read_paper(paper, report), told, known, account, report, figures)
 
 
@@ -112,17 +112,20 @@ def _shares(
     models: list[str],
     methods: list[str],
     pools: list[Path],
-    of_models: Mapping[str, list[Path]],
-    of_methods: Mapping[str, list[Path]],
+    ppo: list[Path],
+    adapters: list[Path],
+    instances: list[Path],
+    overlaps: list[Path],
 ) -> dict[str, dict[str, list[Path]]]:
     """By flag each model's paths. Segments of a pool, and of a method, have a folder of their own,
     and may be more than another's."""
     if not models or len(set(models)) < len(models):
         raise InputError(f"--models: no list of different names: {models}")
+    of_models = {"ppo": ppo, "adapters": adapters}
     shares = {name: by_owner(f"--{name}", paths, models) for name, paths in of_models.items()}
     shares["pools"] = by_folder("--pools", pools, models)
     parts = [f"{model}_{method}" for model in models for method in methods]
-    for name, paths in of_methods.items():
+    for name, paths in (("instances", instances), ("overlaps", overlaps)):
         found = by_folder(f"--{name}", paths, parts)
         shares[name] = {
             model: [path for method in methods for path in found[f"{model}_{method}"]]

@@ -105,6 +105,7 @@ def make_run(
         *("--paper", *map(str, sorted(PAPER.glob("*.csv")))),
         *("--cost", str(folder / "cost.csv"), "--provenance", str(folder / "provenance.json")),
         *("--configuration", str(folder / "config.yaml")),
+        *("--forecast", str(folder / "forecast.json")),
         *("--report", str(folder / "report.html"), "--figures", str(folder / "figures")),
     ]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import runpy
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +18,13 @@ import pytest
 from refine_af.errors import InputError
 from refine_af.forecast.assumptions import WORDS, Assumptions, estimated, likely_of, ranges_of
 from refine_af.forecast.hours import STAGES, Foretold
-from refine_af.forecast.passes import Asked, Passes
+from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Calibration, Rates, machine_of, read_calibration, sheet_of
 from refine_af.forecast.shapes import of_config, of_folder
+from refine_af.forecast.work import Work
+from refine_af.jobs.command_line import run
 from refine_af.models.stored_weights import FOUR_BITS
+from refine_af.records.forecast import digest_of_settings, read_forecast
 from refine_af.settings.experiment import Experiment
 from refine_af.settings.lora import Lora
 from refine_af.workflow.configuration import read_configuration, read_experiment, resolved
@@ -37,6 +41,11 @@ CONFIG = {
     "vocab_size": 10,
 }
 MEASURED = Calibration("Some CPU", False, 16.0, 0.1, 0.1, 0.1, 10.0, 1.0, 2.0, 5.0)
+
+
+def edited(**values: Any) -> str:
+    """A calibration's file in which somebody changed some values."""
+    return json.dumps(asdict(MEASURED) | values)
 
 
 def experiment_of(**changes: Any) -> Experiment:
@@ -114,12 +123,68 @@ def test_texts_are_written_in_rounds_that_end_with_their_longest() -> None:
     few = Passes(rates(memory=2704 + 5.5 * row / 0.8, layer_s=1.0), shape, "none")
     assert few.places(asked) == 5
     # 10 of 20 wait: their 6 tokens each in 5 places are 12 more steps, and 16 more admissions.
+    assert cut_off(6, 50) == pytest.approx(6, abs=2e-3)
     fast = Passes(
         rates(memory=2704 + 5.5 * row / 0.8, layer_s=1.0, reading=1e15, bandwidth=1e15),
         shape,
         "none",
     )
-    assert fast.write(asked) == pytest.approx((2 * 50 + 12) * 2 + (2 + 16) * 2)
+    assert fast.write(asked) == pytest.approx((2 * 50 + 12) * 2 + (2 + 16) * 2, rel=1e-4)
+
+
+def test_replies_are_cut_off_at_their_limit() -> None:
+    # Of exponential lengths about 100, e⁻¹ is longer than 100.
+    assert cut_off(100, 100) == pytest.approx(100 * (1 - math.exp(-1)))
+    assert cut_off(100, 10_000) == pytest.approx(100) and cut_off(1e9, 10) == pytest.approx(10)
+
+
+def test_fine_tuning_takes_as_long_as_there_are_instances() -> None:
+    plan = plan_of(sft={"epochs": 1})
+    on = plan.forecast.on(sheet_of(plan.experiment.forecast, "a100"))
+    work = [
+        Work(plan.experiment, on.shapes["llama-2-7b"], on.beside, rates(start_s=1.0), assumed)  # type: ignore[arg-type]
+        for assumed in (replace(on.likely, kept=share) for share in (0.4, 0.8))
+    ]
+    once, twice = (each.tuning(5000) - each._start() for each in work)
+    assert twice == pytest.approx(2 * once)
+    counted = plan_of(sft={"epochs": 1}, subsets={"count": "instances"}).experiment
+    whole = Work(counted, on.shapes["llama-2-7b"], on.beside, rates(start_s=1.0), work[0]._assumed)  # type: ignore[arg-type]
+    assert whole.tuning(5000) - whole._start() == pytest.approx(once / 0.4)
+
+
+def test_jobs_that_find_classification_tasks_count() -> None:
+    asked = {"classification": {"methods": ["self-instruct"]}}
+    before, after = (
+        {(row.model, row.stage): row for row in told.rows()}["mistral-7b", "instances"]
+        for told in (foretold(), foretold(instances=asked))
+    )
+    assert after.jobs == before.jobs + 3, "one a segment"
+    assert before.spent and after.spent and before.spent.likeliest < after.spent.likeliest
+
+
+def test_the_backbone_itself_scores_where_it_is_the_judge(nowhere: Path) -> None:
+    from refine_af.settings.reward import Likelihood
+
+    plan = plan_of()
+    on = plan.forecast.on(sheet_of(plan.experiment.forecast, "a100"))
+    reward = plan.experiment.reward.model_copy(
+        update={"likelihood": Likelihood(quantization="none"), "model": None}
+    )
+    whole = plan.experiment.model_copy(update={"reward": reward})
+    shape = of_config(CONFIG, "")
+    assert shape is not None
+    work = Work(
+        whole, shape, on.beside, rates(reading=1e12, bandwidth=1e12, layer_s=1.0), on.likely
+    )
+    # Two texts of each of 80 instances, eight at a time, on two layers.
+    assert work._scores(80 / on.likely.kept) == pytest.approx(2 * 80 / 8 * 2, rel=1e-3)
+
+
+def test_instances_that_are_there_are_counted(nowhere: Path) -> None:
+    assert foretold().beside.evaluated == 119 * 100
+    (nowhere / "results").mkdir()
+    (nowhere / "results" / "superni_instances.jsonl").write_text("{}\n" * 7)
+    assert foretold().beside.evaluated == 7
 
 
 def test_a_range_takes_assumptions_for_independent() -> None:
@@ -139,8 +204,6 @@ def test_a_range_takes_assumptions_for_independent() -> None:
 def test_stage_1_asks_as_the_yield_declines() -> None:
     assumed = likely_of(ranges_of(experiment_of().forecast))
     assert isinstance(assumed, Assumptions)
-    from refine_af.forecast.work import Work
-
     plan = plan_of(forecast={"yields": {"accepted": [2, 2, 2], "halves_with": [5e3, 5e3, 5e3]}})
     on = plan.forecast.on(sheet_of(plan.experiment.forecast, "a100"))
     work = Work(plan.experiment, of_config(CONFIG, ""), on.beside, rates(), on.likely)  # type: ignore[arg-type]
@@ -261,18 +324,59 @@ def test_a_measured_machine_is_taken_where_none_is_named(nowhere: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("text", "said"),
     [
-        ({"layer_ms": 0}, "'layer_ms' is no number above 0: 0"),
-        ({"reading_tflops": "fast"}, "'reading_tflops' is no number above 0: 'fast'"),
-        ({"gpu": "yes"}, "'gpu' is not right: 'yes'"),
+        (edited(layer_ms=0), "'layer_ms' is no number above 0: 0"),
+        (edited(bandwidth_gb_s=math.inf), "'bandwidth_gb_s' is no number above 0: inf"),
+        (edited(reading_tflops="fast"), "'reading_tflops' is no float: 'fast'"),
+        (edited(memory_gb=True), "'memory_gb' is no float: True"),
+        (edited(gpu="yes"), "'gpu' is no bool: 'yes'"),
+        (edited(speed=3), "unknown key 'speed' in"),
+        ("{}", "no 'name' in"),
+        ('{"name": "Some CPU",', "not JSON"),
+        ("[]", "not a JSON object"),
     ],
 )
-def test_a_damaged_calibration_is_told(nowhere: Path, change: dict[str, Any], said: str) -> None:
+def test_a_damaged_calibration_is_told(nowhere: Path, text: str, said: str) -> None:
+    """By its file, if somebody edited it or half of it is there, as a run or `make plan` begins."""
+    path = nowhere / "results" / "calibration.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(said)) as fault:
+        plan_of().forecast.keep("settings")
+    assert str(fault.value).startswith("results/calibration.json: ")
+
+
+def test_a_calibration_that_somebody_rounds_is_read(nowhere: Path) -> None:
     path = nowhere / "calibration.json"
-    path.write_text(json.dumps(asdict(MEASURED) | change))
-    with pytest.raises(InputError, match=said):
-        read_calibration(path)
+    path.write_text(edited(layer_ms=2))
+    assert read_calibration(path).layer_ms == 2
+
+
+@pytest.mark.slow
+def test_a_machine_is_measured_and_foretold_by(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the command line, on layers so small that it takes seconds."""
+    import torch
+
+    from forecast import calibrate, plan
+    from refine_af.forecast import calibration
+
+    monkeypatch.setattr(calibration, "LARGE", {False: (2, 64, 128, 2, 64)})
+    monkeypatch.setattr(calibration, "SMALL", (1, 32, 64, 2, 64))
+    monkeypatch.setattr(calibration, "LIBRARIES", "import json")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    path = nowhere / "results" / "calibration.json"
+    run(plan, calibrate, arguments=["calibrate", "--calibration", str(path)])
+    found = read_calibration(path)
+    assert not found.gpu and found.name and 1 < found.memory_gb < 1e5
+    assert f"{found.name}: {found.reading_tflops:.3g} TFLOP/s reading" in capsys.readouterr().out
+    own = plan_of().forecast
+    assert own.machine.name == found.name and own.machine.rests_on == (
+        "rates measured on this machine (results/calibration.json)"
+    )
+    assert all(row.spent and row.spent.likeliest > 0 for row in own.foretold.rows())
 
 
 def test_a_finished_run_corrects_the_hours_of_its_stages(nowhere: Path) -> None:
@@ -282,13 +386,12 @@ def test_a_finished_run_corrects_the_hours_of_its_stages(nowhere: Path) -> None:
     plain = {(row.model, row.stage): row for row in foretold().rows()}
     taken = plain["llama-2-7b", "ppo"].spent
     assert taken is not None
-    cost = folder / "cost.csv"
-    cost.write_text(
-        f"model,stage,gpu_s,cpu_s\nllama-2-7b,ppo,{3 * taken.likeliest},1\nllama-2-7b,sft,0,\n"
-    )
+    cost, head = folder / "cost.csv", "model,stage,resumed,gpu_s,cpu_s\n"
+    cost.write_text(f"{head}llama-2-7b,ppo,0,{3 * taken.likeliest},1\nllama-2-7b,sft,0,0,much\n")
     with pytest.raises(InputError, match=r"cost\.csv, line 3: no model, stage and seconds"):
         foretold(forecast={"finished": str(folder)})
-    cost.write_text(f"model,stage,gpu_s,cpu_s\nllama-2-7b,ppo,{3 * taken.likeliest},1\n")
+    unknown = "llama-2-7b,sft,1,0,5\nllama-2-7b,users,0,0,\n"  # killed, and not timed
+    cost.write_text(f"{head}llama-2-7b,ppo,1,{3 * taken.likeliest},1\n{unknown}")
     rows = {(r.model, r.stage): r for r in foretold(forecast={"finished": str(folder)}).rows()}
     for model in ("llama-2-7b", "mistral-7b"):  # another model by those that ran
         before, after = plain[model, "ppo"].spent, rows[model, "ppo"].spent
@@ -303,15 +406,18 @@ def test_a_finished_run_corrects_the_hours_of_its_stages(nowhere: Path) -> None:
 
 def test_a_run_keeps_what_was_foretold_of_it(nowhere: Path) -> None:
     (nowhere / "results").mkdir()
-    kept = nowhere / "results" / "forecast.json"
-    plan_of().forecast.keep("settings")
-    first = json.loads(kept.read_text())
-    assert (first["machine"], first["gpu"], len(first["rows"])) == ("a100", True, 18)
-    faster = plan_of(forecast={"machine": "h100"}).forecast
-    faster.keep("settings")
-    assert json.loads(kept.read_text()) == first, "as it was told when the run began"
-    faster.keep("other settings")
-    assert json.loads(kept.read_text())["machine"] == "h100"
+    path = nowhere / "results" / "forecast.json"
+    asked = resolved(experiment_of())
+    plan_of().forecast.keep(asked)
+    first = read_forecast(path)
+    assert (first.machine, first.gpu, len(first.stages)) == ("a100", True, 18)
+    assert first.settings_sha256 == digest_of_settings(asked)
+    faster = experiment_of(forecast={"machine": "h100"})
+    Plan(faster, ROOT).forecast.keep(resolved(faster))
+    assert read_forecast(path) == first, "as it was told when the run began"
+    longer = experiment_of(forecast={"machine": "h100"}, ppo={"steps": 7})
+    Plan(longer, ROOT).forecast.keep(resolved(longer))
+    assert read_forecast(path).machine == "h100", "another run"
 
 
 def test_the_page_holds_the_papers_grid() -> None:

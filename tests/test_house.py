@@ -32,7 +32,7 @@ SHARED: dict[str, set[str]] = {
     "engines": {"settings", "files", "jobs", "models"},
     "rewards": {"settings", "files", "jobs", "prompts", "models", "engines"},
     "exports": {"settings", "files", "pages", "records", "rewards"},
-    "forecast": {"settings", "files", "jobs", "metrics", "models", "engines"},
+    "forecast": {"settings", "files", "jobs", "records", "metrics", "models", "engines"},
 }
 STAGES = [
     "fetch",

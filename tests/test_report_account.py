@@ -6,22 +6,144 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from made_up_run import make_account
 from refine_af.errors import InputError
+from refine_af.records.forecast import ForetoldStage, KeptForecast, digest_of_settings
 from refine_af.report.account import Account, read_account
 from refine_af.report.pages import Html
 from refine_af.report.sections.cost import cost_section
 from refine_af.report.sections.provenance import provenance_section
 
 GPUS = ["NVIDIA A100", "NVIDIA A100"]
+FALLING = '{"stages": [{"model": "tiny", "stage": "ppo", "jobs": 1, "least_s": 2, '
+FALLING += '"likeliest_s": 1, "most_s": 3}]}'
 
 
 def account(folder: Path) -> Account:
-    return read_account(folder / "cost.csv", folder / "provenance.json", folder / "config.yaml")
+    names = ("cost.csv", "provenance.json", "config.yaml", "forecast.json")
+    return read_account(*(folder / name for name in names))
+
+
+def foretell(folder: Path, *, gpu: bool = False, **changed: object) -> None:
+    """A forecast of what `make_account` makes: an hour of stage 1 and of PPO, of .5 to 2."""
+    stages = [
+        ForetoldStage("tiny", "instructions", 2, 1800.0, 3600.0, 7200.0),
+        ForetoldStage("tiny", "ppo", 1, 1800.0, 3600.0, 7200.0),
+    ]
+    settings = digest_of_settings((folder / "config.yaml").read_text())
+    kept = KeptForecast("2026-01-31T11:59:59Z", settings, "Any CPU", "as measured", gpu, stages)
+    (folder / "forecast.json").write_text(json.dumps(asdict(kept) | changed))
+
+
+def costs(folder: Path, *changes: tuple[str, str]) -> str:
+    """What the section says once cost.csv has changed."""
+    path = folder / "cost.csv"
+    text = path.read_text()
+    for before, after in changes:
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    path.write_text(text)
+    return words(cost_section(["tiny"], account(folder)))
+
+
+# The rows of cost.csv, up to the processor's seconds.
+FIRST, PPO = "tiny,instructions,2,0,0,3600,2700,1800,", "tiny,ppo,1,1,0,7200,7200,3600,"
+WHOLE = (PPO, "tiny,ppo,1,0,0,7200,7200,3600,")  # a run that nobody killed
+
+
+def test_what_was_foretold_stands_beside_what_was_taken(tmp_path: Path) -> None:
+    make_account(tmp_path, ["tiny"])
+    foretell(tmp_path)
+    said = costs(tmp_path, WHOLE)
+    assert (
+        "What it would cost was foretold at 2026-01-31T11:59:59Z, before the first job began, for "
+        "Any CPU: as measured. Hours below are CPU-hours, as above; the ratio is what was foretold "
+        "by what was taken. What was taken lies for 2 within the range, of 2 stages. In all 2.00 "
+        "CPU-hours were foretold and 1.50 taken, a ratio of 1.33."
+    ) in said
+    assert "instructions 2 1.00 0.500 2.00 0.500 2.00 within the range" in said
+    assert "feedback 1 1.00 0.500 2.00 1.00 1.00 within the range" in said
+    assert "make calibrate" not in said and "cannot be compared" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "row"),
+    [
+        (
+            [WHOLE, (FIRST, FIRST.replace("1800,", "1799,"))],
+            "What was taken lies for 1 within the range and 1 below the range, of 2 stages.",
+            "0.500 2.00 0.500 2.00 below the range",
+        ),
+        (
+            [(PPO, "tiny,ppo,1,0,0,9,9,7201,")],
+            "What was taken lies for 1 within the range and 1 above the range, of 2 stages.",
+            "1 1.00 0.500 2.00 2.00 0.50 above the range",
+        ),
+        (
+            [],
+            "lies for 1 within the range, of 1 stage; 1 cannot be compared, and the last column "
+            "says why. In all 1.00 CPU-hours were foretold and 0.500 taken",
+            "2.00 – – a job was killed: the processor's time is known of its last run alone",
+        ),
+        (
+            [WHOLE, (FIRST, FIRST.replace(",2,0,0", ",3,0,0"))],
+            "of 1 stage; 1 cannot",
+            "2 1.00 0.500 2.00 0.500 – 2 jobs foretold, 3 ran",
+        ),
+        (
+            [WHOLE, (FIRST, FIRST.replace(",2,0,0", ",2,0,1"))],
+            "of 1 stage; 1 cannot",
+            "2.00 – – whether its jobs saw a GPU is not known",
+        ),
+        (
+            [WHOLE, (FIRST, FIRST.replace("1800,", ","))],
+            "of 1 stage; 1 cannot",
+            "2.00 – – the processor's time is not known",
+        ),
+        ([WHOLE, ("tiny,instr", "other,instr")], "of 1 stage; 1 cannot", "no job of it ran"),
+    ],
+    ids=["less", "more", "killed", "other jobs", "unrecorded", "untimed", "none ran"],
+)
+def test_how_well_it_was_foretold_follows_from_the_numbers(
+    tmp_path: Path, changes: list[tuple[str, str]], told: str, row: str
+) -> None:
+    make_account(tmp_path, ["tiny"])
+    foretell(tmp_path)
+    said = costs(tmp_path, *changes)
+    assert told in said and row in said
+
+
+def test_hours_of_gpus_are_compared_with_gpus_alone(tmp_path: Path) -> None:
+    make_account(tmp_path, ["tiny"], gpus=GPUS)
+    foretell(tmp_path, gpu=True)
+    said = costs(tmp_path)
+    assert "1 1.00 0.500 2.00 4.00 0.25 above the range" in said, "of a killed job too"
+    assert "2 1.00 0.500 2.00 – – its jobs saw no GPU" in said
+    assert "In all 1.00 GPU-hours were foretold and 4.00 taken, a ratio of 0.25." in said
+    foretell(tmp_path)
+    said = costs(tmp_path)
+    assert "1 1.00 0.500 2.00 – – its jobs saw a GPU" in said and "make calibrate" not in said
+
+
+def test_a_forecast_that_is_none_of_this_run(tmp_path: Path) -> None:
+    make_account(tmp_path, ["tiny"])
+    assert "not foretold: there is no forecast.json here." in costs(tmp_path)
+    foretell(tmp_path, made="2026-01-31T12:00:01Z")
+    assert "12:00:01Z, after the first job had begun, for Any CPU" in costs(tmp_path)
+    foretell(tmp_path, gpu=True)
+    said = costs(tmp_path)
+    assert "No stage can be compared; the last column says why. Once `make calibrate` has" in said
+    (tmp_path / "config.yaml").write_text("forecast:\n  machine: h100\nsizes: [3, 6]\n")
+    assert "make calibrate" in costs(tmp_path), "rates are no other settings"
+    (tmp_path / "config.yaml").write_text("sizes: [3, 7]\n")
+    said = costs(tmp_path)
+    assert "What forecast.json foretells is a run of other settings" in said
+    assert "were foretold to take" not in said
 
 
 def words(section: Html) -> str:
@@ -116,6 +238,10 @@ def test_a_run_of_which_nothing_is_recorded(tmp_path: Path) -> None:
         ("cost.csv", "model,stage\n", "not one column"),
         ("provenance.json", "{}", "'code' is no list of commit, dirty, jobs"),
         ("provenance.json", "[]", "not a JSON object"),
+        ("forecast.json", '{"stages": 1}', "'stages' is no list of stages: 1"),
+        ("forecast.json", '{"stages": [{"model": "tiny"}]}', "no 'stage' in"),
+        ("forecast.json", '{"stages": []}', "no 'made' in"),
+        ("forecast.json", FALLING, "tiny, ppo: no range of seconds"),
     ],
 )
 def test_a_damaged_account_is_told(tmp_path: Path, file: str, content: str, said: str) -> None:

@@ -36,6 +36,7 @@ class Assumptions:
     answer: float
     accepted: float
     halves_with: float
+    kept: float
 
 
 WORDS = {
@@ -55,6 +56,7 @@ WORDS = {
     "answer": "the length of answers",
     "accepted": "stage 1's yield",
     "halves_with": "the decline of stage 1's yield",
+    "kept": "how many replies hold an instance",
 }
 
 

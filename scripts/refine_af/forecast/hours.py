@@ -21,7 +21,8 @@ class Jobs:
     """How many jobs an experiment has for each model.
 
     `trainings` are of PPO, `data_sets` of instances, `tuned` the sizes of the tuned cells,
-    `untuned` how many cells are evaluated beside them.
+    `untuned` how many cells are evaluated beside them, and `classified` says whether stage 3 asks
+    first which instructions are classification tasks.
     """
 
     segments: int
@@ -29,6 +30,7 @@ class Jobs:
     data_sets: int
     tuned: Sequence[int]
     untuned: int
+    classified: bool
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Foretold:
             "instructions": [(1, _segment(number)) for number in range(jobs.segments)],
             "ppo": [(jobs.trainings, Work.ppo)],
             "instances": [
+                *([(jobs.segments, Work.kinds)] if jobs.classified else []),
                 (segments * shards.instances.shards, Work.replies),
                 (segments, Work.scores),
             ],

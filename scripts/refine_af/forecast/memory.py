@@ -10,7 +10,7 @@ import torch
 
 from refine_af.forecast.assumptions import Assumptions
 from refine_af.forecast.needed import Needed
-from refine_af.forecast.passes import Asked, Passes
+from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Rates
 from refine_af.forecast.shapes import Shape
 from refine_af.forecast.work import NUMBERING, Beside
@@ -113,7 +113,7 @@ class Memory:
     def _ppo(self) -> Needed:
         settings = self._whole.ppo
         on, asked = self._asked("ppo")
-        reply = round(min(self._assumed.instance, asked.most))
+        reply = round(cut_off(self._assumed.instance, asked.most))
         read = settings.batch_size * (self._tail + reply)
         peak, trained = self._peak(
             settings.lora,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from refine_af.engines.room import row_bytes, rows_in
@@ -13,12 +14,20 @@ MARGIN = 128  # engines/batch.py keeps so many columns free
 ADMITTED = 8  # and reads new prompts once so many parts of the places are free
 
 
+def cut_off(mean: float, most: int) -> float:
+    """The mean length of texts of which those that go on are cut off after `most` tokens.
+
+    Lengths are taken for exponential about their `mean`: each token is as likely the last.
+    """
+    return mean * -math.expm1(-most / mean)
+
+
 @dataclass(frozen=True)
 class Asked:
     """Texts that are written in rounds: how many in all and in a round, and how long they are.
 
-    In tokens: the prompts' shared `prefix`, what follows it in each, a reply as it is expected, and
-    its limit `most`.
+    In tokens: the prompts' shared `prefix`, what follows it in each, a reply as it is expected
+    without a limit, and its limit `most`.
     """
 
     requests: float
@@ -83,7 +92,7 @@ class Passes:
         """Seconds that texts take. A round lasts until its longest reply, taken to be as long as
         replies may be, has ended; until then every place is given on.
         """
-        places, reply = self.places(asked), min(asked.reply, asked.most)
+        places, reply = self.places(asked), cut_off(asked.reply, asked.most)
         rounds = asked.requests / min(asked.round_size, max(1.0, asked.requests))
         steps = rounds * asked.most
         steps += max(0.0, asked.requests - rounds * places) * reply / places

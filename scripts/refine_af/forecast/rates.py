@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from refine_af.errors import InputError, shown
 from refine_af.files.documents import read_document
+from refine_af.files.rows import as_records
 from refine_af.forecast.assumptions import Assumptions
 from refine_af.settings.forecast import Forecast, MachineSheet
 
@@ -89,18 +88,11 @@ def sheet_of(settings: Forecast, name: str) -> Machine:
 
 def read_calibration(path: Path) -> Calibration:
     """What `calibrate` wrote. InputError, with file, key and value, where it is damaged."""
-    document: Mapping[str, Any] = read_document(path)
-    values: dict[str, Any] = {}
-    for field in fields(Calibration):
-        value = document.get(field.name)
-        kind = {"str": str, "bool": bool}.get(str(field.type), float)
-        right = isinstance(value, kind)
-        if kind is float and (not right or not 0 < float(str(value)) < math.inf):
-            raise InputError(f"{path}: {field.name!r} is no number above 0: {shown(value)}")
-        if not right:
-            raise InputError(f"{path}: {field.name!r} is not right: {shown(value)}")
-        values[field.name] = value
-    return Calibration(**values)
+    (found,) = as_records([(str(path), read_document(path))], Calibration)
+    for name, value in asdict(found).items():
+        if isinstance(value, int | float) and name != "gpu" and not 0 < value < math.inf:
+            raise InputError(f"{path}: {name!r} is no number above 0: {shown(value)}")
+    return found
 
 
 def _stated(sheet: MachineSheet, assumed: Assumptions) -> Rates:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from refine_af.forecast.assumptions import Assumptions
-from refine_af.forecast.passes import Asked, Passes
+from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Rates
 from refine_af.forecast.shapes import Shape
 from refine_af.metrics.decline import Decline
@@ -26,6 +26,7 @@ class Beside:
     """
 
     instructions_prompt: int
+    classification_prompt: int
     instances_prompt: int
     evaluated: int
     users: int
@@ -47,7 +48,7 @@ class Work:
     ) -> None:
         self._whole, self._shape, self._beside = experiment, shape, beside
         self._rates, self._assumed = rates, assumed
-        self._reply = min(assumed.instance, experiment.ppo.sampling.max_new_tokens)
+        self._reply = cut_off(assumed.instance, experiment.ppo.sampling.max_new_tokens)
         self._tail = assumed.instruction + NUMBERING
         self._prefix = beside.instances_prompt / assumed.characters
 
@@ -81,13 +82,15 @@ class Work:
         return self._start() + self._on(settings.quantization).write(asked)
 
     def _instances(self, requests: float, round_size: int, most: int) -> Asked:
-        return Asked(
-            requests, round_size, self._prefix, self._tail, min(self._assumed.instance, most), most
-        )
+        return Asked(requests, round_size, self._prefix, self._tail, self._assumed.instance, most)
 
-    def _scores(self, texts: float) -> float:
-        """Seconds in which the judges score so many instances."""
-        reply = self._reply
+    def _scores(self, replies: float) -> float:
+        """Seconds in which the judges, or the backbone itself, score what so many replies hold."""
+        reply, reward = self._reply, self._whole.reward
+        texts = replies * self._assumed.kept
+        if reward.likelihood is not None and reward.model is None:
+            own, read = self._on(reward.likelihood.quantization), texts * (self._tail + 2 * reply)
+            return own.read(2 * texts / JUDGED, read, 0, 2 * texts * reply)  # with its task, alone
         asked = texts * (QUESTIONS * (reply + QUESTION) + self._tail)
         work = self._beside.evaluator * asked
         work += self._beside.reward_model * texts * (self._tail + reply)
@@ -121,6 +124,20 @@ class Work:
         )
         return known + settings.epochs * update
 
+    def kinds(self) -> float:
+        """Stage 3: which instructions of a segment are classification tasks."""
+        settings, branch = self._whole.instances, self._whole.instances.classification
+        most = branch.identification.max_new_tokens if branch else 0
+        asked = Asked(
+            requests=self._whole.instructions.segment_size,
+            round_size=settings.prompts_per_round,
+            prefix=self._beside.classification_prompt / self._assumed.characters,
+            tail=self._tail,
+            reply=most,
+            most=most,
+        )
+        return self._start() + self._on(settings.quantization).write(asked)
+
     def replies(self) -> float:
         """Stage 3: a job of a segment's replies by one method."""
         settings = self._whole.instances
@@ -137,23 +154,23 @@ class Work:
     def tuning(self, size: int) -> float:
         """Fine-tuning: a cell of `size`."""
         settings, compute = self._whole.sft, self._whole.compute.sft
-        each = (
-            1
-            if self._whole.subsets.count == "instances"
-            else (self._whole.instances.per_instruction)
-        )
-        rows = size * each * settings.epochs
-        length = self._tail + self._assumed.instance
+        rows: float = size * settings.epochs
+        if self._whole.subsets.count == "instructions":
+            rows *= self._whole.instances.per_instruction * self._assumed.kept
+        most = self._whole.instances.sampling.max_new_tokens
+        length = self._tail + cut_off(self._assumed.instance, most)
         full = settings.tuning == "full"
+        update = settings.batch_size * settings.gradient_accumulation_steps
         seconds = self._on(settings.quantization).train(
-            rows
-            / min(compute.micro_batch, settings.batch_size * settings.gradient_accumulation_steps),
+            rows / min(compute.micro_batch, update),
             rows * length,
             length / 2,
             rows * length,
             recomputed=compute.gradient_checkpointing,
             full=full,
         )
+        # Clipping and Adam start about as many kernels as the way forward and back.
+        seconds += rows / update * self._shape.layers * self._rates.trained_layer_s
         return self._start() + seconds / compute.gpus
 
     def evaluation(self) -> float:

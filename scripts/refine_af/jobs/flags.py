@@ -39,7 +39,7 @@ FLAGS = {
     "file": "File to write.",
     "files": "Files that raters exported and sent back.",
     "folder": "Folder to write: the checkpoint, or the parser.",
-    "forecast": "File to write: what the run will cost, in plain words.",
+    "forecast": "File of what the run was foretold to cost, to read or to write.",
     "instances": "Files or folders of instances, as the command reads or writes them.",
     "instructions": "The instructions: a segment's folder, a file, or files model by model.",
     "judge_prompt": "File with the prompt of a judge behind a server; without a value none.",

@@ -12,7 +12,8 @@ import pandas as pd
 
 from refine_af.errors import InputError, shown
 from refine_af.files.digests import sha256_of
-from refine_af.files.documents import read_document
+from refine_af.files.documents import read_document, read_text
+from refine_af.records.forecast import KeptForecast, digest_of_settings, read_forecast
 from refine_af.report.files import count, existing, read_table, real, real_or_none
 
 COLUMNS: dict[str, Callable[[str], Any]] = {"model": str, "stage": str, "gpus": count}
@@ -32,20 +33,26 @@ class Account:
     """A run's costs, a row a model and stage, with the columns of cost.csv; and where it was made.
 
     `provenance` is the document of that name, `configuration_sha256` the digest of config.yaml as
-    the run resolved it.
+    the run resolved it, and `settings_sha256` that of what it had to do. `forecast` is what was
+    kept of a forecast, None of a run that kept none.
     """
 
     costs: pd.DataFrame
     provenance: Mapping[str, Any]
     configuration_sha256: str
+    settings_sha256: str
+    forecast: KeptForecast | None
 
     def of(self, model: str) -> pd.DataFrame:
         """A model's rows; those of "" belong to none."""
         return self.costs[self.costs["model"] == model]
 
 
-def read_account(cost: Path, provenance: Path, configuration: Path) -> Account:
-    """A run's account from its files. InputError, with file and value, where one is damaged."""
+def read_account(cost: Path, provenance: Path, configuration: Path, forecast: Path) -> Account:
+    """A run's account from its files, the last of which there may be or not.
+
+    InputError, with file and value, where one is damaged.
+    """
     costs = read_table(cost, COLUMNS)
     document = read_document(existing(provenance))
     for name, keys in LISTS.items():
@@ -57,7 +64,9 @@ def read_account(cost: Path, provenance: Path, configuration: Path) -> Account:
     for name in ("jobs", "jobs_without_record"):
         if type(document.get(name)) is not int:
             raise InputError(f"{provenance}: {name!r} is no count: {shown(document.get(name))}")
-    return Account(costs, document, sha256_of(existing(configuration)))
+    settings = digest_of_settings(read_text(existing(configuration)))
+    foretold = read_forecast(forecast) if forecast.is_file() else None
+    return Account(costs, document, sha256_of(configuration), settings, foretold)
 
 
 def total(rows: pd.DataFrame, column: str) -> float:

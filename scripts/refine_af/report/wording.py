@@ -36,6 +36,11 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def rounded(value: float) -> str:
+    """A number above zero to three digits that count, or as a whole: `0.00417`, `1,234`."""
+    return number(value, max(0, 2 - math.floor(math.log10(value))) if value > 0 else 3)
+
+
 def share(part: float, whole: float) -> str:
     """`35.8%`; a dash for a share of nothing."""
     return f"{100 * part / whole:.1f}%" if whole else "–"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from refine_af.settings.fields import Count, FilePath, Name, Positive, Section, Share
+from refine_af.settings.fields import Count, FilePath, Name, Positive, Section
 
 
 def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
@@ -17,7 +17,9 @@ def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
 
 THREE = Field(strict=False, min_length=3, max_length=3)
 Range = Annotated[tuple[Positive, ...], THREE, AfterValidator(_ascending)]
-ShareRange = Annotated[tuple[Share, ...], THREE, AfterValidator(_ascending)]
+ShareRange = Annotated[
+    tuple[Annotated[Positive, Field(le=1)], ...], THREE, AfterValidator(_ascending)
+]
 
 
 class MachineSheet(Section):
@@ -48,7 +50,7 @@ class Efficiency(Section):
 
 
 class Lengths(Section):
-    """How many tokens a text is expected to have: least, likeliest and most, as means."""
+    """How many tokens a text has that nothing cuts off: least, likeliest and most, as means."""
 
     instruction: Range = Field(description="An instruction (ours).")
     task_list: Range = Field(description="A reply of stage 1 (ours).")
@@ -59,11 +61,15 @@ class Lengths(Section):
 
 
 class Yield(Section):
-    """How a pool grows by stage 1's replies: least, likeliest and most."""
+    """How many texts replies give: least, likeliest and most."""
 
     accepted: Range = Field(description="New instructions of a reply to the seeds alone (ours).")
     halves_with: Range = Field(
         description="Instructions by which the pool grows until a reply gives half as many (ours)."
+    )
+    kept: ShareRange = Field(
+        description="Of stage 3's replies, the share that holds an instance that is kept (ours: "
+        "0.40 to 0.85 of laptop/config.yaml's)."
     )
 
 
@@ -104,7 +110,7 @@ class Forecast(Section):
         "demonstrations have 5,749)."
     )
     lengths: Lengths = Field(description="How many tokens texts are expected to have (ours).")
-    yields: Yield = Field(description="How a pool is expected to grow (ours).")
+    yields: Yield = Field(description="How many instructions and instances replies give (ours).")
     headroom: Annotated[Positive, Field(ge=1)] = Field(
         description="Times the longest time of a job's range that its `runtime` is, where "
         "compute.<stage>.runtime is null (ours)."

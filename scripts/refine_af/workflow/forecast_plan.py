@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refine_af.errors import InputError
-from refine_af.files.digests import sha256_of_text
 from refine_af.files.documents import read_document, write_json
 from refine_af.forecast.assumptions import Estimate, ranges_of
-from refine_af.forecast.finished import document_of, ratios_of, seconds_taken
+from refine_af.forecast.finished import kept, ratios_of, seconds_taken
 from refine_af.forecast.hours import Foretold, Jobs, Seconds
 from refine_af.forecast.known import Checkpoints, lines_of, published, repository
 from refine_af.forecast.rates import Machine, machine_of
 from refine_af.forecast.screen import Fetched
 from refine_af.forecast.work import Beside, Work
+from refine_af.jobs.record import now
 from refine_af.records.cells import tuned_cell
+from refine_af.records.forecast import digest_of_settings
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.experiment import Experiment
 from refine_af.workflow.paths import checkpoint_folder
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from refine_af.forecast.memory import Memory
 
 FORECAST = Path("results/forecast.json")
+EVALUATED = Path("results/superni_instances.jsonl")  # once made: a task may have fewer than asked
 CALIBRATION = Path("results/calibration.json")  # of this experiment, or else of the project
 # Instructions of users and tasks of Super-NI, where the files are not there yet; and the demo's.
 USERS, TASKS, OF_DEMO = 252, 119, 12
@@ -91,14 +94,15 @@ class ForecastPlan:
         return Checkpoints(table, self._whole.demo)
 
     def keep(self, resolved: str) -> None:
-        """Write what is foretold of a run as it begins, unless it was for these settings before.
+        """Write what is foretold of a run as it begins, unless it was for these settings before:
+        what changes rates alone, such as section `forecast`, replaces nothing.
 
         `resolved` is its results/config.yaml. InputError where it cannot be written.
         """
-        digest = sha256_of_text(resolved)
-        if FORECAST.is_file() and read_document(FORECAST).get("configuration_sha256") == digest:
+        digest = digest_of_settings(resolved)
+        if FORECAST.is_file() and read_document(FORECAST).get("settings_sha256") == digest:
             return
-        write_json(FORECAST, document_of(self.foretold, digest))
+        write_json(FORECAST, asdict(kept(self.foretold, digest, now())))
 
     def runtime(self, stage: str, minutes: int | None) -> Minutes:
         """A job's time limit in minutes: what config.yaml says, or else the most that the job is
@@ -167,10 +171,12 @@ class ForecastPlan:
         tasks, users = (OF_DEMO, OF_DEMO) if whole.demo else (len(named or ()) or TASKS, USERS)
         tasks = lines_of(Path(self._located(whole.data.superni), "tasks.txt"), tasks)
         users = lines_of(Path(self._located(whole.data.user_instructions)), users)
+        evaluated = lines_of(EVALUATED, tasks * whole.superni.instances_per_task)
         return Beside(
             self._characters(whole.prompts.instructions, unread),
+            self._characters(whole.prompts.classification, unread),
             self._characters(whole.prompts.instances, unread),
-            tasks * whole.superni.instances_per_task,
+            evaluated,
             users,
             reward[0],
             evaluator[0],
@@ -186,12 +192,14 @@ class ForecastPlan:
         size = self._whole.instructions.segment_size
         each = self._whole.instances.per_instruction if segments.grows else 1
         cells = (tuned_cell(name) for name in replicates.tuned)
+        branch = self._whole.instances.classification
         return Jobs(
             segments=-(-segments.needed // (size * each)),
             trainings=len(replicates.ppo),
             data_sets=len(replicates.data_sets),
             tuned=[int(cell.size) for cell in cells if cell is not None],
             untuned=len(self._whole.superni.baselines),
+            classified=bool(branch and branch.methods),
         )
 
     def _corrections(self, machine: Machine, named: str) -> dict[Any, float]:
@@ -225,7 +233,7 @@ def _ones(stage: str, wildcards: Any) -> list[Seconds]:
         return [lambda work: work.tuning(int(cell.size))]
     ones: dict[str, list[Seconds]] = {
         "ppo": [Work.ppo],
-        "instances": [Work.replies, Work.scores],
+        "instances": [Work.kinds, Work.replies, Work.scores],
         "superni": [Work.evaluation],
         "users": [Work.answers],
     }

@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from refine_af.records.forecast import KeptForecast
 from refine_af.report.account import Account, total
+from refine_af.report.foretold import Beside, beside, sums
 from refine_af.report.pages import Html, paragraph, section, table
-from refine_af.report.wording import counted, number
+from refine_af.report.wording import counted, listed, number, rounded
 
 STAGES = {
     "instructions": "stage 1: instructions",
@@ -34,6 +36,9 @@ PAPER = (
 )
 COLUMNS = ("", "jobs", "hours", "longest job", "CPU-hours", "GPU-hours", "GB", "tokens", "paper")
 
+FORETOLD = ("", "jobs", "foretold", "least", "most", "taken", "ratio", "taken lies")
+PLACES = {"within": "within the range", "below": "below the range", "above": "above the range"}
+
 
 def cost_section(models: Sequence[str], account: Account) -> Html:
     """A table for each model, and one for what belongs to none."""
@@ -54,6 +59,7 @@ def cost_section(models: Sequence[str], account: Account) -> Html:
         paragraph(PAPER),
         *(_table(name, account.of(name)) for name in owners),
         paragraph("The same in seconds: cost.csv beside this page."),
+        *_foretold_parts(models, account),
     )
 
 
@@ -118,3 +124,73 @@ def _row(name: str, row: Mapping[Any, Any]) -> list[str]:
         number(row["tokens"], 0),
         PAPER_HOURS.get(row["stage"], "–"),
     ]
+
+
+def _foretold_parts(models: Sequence[str], account: Account) -> list[Html]:
+    """What was foretold beside what was taken: sentences, and a table for each model."""
+    kept = account.forecast
+    if kept is None:
+        return [paragraph("What it would cost was not foretold: there is no forecast.json here.")]
+    if kept.settings_sha256 != account.settings_sha256:
+        return [paragraph("What forecast.json foretells is a run of other settings than this one.")]
+    unit = "GPU-hours" if kept.gpu else "CPU-hours"
+    rows = beside(account, kept)
+    return [
+        paragraph(
+            f"What it would cost was foretold at {kept.made}, {_when(account, kept)}, for "
+            f"{kept.machine}: {kept.rests_on}. Hours below are {unit}, as above; the ratio is what "
+            "was foretold by what was taken.",
+            _outcome(rows, unit),
+            _unmeasured(rows, kept),
+        ),
+        *(_beside_table(name, [row for row in rows if row.model == name]) for name in models),
+    ]
+
+
+def _when(account: Account, kept: KeptForecast) -> str:
+    """Whether the forecast is one: whoever makes it later may know what was taken."""
+    first = account.provenance.get("first_job_began")
+    if not isinstance(first, str):
+        return "and when the first job began is not known"
+    return "before the first job began" if kept.made <= first else "after the first job had begun"
+
+
+def _outcome(rows: Sequence[Beside], unit: str) -> str:
+    """How well it was foretold."""
+    compared, whole = [row.place for row in rows if row.place], sums(rows)
+    if not compared:
+        return "No stage can be compared; the last column says why."
+    held = {place: compared.count(place) for place in PLACES}
+    parts = [f"{held[place]} {words}" for place, words in PLACES.items() if held[place]]
+    left = len(rows) - len(compared)
+    others = f"; {left} cannot be compared, and the last column says why" if left else ""
+    ratio = f", a ratio of {whole.foretold / whole.taken:.2f}" if whole.taken else ""
+    return (
+        f"What was taken lies for {listed(parts)}, of {counted(len(compared), 'stage')}{others}. "
+        f"In all {rounded(whole.foretold / 3600)} {unit} were foretold and "
+        f"{rounded(whole.taken / 3600)} taken{ratio}."
+    )
+
+
+def _unmeasured(rows: Sequence[Beside], kept: KeptForecast) -> str:
+    """What would make the forecast one of this machine."""
+    if kept.gpu and any("saw no GPU" in row.why for row in rows):
+        return "Once `make calibrate` has measured a machine, hours are foretold of it."
+    return ""
+
+
+def _beside_table(name: str, rows: Sequence[Beside]) -> Html:
+    shown = [
+        [
+            STAGES.get(row.stage, row.stage),
+            f"{row.jobs:,}",
+            *(rounded(row.foretold[at] / 3600) if row.foretold else "–" for at in (1, 0, 2)),
+            "–" if row.taken is None else rounded(row.taken / 3600),
+            f"{row.foretold[1] / row.taken:.2f}"
+            if row.place and row.foretold and row.taken
+            else "–",
+            PLACES.get(row.place, row.why),
+        ]
+        for row in rows
+    ]
+    return table(f"What the jobs of {name} were foretold to take", FORETOLD, shown)
