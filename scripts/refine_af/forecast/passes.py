@@ -108,12 +108,10 @@ class Passes:
         return steps * step + prompts + (prefixes if asked.prefix else 0.0)
 
     def _token_bytes(self) -> float:
-        """Bytes that are read of a token of the context in a step; keys that heads share are
-        copied out for each first.
+        """Bytes that are read of a token of the context in a step. Keys that heads share are read
+        once: of a single token transformers packs the queries (sdpa_attention.py, `pack_gqa`).
         """
-        shape = self.shape
-        copied = 2 * shape.query if shape.query > shape.keys else 0
-        return 2 * shape.layers * (shape.keys + copied) * self.itemsize
+        return 2 * self.shape.layers * self.shape.keys * self.itemsize
 
     def train(
         self,
