@@ -41,7 +41,7 @@ SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile --no-
 TOGETHER := --no-print-directory --jobs 3
 
 .PHONY: help setup plan calibrate demo demo-grid laptop test fast check types style tests docs lock \
-	kill clean-demo vllm servers
+	kill slurm clean-demo vllm servers
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -101,6 +101,9 @@ style:
 
 kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
 	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill
+
+slurm: $(INSTALLED) ## end the jobs of a real SLURM, and see that no server is left (root; over 4 min)
+	REFINE_AF_SLURM=1 $(IN_VENV) $(ONE_THREAD) pytest -rsP tests/test_slurm*.py
 
 servers: $(INSTALLED) ## compare vLLM with our engine, word for word, on a real model
 	REFINE_AF_VLLM="$(abspath $(VLLM))" $(IN_VENV) $(ONE_THREAD) pytest -rsP tests/test_vllm.py

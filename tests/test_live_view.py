@@ -182,6 +182,12 @@ def test_an_error_before_any_job_is_told_without_its_heading(tmp_path: Path) -> 
     assert told == ["config.yaml: no such key"]
 
 
+def test_a_folder_that_is_locked_is_told_with_what_to_do(tmp_path: Path) -> None:
+    wall = "Error: Directory cannot be locked. Please make sure\nIt can be removed with --unlock."
+    (told,) = Course(tmp_path).follow(event(LogEvent.ERROR, wall, exception="LockException"), 0)
+    assert "was killed there" in told and "--unlock" in told and GOES_ON in told
+
+
 def test_hostile_text_cannot_leave_its_line(tmp_path: Path) -> None:
     log = tmp_path / "job.log"
     text = "progress: 1/2 a\x1b[2Jb\x1b]0;title\x07c\x08\u202ed\u2028e\tf\x9bg\u0000h"
@@ -317,3 +323,144 @@ def test_a_plugin_that_is_found_brings_no_modules_of_its_checkout() -> None:
         [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True
     )
     assert (found.stdout, found.stderr) == ("False\n", "")
+
+
+# On a cluster
+
+OF_A_JOB = """Command 'python scripts/ppo.py --settings '{"said": "CANCELLED AT"}'' %s
+Error in rule ppo:
+Storing output in storage.
+srun: error: node7: task 0: %s
+"""
+STATE = "SLURM-job '1' failed, SLURM status is: '%s'. Detailed failure reason unavailable"
+GOES_ON = "the same command goes on where it was"
+LIMIT = f"ended by its time limit: {GOES_ON}. To give it longer, state the minutes as "
+MEMORY = "killed: it needed more memory than it had asked for. Raise compute.ppo.mem_mb in "
+KILLED = f"killed from outside (signal 9): was there memory enough? If so, {GOES_ON}"
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "said"),
+    [
+        ("TIMEOUT", "", f"{LIMIT}compute.ppo.runtime in config.yaml"),
+        # As of a job of a group, whose state Snakemake does not tell.
+        (
+            "FAILED",
+            "slurmstepd: error: *** JOB 1 ON n CANCELLED AT 9:00 DUE TO TIME LIMIT ***\n",
+            f"{LIMIT}compute.ppo.runtime in config.yaml",
+        ),
+        (
+            "FAILED",
+            "slurmstepd-n: error: Detected 1 oom-kill event(s) in StepId=1.0.\n"
+            + OF_A_JOB % ("died with <Signals.SIGKILL: 9>.", "Out Of Memory"),
+            f"{MEMORY}config.yaml: then {GOES_ON}",
+        ),
+        ("OUT_OF_MEMORY", "", f"{MEMORY}config.yaml: then {GOES_ON}"),
+        (
+            "CANCELLED",
+            OF_A_JOB % ("died with <Signals.SIGTERM: 15>.", "Killed"),
+            f"cancelled, by `scancel` or by who runs the cluster: {GOES_ON}",
+        ),
+        ("NODE_FAIL", "", f"its node failed: {GOES_ON}, on another node"),
+        (
+            "FAILED",
+            OF_A_JOB % ("died with <Signals.SIGKILL: 9>.", "Exited with exit code 1"),
+            KILLED,
+        ),
+        ("FAILED", OF_A_JOB % ("returned non-zero exit status 137.", "Exited"), KILLED),
+        (
+            "FAILED",
+            OF_A_JOB % ("returned non-zero exit status 1.", "Exited with exit code 1"),
+            "error: seeds.jsonl, line 3: no text",
+        ),
+    ],
+)
+def test_a_clusters_end_of_a_job_is_told_with_the_next_step(
+    state: str, log: str, said: str, tmp_path: Path
+) -> None:
+    own, of_slurm = tmp_path / "ppo.log", tmp_path / "1.log"
+    own.write_text("error: seeds.jsonl, line 3: no text\n")
+    of_slurm.write_text(log)
+    course = Course(origin=tmp_path)
+    course.follow(planned(ppo=1), 0)
+    course.follow(started(1, "ppo", own), 1)
+    fields = {"jobid": 1, "rule_name": "ppo", "log": [str(own), str(of_slurm)], "shellcmd": "x"}
+    told = course.follow(event(LogEvent.JOB_ERROR, rule_msg=STATE % state, **fields), 9)
+    assert told == [
+        "✗ failed: training by PPO (rule ppo)",
+        f"    {said}",
+        "  log: ppo.log",
+        "  log: 1.log",
+    ]
+
+
+def test_a_group_is_told_by_its_cluster_and_each_of_its_jobs_by_the_same(tmp_path: Path) -> None:
+    log = tmp_path / "1.log"
+    log.write_text("slurmstepd: error: *** JOB 1 ON n CANCELLED AT 9:00 DUE TO TIME LIMIT ***\n")
+    course = Course(origin=tmp_path)
+    course.follow(planned(superni_replies_0=2), 0)
+    jobs = [{"jobid": number} for number in (1, 2)]
+    for job in jobs:
+        course.follow(started(job["jobid"], "superni_replies_0"), 1)
+    told = event(LogEvent.GROUP_ERROR, aux_logs=[str(log)], job_error_info=jobs)
+    assert course.follow(told, 9) == []
+    for job in jobs:
+        rule = {"rule_name": "superni_replies_0", "log": ["no.log"], "rule_msg": None}
+        lines = course.follow(event(LogEvent.JOB_ERROR, shellcmd="x", **job, **rule), 9)
+        assert f"    {LIMIT}compute.superni.runtime in config.yaml" in lines
+        assert "  log: 1.log" in lines
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        ("Requested time limit is invalid (missing or exceeds some limit)", "compute.ppo.runtime"),
+        ("invalid partition specified: gpus", "Name your cluster's partitions"),
+        ("Invalid account or account/partition combination specified", "slurm_account"),
+        ("Requested node configuration is not available", "No node of the partition has that much"),
+        ("Job violates accounting/QOS policy (job submit limit, user's size)", "`jobs` in profile"),
+    ],
+)
+def test_what_slurm_does_not_take_is_told_with_the_next_step(
+    refusal: str, advice: str, tmp_path: Path
+) -> None:
+    said = f"sbatch: error: Batch job submission failed: {refusal}"
+    message = f"SLURM sbatch failed. The error message was '{said}'.\n    sbatch call:\n        x\n"
+    course = Course(origin=tmp_path)
+    course.follow(planned(ppo=1), 0)
+    course.follow(started(1, "ppo"), 1)
+    fields = {"jobid": 1, "rule_name": "ppo", "log": ["no.log"], "shellcmd": "x"}
+    told = course.follow(event(LogEvent.JOB_ERROR, rule_msg=message, **fields), 9)
+    assert told[1:3] == ["    SLURM did not take the job:", f"    {said}"]
+    assert advice in told[3] and len(told) == 5
+
+
+def test_the_section_that_a_message_names_is_that_of_the_rule() -> None:
+    text = "\n".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk")))
+    rules = re.split(r'^ *rule (?=\w+:)|^ +name:\n +f"', text, flags=re.M)[1:]
+    asked = {rule: re.search(r'runtime=plan\.runtime\("(\w+)"\)', rule) for rule in rules}
+    sections = {re.split(r"\W", rule)[0]: found[1] for rule, found in asked.items() if found}
+    assert len(sections) > 10
+    for rule, section in sections.items():
+        assert rule.partition("_")[0] == section
+
+
+def test_a_job_that_a_cluster_starts_again_is_told_once(tmp_path: Path) -> None:
+    log = tmp_path / "ppo.log"
+    course = Course(origin=tmp_path)
+    course.follow(planned(ppo=1), 0)
+    course.follow(started(1, "ppo", log), 1)
+    assert course.restarts() == []
+    log.write_text("progress: 0/9 PPO steps\nprogress: 5/9 PPO steps\n")
+    assert course.restarts() == []
+    log.write_text("progress: 0/9 PPO steps\n")
+    (told,) = course.restarts()
+    assert told.startswith("↻ training by PPO: started again by SLURM") and "goes on" in told
+    assert course.restarts() == []
+
+
+def test_a_preemption_is_told_with_what_to_do(tmp_path: Path) -> None:
+    warning = event(None, "\n===== A Job preemption  occured! =====\nLeave Snakemake running")
+    warning.levelno = logging.WARNING
+    (told,) = Course(origin=tmp_path).follow(warning, 0)
+    assert told.startswith("SLURM has preempted a job.") and GOES_ON in told

@@ -60,9 +60,10 @@ class LogHandler(LogHandlerBase):
             self.acquire()
             try:
                 self._course.now = time.monotonic()
-                if self._screen.live:
-                    self._screen.show([], self._block())
-                else:
+                restarts = self._course.restarts()
+                if restarts or self._screen.live:
+                    self._screen.show(restarts, self._block())
+                if not self._screen.live:
                     self._report()
             finally:
                 self.release()

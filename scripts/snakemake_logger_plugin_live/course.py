@@ -4,33 +4,35 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import WARNING, LogRecord
 from pathlib import Path
 from typing import Any
 
-from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain
+from snakemake_logger_plugin_live.causes import AGAIN, ENDING, LOCKED, PREEMPTED, cause_of
+from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain, size_of
 from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
 
 NOTHING_TO_DO = "Nothing to do: everything is made and up to date."
 # They only name files.
 TARGETS = {"all", "data", "exports", "browser", "adapters", "scores", "ratings"}
 
-# How Snakemake quotes the end of a job's command.
-_ENDING = re.compile(r"(returned non-zero exit status \d+|died with <Signals\.\w+: \d+>)\.?\s*$")
 _INTERRUPTED = re.compile(r"status 130|SIGINT")
-_KILLED = re.compile(r"status 137|SIGKILL")
 _HEADING = re.compile(r"\w+(?: in (?:file|rule) .*)?:$")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A started job: its rule, its work in words, its log files, when it began (seconds)."""
+    """A started job: its rule, its work in words, its log files, when it began (seconds).
+
+    `seen` are the bytes that its logs held when they were last looked at.
+    """
 
     rule: str
     work: str
     logs: tuple[str, ...]
     began: float
+    seen: int = 0
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Course:
     running: dict[int, Job] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
     _endings: dict[str, str] = field(default_factory=dict)
+    _of_groups: dict[int, list[str]] = field(default_factory=dict)  # SLURM's logs by job
     _ended: bool = False
     _targets: int = 0
 
@@ -71,6 +74,10 @@ class Course:
             return [plain(str(fields["shellcmd"]))]
         if event == "job_finished":
             return self._job_finished(fields["job_id"])
+        if event == "group_error":
+            jobs = [told["jobid"] for told in fields["job_error_info"]]
+            self._of_groups |= dict.fromkeys(jobs, fields["aux_logs"])
+            return []
         if event == "job_error":
             return self._job_failed(fields)
         if event == "error":
@@ -87,6 +94,19 @@ class Course:
             (job.work, last_progress(job.logs) or _duration(self.now - job.began))
             for job in self.running.values()
         ]
+
+    def restarts(self) -> list[str]:
+        """A line for each running job that a cluster has started again since the last call.
+
+        Snakemake is told nothing of it; but a job that begins deletes its log.
+        """
+        lines = []
+        for number, job in self.running.items():
+            size = size_of(job.logs)
+            self.running[number] = replace(job, seen=size)
+            if size < job.seen:
+                lines.append(f"↻ {job.work}: {AGAIN}")
+        return lines
 
     def upcoming(self) -> str:
         """The stages with jobs yet to start, in the order of the flow: `next: PPO 1, report 1`."""
@@ -158,15 +178,14 @@ class Course:
         if _INTERRUPTED.search(ending):
             return [f"■ interrupted: {work}"]
         self.failed.add(fields["jobid"])
-        said = last_message(logs)
-        if _KILLED.search(ending):
-            said.append("killed from outside (signal 9): was there memory enough?")
-        elif not said:
-            said.append(f"its log says nothing; the command {ending or 'failed'}")
+        own = job.logs if job else tuple(logs)
+        others = [log for log in logs if log not in own]
+        others += self._of_groups.pop(fields["jobid"], [])
+        said = cause_of(rule, ending, fields.get("rule_msg") or "", others) or last_message(own)
         return [
             f"✗ failed: {work} (rule {rule})",
-            *(f"    {line}" for line in said),
-            *(f"  log: {plain(os.path.relpath(log, self.origin))}" for log in logs),
+            *(f"    {line}" for line in said or last_message(others) or _unsaid(ending)),
+            *(f"  log: {plain(os.path.relpath(log, self.origin))}" for log in [*own, *others]),
         ]
 
     def _ending_of(self, command: str) -> str:
@@ -176,12 +195,14 @@ class Course:
         return self._endings.pop(told, "")
 
     def _error(self, message: str, exception: str) -> list[str]:
-        ending = _ENDING.search(message)
+        ending = ENDING.search(message)
         if exception == "RuleException" and ending:
             self._endings[_squeezed(message)] = ending.group(1)
             return []
         if self.total and "At least one job did not complete" in message:
             return []
+        if exception == "LockException":
+            return [LOCKED]
         lines = [plain(line) for line in message.splitlines() if line.strip()]
         if exception == "WorkflowError" and len(lines) > 1 and _HEADING.match(lines[0]):
             del lines[0]
@@ -190,11 +211,17 @@ class Course:
     def _remark(self, message: str, level: int) -> list[str]:
         if message.startswith("Nothing to be done"):
             return [NOTHING_TO_DO]
+        if "Job preemption" in message:
+            return [PREEMPTED]
         if message.startswith("Complete log(s)"):
             return [plain(message)] if self.failed else []
         if level < WARNING or message.startswith("Exiting because a job execution failed"):
             return []
         return [plain(line) for line in message.splitlines() if line.strip()]
+
+
+def _unsaid(ending: str) -> list[str]:
+    return [f"its log says nothing; the command {ending or 'failed'}"]
 
 
 def _squeezed(text: str) -> str:

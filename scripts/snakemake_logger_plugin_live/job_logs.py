@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 TAIL = 65536  # bytes read from a log's end
@@ -37,19 +38,29 @@ def fitted(text: str, width: int) -> str:
     return "".join(kept) + "…" if width > 0 else ""
 
 
+def size_of(logs: Iterable[str]) -> int:
+    """The bytes in a job's logs."""
+    found = 0
+    for log in logs:
+        with suppress(OSError):
+            found += Path(log).stat().st_size
+    return found
+
+
 def last_progress(logs: Iterable[str]) -> str:
     """The latest `progress: …` of a job, without the word; empty where there is none."""
     for log in logs:
-        for line in reversed(_tail(log)):
+        for line in reversed(tail_of(log)):
             if line.startswith("progress: "):
-                return line.removeprefix("progress: ")
+                return fitted(line.removeprefix("progress: "), MESSAGE_WIDTH)
     return ""
 
 
 def last_message(logs: Iterable[str]) -> list[str]:
     """A failed job's own words: from its last `error: …` on, or else its log's last lines."""
     for log in logs:
-        lines = [line for line in _tail(log) if line and not line.startswith("progress: ")]
+        said = (fitted(line, MESSAGE_WIDTH) for line in tail_of(log))
+        lines = [line for line in said if line and not line.startswith("progress: ")]
         for start in range(len(lines) - 1, -1, -1):
             if lines[start].startswith("error: "):
                 return lines[start : start + MESSAGE_LINES]
@@ -58,13 +69,8 @@ def last_message(logs: Iterable[str]) -> list[str]:
     return []
 
 
-def _columns(sign: str) -> int:
-    if unicodedata.category(sign) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-
-
-def _tail(log: str) -> list[str]:
+def tail_of(log: str) -> list[str]:
+    """The lines at a log's end, fit to print; none where there is no log."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, Path(log).stat().st_size - TAIL))
@@ -72,4 +78,10 @@ def _tail(log: str) -> list[str]:
     except OSError:
         return []
     text = found.decode("utf-8", errors="replace")
-    return [fitted(plain(line), MESSAGE_WIDTH) for line in re.split(r"[\r\n]+", text)]
+    return [plain(line) for line in re.split(r"[\r\n]+", text)]
+
+
+def _columns(sign: str) -> int:
+    if unicodedata.category(sign) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
