@@ -1,6 +1,6 @@
 """What huge pages give a model on a CPU: CPU seconds of our engine with the Makefile's tunable.
 
-Each measurement is a process of its own, since memory is asked for as a process starts; with the
+Each measurement is a process of its own, with what else the Makefile sets for memory; with the
 tunable and without it they take turns. Prints Markdown.
 """
 
@@ -25,10 +25,11 @@ KERNELS = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PROMPTS = ["Write down", "Name three", "Tell me of", "Explain how"]
 
 
-def tunable() -> str:
-    """What the Makefile sets it to."""
-    (found,) = re.findall(rf"^HUGE_PAGES := {NAME}=(\S+)$", (ROOT / "Makefile").read_text(), re.M)
-    return str(found)
+def set_by_make() -> dict[str, str]:
+    """What the Makefile sets for memory where models run on a CPU."""
+    found = re.findall(rf"\b({NAME}|MALLOC_\w+)=(\S+)", (ROOT / "Makefile").read_text())
+    assert NAME in dict(found)
+    return dict(found)
 
 
 def seconds(shape: str, tokens: int) -> float:
@@ -44,10 +45,12 @@ def seconds(shape: str, tokens: int) -> float:
 def measured(arguments: argparse.Namespace, *, huge: bool) -> float:
     """The seconds of another process."""
     words = ["--shape", arguments.shape, "--tokens", str(arguments.tokens), "--here"]
-    environment = {name: value for name, value in os.environ.items() if name != NAME}
+    environment = os.environ | set_by_make()
+    if not huge:
+        del environment[NAME]
     done = subprocess.run(
         [sys.executable, __file__, *words],
-        env=environment | ({NAME: tunable()} if huge else {}),
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -353,7 +353,9 @@ def test_the_benchmark_of_the_browsers_page_measures_it() -> None:
 def test_huge_pages_are_set_beside_what_a_kernel_gives() -> None:
     script = ROOT / "benchmarks" / "pages.py"
     small = ("--shape", "1m", "--tokens", "2", "--times", "1")
-    done = subprocess.run([sys.executable, script, *small], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, *small], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     ratios = re.findall(r"^\| (as they are|huge) \| .* \| (\d+\.\d+) \|$", done.stdout, re.M)
     assert [name for name, _ in ratios] == ["as they are", "huge"] and ratios[0][1] == "1.00"
