@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -22,7 +23,7 @@ from snakemake_logger_plugin_live.words import RULES, STAGES, stage_of, work_of
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def event(kind: LogEvent | None, message: str = "", **fields: object) -> logging.LogRecord:
+def event(kind: LogEvent | None, message: str = "", /, **fields: Any) -> logging.LogRecord:
     level = logging.ERROR if kind in (LogEvent.ERROR, LogEvent.JOB_ERROR) else logging.INFO
     named = {"event": kind} if kind else {}
     return logging.makeLogRecord({"msg": message, "levelno": level, **named, **fields})
