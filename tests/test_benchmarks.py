@@ -17,6 +17,7 @@ import pytest
 
 import chromium
 from forking import run_forked
+from parsers import make_parser
 from tiny import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "novelty.py"
@@ -350,6 +351,19 @@ def test_the_benchmark_of_the_browsers_page_measures_it() -> None:
 
 
 @pytest.mark.slow
+def test_made_up_instructions_are_parsed_and_drawn(tmp_path: Path) -> None:
+    make_parser(tmp_path / "parser")
+    script = ROOT / "benchmarks" / "figures.py"
+    small = ("--parser", tmp_path / "parser", "--instructions", "8")
+    done = subprocess.run(
+        [sys.executable, script, *small], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    named = re.findall(r"^\| (.+?) \| \d+\.\d \| \d* \| \d+ \|$", done.stdout, re.M)
+    figures = [name.partition(":")[0] for name in named]
+    assert figures == ["parses", "verb and noun of each", *(f"figure {n}" for n in (3, 4, 5, 8))]
+
+
 def test_huge_pages_are_set_beside_what_a_kernel_gives() -> None:
     script = ROOT / "benchmarks" / "pages.py"
     small = ("--shape", "1m", "--tokens", "2", "--times", "1")
