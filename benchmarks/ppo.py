@@ -52,12 +52,12 @@ from refine_af.files.rows import read_records
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer, precision
 from refine_af.models.encoding import encode
+from refine_af.models.prefix import Prefix
 from refine_af.ppo import policy as policy_module
 from refine_af.ppo import rollouts
 from refine_af.ppo.learner import Learner, epoch_order
 from refine_af.ppo.packing import Tokens, laid_out
 from refine_af.ppo.policy import new_policy
-from refine_af.ppo.prefix import Prefix
 from refine_af.ppo.prefixes import Prefixes
 from refine_af.ppo.rollouts import Environment
 from refine_af.ppo.training import PpoTrainer, Step, step_instructions

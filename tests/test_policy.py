@@ -10,8 +10,8 @@ import torch
 from policies import PREFIX, ROWS, full_rows, gradients, moved_policy
 from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone
+from refine_af.models.recomputation import recompute_layers
 from refine_af.ppo.policy import Policy, new_policy
-from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings.lora import Lora
 
 

@@ -17,10 +17,10 @@ from refine_af.engines.generation import generate
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.backbones import load_tokenizer
 from refine_af.models.encoding import encode
+from refine_af.models.prefix import Prefix
 from refine_af.models.upstream import has_adapter
 from refine_af.ppo.learner import Learner
 from refine_af.ppo.packing import Tokens, laid_out
-from refine_af.ppo.prefix import Prefix
 from refine_af.ppo.prefixes import Prefixes
 from tiny import ROOT
 

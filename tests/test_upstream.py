@@ -102,7 +102,7 @@ def test_a_library_still_looks_where_the_hook_is(name: str, holds: str) -> None:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_layers_take_the_cache_by_name(decoder: str) -> None:
-    """What ppo/recomputation.py finds it by."""
+    """What models/recomputation.py finds it by."""
     package, _, prefix = decoder.rpartition(".")
     module = f"transformers.models.{package}"
     layer = upstream(f"{module}:{prefix}DecoderLayer")
@@ -114,7 +114,7 @@ def test_layers_take_the_cache_by_name(decoder: str) -> None:
 
 
 def test_a_cache_layer_holds_its_whole_state_as_attributes() -> None:
-    """What ppo/recomputation.py puts back, since `update` replaces the tensors."""
+    """What models/recomputation.py puts back, since `update` replaces the tensors."""
     from transformers import DynamicCache
 
     cache = DynamicCache()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Rates
 from refine_af.forecast.shapes import Shape
 from refine_af.forecast.work import NUMBERING, Beside
-from refine_af.models.live_bytes import blank_model, training_peak
+from refine_af.models.live_bytes import blank_model, packed_peak, training_peak
 from refine_af.settings.experiment import Experiment
-from refine_af.settings.lora import Lora
 
 OPTIMIZER = 8  # bytes of a trained number: Adam's two moments; its gradient is among activations
 FEW = (2, 4)  # layers that are traced of a model of more
@@ -90,17 +90,13 @@ class Memory:
         asked = Asked(size, size, 0, tokens[stage], most, most)
         return Passes(self._rates, self._shape, settings.quantization), asked
 
-    def _peak(self, lora: Lora | None, **read: Any) -> tuple[float, float]:
-        """`training_peak` of the model. Each layer adds as much, so of many a few are traced."""
+    def _peak(self, traced: Callable[[Any], tuple[int, int]]) -> tuple[float, float]:
+        """What `traced` says of the model. Each layer adds as much, so of many a few are traced."""
         dtype = torch.bfloat16 if self._rates.gpu else torch.float32
         layers = self._shape.layers
-
-        def traced(count: int) -> tuple[int, int]:
-            return training_peak(blank_model(self._described, dtype, count), lora, **read)
-
         if layers <= FEW[1]:
-            return traced(layers)
-        few, more = map(traced, FEW)
+            return traced(blank_model(self._described, dtype, layers))
+        few, more = (traced(blank_model(self._described, dtype, count)) for count in FEW)
         steps = (layers - FEW[1]) / (FEW[1] - FEW[0])
         peak, trained = (b + (b - a) * steps for a, b in zip(few, more, strict=True))
         return peak, trained
@@ -114,13 +110,18 @@ class Memory:
         settings = self._whole.ppo
         on, asked = self._asked("ppo")
         reply = round(cut_off(self._assumed.instance, asked.most))
-        read = settings.batch_size * (self._tail + reply)
+        row, rows = self._tail + reply, settings.batch_size
+        together = max(1, min(rows, self._prefix // row))  # in a pack, as ppo/packing.py fills it
         peak, trained = self._peak(
-            settings.lora,
-            rows=1,
-            length=self._prefix + read,
-            predicted=settings.batch_size * reply,
-            recomputed=self._whole.compute.ppo.gradient_checkpointing,
+            lambda model: packed_peak(
+                model,
+                settings.lora,
+                before=self._prefix,
+                packs=math.ceil(rows / together),
+                length=together * row,
+                predicted=rows * reply,
+                recomputed=self._whole.compute.ppo.gradient_checkpointing,
+            )
         )
         judges = self._beside.reward_model + self._beside.evaluator
         texts = on.places(asked) * on.row(asked)
@@ -138,11 +139,14 @@ class Memory:
         length = min(round(self._tail + self._assumed.instance), settings.max_length)
         update = settings.batch_size * settings.gradient_accumulation_steps
         peak, trained = self._peak(
-            None if full else settings.lora,
-            rows=min(compute.micro_batch, update),
-            length=length,
-            predicted=1,
-            recomputed=compute.gradient_checkpointing,
+            lambda model: training_peak(
+                model,
+                None if full else settings.lora,
+                rows=min(compute.micro_batch, update),
+                length=length,
+                predicted=1,
+                recomputed=compute.gradient_checkpointing,
+            )
         )
         tokens = min(compute.micro_batch, update) * length
         peak += loss_bytes(tokens, self._shape.vocabulary, gpu=self._rates.gpu)

@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_leaves
 from refine_af.errors import InputError, shown
 from refine_af.models.backbones import LOAD_FAULTS, layout_of, quiet
 from refine_af.models.lora import with_lora
+from refine_af.models.prefix import Prefix, empty_cache
+from refine_af.models.recomputation import recompute_layers
 from refine_af.settings.lora import Lora
 
 STAND_IN = "live_bytes"
@@ -117,27 +119,89 @@ def training_peak(
     return counted.peak, trained
 
 
+def packed_peak(
+    model: Any,
+    lora: Lora,
+    *,
+    before: int,
+    packs: int,
+    length: int,
+    predicted: int,
+    recomputed: bool,
+) -> tuple[int, int]:
+    """The same of PPO's pass: `packs` of rows, one after the other in each, behind the keys and
+    values of a prefix of `before` tokens, which are read once and reach their gradient at the end.
+
+    The packs have `length` tokens each, and `predicted` have logits in all.
+    """
+    tuned = with_lora(model, lora, seed=0, section="lora").eval()
+    trained = sum(weight.numel() for weight in tuned.parameters() if weight.requires_grad)
+    causal = tuned.get_base_model()
+    trunk, head = causal.base_model, causal.get_output_embeddings()
+    if recomputed:
+        recompute_layers(trunk)
+    with LiveBytes(tuned) as counted, _attention_by_name(model, masked=bool(before)):
+        with _attention_by_name(model, masked=False):
+            read, cut = _read_prefix(trunk, before)
+        ids = torch.zeros(packs, length, dtype=torch.long, device="meta")
+        mask = torch.zeros(
+            packs, 1, length, before + length, dtype=head.weight.dtype, device="meta"
+        )
+        behind = {"past_key_values": cut.cache(packs), "position_ids": ids} if before else {}
+        hidden = trunk(input_ids=ids, attention_mask=mask, use_cache=bool(before), **behind)[0]
+        # Divided by the temperature, logits are there twice.
+        logits = head(hidden.flatten(0, 1)[:predicted]).float() / 1.0
+        labels = torch.zeros(predicted, dtype=torch.long, device="meta")
+        torch.autograd.backward(nn.functional.cross_entropy(logits, labels))
+        with _attention_by_name(model, masked=False):
+            read.pull(cut)
+    return counted.peak, trained
+
+
+def _read_prefix(trunk: Any, tokens: int) -> tuple[Prefix, Prefix]:
+    """A prefix as PPO reads it, and cut off from its graph."""
+    if not tokens:
+        return Prefix(0, (), True), Prefix(0, (), True)
+    cache = empty_cache(trunk.config.get_text_config(decoder=True).num_hidden_layers)
+    ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
+    mask = torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device="meta").tril()
+    trunk(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True)
+    read = Prefix(tokens, tuple((layer.keys, layer.values) for layer in cache.layers), True)
+    return read, read.cut()
+
+
 @contextmanager
-def _attention_by_name(model: Any) -> Iterator[None]:
-    """Let attention hold what a fused kernel holds, without a matrix of all pairs of tokens."""
+def _attention_by_name(model: Any, *, masked: bool = True) -> Iterator[None]:
+    """Let attention hold what a fused kernel holds, without a matrix of all pairs of tokens.
+
+    transformers copies keys that heads share where there is a mask (sdpa_attention.py@5.23.0).
+    """
     from transformers import AttentionInterface
 
-    AttentionInterface.register(STAND_IN, _fused)
+    name = f"{STAND_IN}_masked" if masked else STAND_IN
+    AttentionInterface.register(name, _copying if masked else _fused)
     before = model.config._attn_implementation
-    model.config._attn_implementation = STAND_IN
+    model.config._attn_implementation = name
     try:
         yield
     finally:
         model.config._attn_implementation = before
 
 
-def _fused(
+def _copying(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any
 ) -> tuple[Tensor, None]:
     """Attention as `scaled_dot_product_attention` with a mask: keys that heads share are copied."""
     times = query.shape[1] // key.shape[1]
     if times > 1:
         key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
+    return _fused(module, query, key, value, mask)
+
+
+def _fused(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any
+) -> tuple[Tensor, None]:
+    """The same without one."""
     out: Tensor = _Fused.apply(query, key, value)  # type: ignore[no-untyped-call]
     return out.transpose(1, 2).contiguous(), None
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from refine_af.errors import InputError
 from refine_af.jobs.stopwatch import Stopwatch
 from refine_af.models.device_faults import first_line, free_cached, out_of_memory
+from refine_af.models.prefix import Prefix
 from refine_af.ppo.advantages import (
     clipped_tokens,
     generalized_advantages,
@@ -26,7 +27,6 @@ from refine_af.ppo.checkpoint import copied, put_back
 from refine_af.ppo.experience import Experience
 from refine_af.ppo.packing import Tokens
 from refine_af.ppo.policy import Policy, Predictions
-from refine_af.ppo.prefix import Prefix
 from refine_af.ppo.prefixes import Prefixes
 from refine_af.randomness import derived_seed
 from refine_af.settings.ppo import Ppo

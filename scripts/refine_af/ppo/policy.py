@@ -18,6 +18,8 @@ from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import disk_faults
 from refine_af.models.lora import save_lora, with_lora
+from refine_af.models.prefix import Prefix, empty_cache
+from refine_af.models.recomputation import recompute_layers
 from refine_af.models.shapes import (
     architecture,
     by_kind_of_attention,
@@ -26,8 +28,6 @@ from refine_af.models.shapes import (
     window_of,
 )
 from refine_af.ppo.packing import Layout, Tokens, laid_out
-from refine_af.ppo.prefix import Prefix, empty_cache
-from refine_af.ppo.recomputation import recompute_layers
 from refine_af.settings.lora import Lora
 
 

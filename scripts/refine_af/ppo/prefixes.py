@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from refine_af.models.prefix import Prefix
 from refine_af.ppo.policy import Policy
-from refine_af.ppo.prefix import Prefix
 
 
 class Prefixes:
