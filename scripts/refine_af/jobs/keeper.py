@@ -53,15 +53,22 @@ def main(command: list[str]) -> int:
     for ignored in (signal.SIGINT, signal.SIGHUP):  # the job is told of them, and says what follows
         signal.signal(ignored, signal.SIG_IGN)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        status = kept(command)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or `leave` could cut the clearing short
+        return status
+    finally:
+        clear()
+
+
+def kept(command: list[str]) -> int:
+    """The same, with what the server leaves behind when the job, or this process, is to end."""
     ready, restarts = False, RESTARTS
     while True:
-        try:
-            server = started(command)
-            status, ready = watched(server, ready)
-        finally:
-            clear()
+        status, ready = watched(started(command), ready)
         if status is None:
             return 0
+        clear()
         said = f"killed by signal {-status}" if status < 0 else f"status {status}"
         again = ready and restarts > 0
         tell(f"the server ended: {said}{'; it is started once more' if again else ''}")
