@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 30.0  # seconds for an answer, or for something to become true
+PATIENCE = 120.0  # seconds for an answer, or for something to become true
 NAMED = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9, "Escape": 27}
 TEXTS = {"Enter": "\r"}  # what a named key types
 FLAGS = [

@@ -787,7 +787,7 @@ def test_a_killed_run_goes_on(world: Path, clone: Path, tmp_path: Path) -> None:
     pool = "results/instructions_tiny.jsonl"
     command = [sys.executable, "-m", "snakemake", pool, "--directory", str(folder), "--cores", "1"]
     with subprocess.Popen(command, cwd=clone, start_new_session=True, stderr=PIPE) as run:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600  # of a machine that others keep busy
         while not (logs := list(folder.glob("results/scratch/*/0/*/replies.jsonl"))) or (
             logs[0].stat().st_size < 2000
         ):
