@@ -120,20 +120,24 @@ def instances(
 def written(folder: Path) -> tuple[float, int]:
     """CPU seconds and bytes of memory of the script that writes the page."""
     assets = {"markup": "html", "style": "css", "script": "js"}
-    command = [sys.executable, str(ROOT / "scripts" / "browser.py")]
-    command += ["--settings", json.dumps({"seed": 0, "megabytes": 1000}), "--model", "made-up"]
-    command += ["--methods", *METHODS, "--seeds", str(folder / "seeds.jsonl")]
-    command += ["--pools", str(folder / "pool")]
-    command += ["--instances", *(str(folder / method / "0") for method in METHODS)]
-    command += ["--neighbours", str(folder / "neighbours.jsonl"), "--diversity"]
+    words = ["--settings", json.dumps({"seed": 0, "megabytes": 1000}), "--model", "made-up"]
+    words += ["--methods", *METHODS, "--seeds", str(folder / "seeds.jsonl")]
+    words += ["--pools", str(folder / "pool")]
+    words += ["--instances", *(str(folder / method / "0") for method in METHODS)]
+    words += ["--neighbours", str(folder / "neighbours.jsonl"), "--diversity"]
     for name, kind in assets.items():
-        command += [f"--{name}", str(PAGE / f"page.{kind}")]
-    command += ["--page", str(folder / "page.html")]
+        words += [f"--{name}", str(PAGE / f"page.{kind}")]
+    return used("browser.py", *words, "--page", folder / "page.html")
+
+
+def used(script: str, *words: object) -> tuple[float, int]:
+    """CPU seconds and the most bytes of memory of a script of the project's."""
+    command = [sys.executable, str(ROOT / "scripts" / script), *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
+    _, status, spent = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"the page was not written: status {status}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+        raise SystemExit(f"{script} failed: status {status}")
+    return spent.ru_utime + spent.ru_stime, spent.ru_maxrss * 1024
 
 
 @dataclass(frozen=True)

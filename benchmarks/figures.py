@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +20,7 @@ from typing import cast
 import pandas as pd
 from ways import timed
 
-from browser import LENGTHS, METHODS, ROOT, write
+from browser import LENGTHS, METHODS, ROOT, used, write
 
 sys.path.insert(1, str(ROOT / "scripts"))
 
@@ -38,16 +36,6 @@ from refine_af.report.verb_ring import verb_ring
 
 PARSING = {"backend": "benepar", "batch_size": 256, "batch_subwords": 2000}
 RING = {"verbs": 20, "nouns": 4}  # Self-Instruct's figure
-
-
-def used(script: str, *words: object) -> tuple[float, int]:
-    """CPU seconds and the most bytes of memory of a script."""
-    command = [sys.executable, str(ROOT / "scripts" / script), *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, spent = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{script} failed: status {status}")
-    return spent.ru_utime + spent.ru_stime, spent.ru_maxrss * 1024
 
 
 def made_up_run(folder: Path) -> ModelRun:

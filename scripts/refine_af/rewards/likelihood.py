@@ -87,10 +87,10 @@ class Scorer:
         rows = [row for pair in said for row in (pair.given, pair.alone)]
         found = iter(mean_log_probs(self._model, rows, LOGITS_A_BATCH // self._vocabulary))
         blank = -math.log(self._vocabulary)
-        return [
-            self._components(*((next(found), next(found)) if pair.given.output else (blank, blank)))
-            for pair in pairs
+        means = [
+            (next(found), next(found)) if pair.given.output else (blank, blank) for pair in pairs
         ]
+        return [self._components(given, alone) for given, alone in means]
 
     def _components(self, given: float, alone: float) -> dict[str, float]:
         return {"fluency": alone, "pmi": min(given - alone, self._ceiling)}
