@@ -1,7 +1,8 @@
-"""What huge pages give a model on a CPU: CPU seconds of our engine with the Makefile's tunable.
+"""What huge pages give a model on a CPU: CPU seconds of our engine, its weights read from a file.
 
-Each measurement is a process of its own, with what else the Makefile sets for memory; with the
-tunable and without it they take turns. Prints Markdown.
+With weights where the library puts them, or laid together, and with what the Makefile asks of the
+allocator, or without: each measurement is a process of its own, and the four ways take turns.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -12,17 +13,26 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from ways import ROOT, SHAPES, random_model, timed, word_tokenizer
 
 from refine_af.engines.greedy import greedy
 from refine_af.engines.local import LocalEngine
 from refine_af.engines.replies import Group
+from refine_af.models import backbones
 
 NAME = "GLIBC_TUNABLES"
 KERNELS = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PROMPTS = ["Write down", "Name three", "Tell me of", "Explain how"]
+WAYS = {  # weights laid together, what the Makefile asks for
+    "small": (False, False),
+    "huge on the heap (the Makefile's)": (False, True),
+    "huge for weights (`models/huge_pages.py`)": (True, False),
+    "huge for both": (True, True),
+}
 
 
 def set_by_make() -> dict[str, str]:
@@ -32,9 +42,11 @@ def set_by_make() -> dict[str, str]:
     return dict(found)
 
 
-def seconds(shape: str, tokens: int) -> float:
+def seconds(folder: Path, tokens: int, *, together: bool) -> float:
     """CPU seconds of four replies side by side, by weights that are there already."""
-    model = random_model(shape)
+    laid = backbones.lay_together if together else lambda model: None
+    with patch.object(backbones, "lay_together", laid):
+        model = backbones.load_backbone(folder, quantization="none")
     tokenizer = word_tokenizer(PROMPTS, model.config.vocab_size)
     engine = LocalEngine(lambda: (model, tokenizer), greedy(tokens, ()))
     asked = [Group("", PROMPTS)], [0] * len(PROMPTS)
@@ -42,11 +54,11 @@ def seconds(shape: str, tokens: int) -> float:
     return timed(lambda: list(engine(*asked)))[0]
 
 
-def measured(arguments: argparse.Namespace, *, huge: bool) -> float:
+def measured(folder: Path, tokens: int, *, together: bool, heap: bool) -> float:
     """The seconds of another process."""
-    words = ["--shape", arguments.shape, "--tokens", str(arguments.tokens), "--here"]
+    words = ["--tokens", str(tokens), "--here", folder, *["--together"] * together]
     environment = os.environ | set_by_make()
-    if not huge:
+    if not heap:
         del environment[NAME]
     done = subprocess.run(
         [sys.executable, __file__, *words],
@@ -62,23 +74,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="110m")
     parser.add_argument("--tokens", type=int, default=32, help="of each of four replies")
-    parser.add_argument("--times", type=int, default=5, help="processes of each kind")
-    parser.add_argument("--here", action="store_true", help="measure in this process, once")
+    parser.add_argument("--times", type=int, default=5, help="processes of each way")
+    parser.add_argument("--here", type=Path, help="measure a folder's model in this process, once")
+    parser.add_argument(
+        "--together", action="store_true", help="with --here: weights laid together"
+    )
     arguments = parser.parse_args()
     if arguments.here:
-        print(seconds(arguments.shape, arguments.tokens))
+        print(seconds(arguments.here, arguments.tokens, together=arguments.together))
         return
-    turns = [
-        [measured(arguments, huge=huge) for huge in (False, True)] for _ in range(arguments.times)
-    ]
-    usual, huge = map(statistics.median, zip(*turns, strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        random_model(arguments.shape).save_pretrained(folder)
+        turns = [
+            [
+                measured(Path(folder), arguments.tokens, together=together, heap=heap)
+                for together, heap in WAYS.values()
+            ]
+            for _ in range(arguments.times)
+        ]
     print(f"{arguments.shape}, huge pages of this kernel: {KERNELS.read_text().strip()}\n")
     print("| pages | CPU s, median | least to most | ratio |")
     print("|---|---|---|---|")
-    for name, median, column in (("as they are", usual, 0), ("huge", huge, 1)):
-        times = [turn[column] for turn in turns]
-        spread = f"{min(times):.2f} to {max(times):.2f}"
-        print(f"| {name} | {median:.2f} | {spread} | {usual / median:.2f} |")
+    columns = list(zip(*turns, strict=True))
+    small = statistics.median(columns[0])
+    for name, times in zip(WAYS, columns, strict=True):
+        median, spread = statistics.median(times), f"{min(times):.2f} to {max(times):.2f}"
+        print(f"| {name} | {median:.2f} | {spread} | {small / median:.2f} |")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from refine_af.engines.generation import generate
 from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.models.encoding import encode
+from refine_af.models.huge_pages import HUGE, lay_together
 from refine_af.models.lora import with_lora
 from refine_af.settings.lora import Lora
 from refine_af.settings.sampling import Sampling
@@ -173,3 +174,37 @@ def test_a_broken_adapter_is_named(tiny_llama: Path, tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="not JSON"):
         load_backbone(tiny_llama, quantization="none", adapter=tmp_path)
+
+
+def test_weights_are_laid_together_and_stay_what_they_are(tiny_llama: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32)
+    plain.lm_head.weight = plain.model.embed_tokens.weight  # a model's tied weights stay one
+    before = {name: weight.clone() for name, weight in plain.named_parameters()}
+    plain.save_pretrained(tmp_path / "before")
+    lay_together(plain)
+    after = dict(plain.named_parameters())
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+    assert plain.lm_head.weight is plain.model.embed_tokens.weight
+    starts = [weight.data_ptr() for weight in after.values()]
+    assert starts == sorted(starts) and starts[0] % HUGE == 0
+    for start, following, weight in zip(starts, starts[1:], after.values(), strict=False):
+        assert following == start + -(-weight.nbytes // 64) * 64
+    plain.save_pretrained(tmp_path / "after")
+    files = (load_file(tmp_path / when / "model.safetensors") for when in ("before", "after"))
+    saved, again = files
+    assert saved.keys() == again.keys()
+    assert all(torch.equal(saved[name], again[name]) for name in saved)
+
+
+def test_weights_in_four_bits_are_left_where_they_are(tiny_llama: Path) -> None:
+    from bitsandbytes.nn import Params4bit
+
+    model = load_backbone(tiny_llama, quantization="nf4")
+    packed = [weight for weight in model.parameters() if isinstance(weight, Params4bit)]
+    starts = [weight.data_ptr() for weight in packed]
+    lay_together(model)
+    assert packed and starts == [weight.data_ptr() for weight in packed]

@@ -14,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from refine_af.errors import InputError, shown
 from refine_af.models.checkpoints import check_checkpoint, check_weights
+from refine_af.models.huge_pages import lay_together
 from refine_af.models.lora import load_lora
 from refine_af.models.quantization import say_what_stays
 from refine_af.models.upstream import forget_renaming, keep_weights_unpacked
@@ -131,6 +132,7 @@ def load_backbone(
         say_what_stays(model)
         if device().type == "cpu":
             keep_weights_unpacked(model)
+    lay_together(model)
     if adapter is not None:
         model = load_lora(model, adapter)
     return model.eval()

@@ -12,6 +12,7 @@ import torch
 from refine_af.errors import InputError
 from refine_af.models.backbones import device, load_tokenizer
 from refine_af.models.encoding import encode
+from refine_af.models.huge_pages import lay_together
 from refine_af.rewards.batches import in_batches
 from refine_af.rewards.equation_1 import COMPONENTS
 from refine_af.rewards.judges import RewardModel as RewardModel
@@ -90,6 +91,8 @@ class Scorer:
         self._evaluator_tokenizer = load_tokenizer(evaluator)
         self._yes, self._no = answer_ids(self._evaluator_tokenizer, evaluator)
         self._evaluator = load_evaluator(evaluator).to(device()).eval()
+        for judge in (self._model, self._evaluator):
+            lay_together(judge)
 
     def __call__(self, triplets: Sequence[Triplet]) -> list[dict[str, float]]:
         """Each triplet's components, in order; the others decide a score's last bits at most."""

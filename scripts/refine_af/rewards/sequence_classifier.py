@@ -17,6 +17,7 @@ from refine_af.models.backbones import LOAD_FAULTS, device, load_tokenizer, prec
 from refine_af.models.chat import Conversation, conversation_of
 from refine_af.models.checkpoints import check_classifier, check_weights
 from refine_af.models.encoding import encode
+from refine_af.models.huge_pages import lay_together
 from refine_af.rewards.batches import in_batches
 from refine_af.rewards.lengths import check_room, fitted, say_cut
 from refine_af.rewards.scorer import Triplet, task_of
@@ -111,6 +112,7 @@ def load_classifier(folder: Path) -> Any:
         wrong = shown(str(error), 300)
         raise InputError(f"{folder}: no sequence classifier can be loaded: {wrong}") from None
     check_weights(folder, report)
+    lay_together(model)
     return model.eval()
 
 
