@@ -18,9 +18,9 @@ import pytest
 from refine_af.errors import InputError
 from refine_af.forecast.assumptions import WORDS, Assumptions, estimated, likely_of, ranges_of
 from refine_af.forecast.hours import STAGES, Foretold
+from refine_af.forecast.known import of_config, of_folder
 from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Calibration, Rates, machine_of, read_calibration, sheet_of
-from refine_af.forecast.shapes import of_config, of_folder
 from refine_af.forecast.work import Work
 from refine_af.jobs.command_line import run
 from refine_af.models.stored_weights import FOUR_BITS
@@ -386,12 +386,15 @@ def test_a_finished_run_corrects_the_hours_of_its_stages(nowhere: Path) -> None:
     plain = {(row.model, row.stage): row for row in foretold().rows()}
     taken = plain["llama-2-7b", "ppo"].spent
     assert taken is not None
-    cost, head = folder / "cost.csv", "model,stage,resumed,gpu_s,cpu_s\n"
-    cost.write_text(f"{head}llama-2-7b,ppo,0,{3 * taken.likeliest},1\nllama-2-7b,sft,0,0,much\n")
+    cost, head = folder / "cost.csv", "model,stage,resumed,unrecorded,gpu_s,cpu_s\n"
+    cost.write_text(
+        f"{head}llama-2-7b,ppo,0,0,{3 * taken.likeliest},1\nllama-2-7b,sft,0,0,0,much\n"
+    )
     with pytest.raises(InputError, match=r"cost\.csv, line 3: no model, stage and seconds"):
         foretold(forecast={"finished": str(folder)})
-    unknown = "llama-2-7b,sft,1,0,5\nllama-2-7b,users,0,0,\n"  # killed, and not timed
-    cost.write_text(f"{head}llama-2-7b,ppo,1,{3 * taken.likeliest},1\n{unknown}")
+    # Killed, not timed, and by jobs of which nobody knows whether they saw a GPU.
+    unknown = "llama-2-7b,sft,1,0,0,5\nllama-2-7b,users,0,0,0,\nllama-2-7b,superni,0,1,0,5\n"
+    cost.write_text(f"{head}llama-2-7b,ppo,1,0,{3 * taken.likeliest},1\n{unknown}")
     rows = {(r.model, r.stage): r for r in foretold(forecast={"finished": str(folder)}).rows()}
     for model in ("llama-2-7b", "mistral-7b"):  # another model by those that ran
         before, after = plain[model, "ppo"].spent, rows[model, "ppo"].spent
@@ -399,7 +402,8 @@ def test_a_finished_run_corrects_the_hours_of_its_stages(nowhere: Path) -> None:
         assert after.likeliest == pytest.approx(3 * before.likeliest)
         assert after.triple == pytest.approx([f * after.likeliest for f in (0.8, 1.0, 1.3)])
         assert rows[model, "ppo"].why == "a finished run"
-    assert rows["llama-2-7b", "sft"] == plain["llama-2-7b", "sft"]
+    for stage in ("sft", "users", "superni"):
+        assert rows["llama-2-7b", stage] == plain["llama-2-7b", stage]
     with pytest.raises(InputError, match=r"forecast\.finished: .*cost\.csv: there is no such file"):
         foretold(forecast={"finished": str(nowhere / "none")})
 

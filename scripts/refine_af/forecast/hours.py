@@ -1,15 +1,20 @@
-"""How long the stages of an experiment take on a machine, as a range, and what widens it."""
+"""How long the stages of an experiment take on a machine, as a range, and what widens it; and how
+a finished run compares with that.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from refine_af.forecast.assumptions import Assumptions, Estimate, Triple, estimated, likely_of
+from refine_af.forecast.known import Shape
 from refine_af.forecast.rates import Machine
-from refine_af.forecast.shapes import Shape
 from refine_af.forecast.work import Beside, Work
+from refine_af.records.forecast import ForetoldStage, KeptForecast
 from refine_af.settings.experiment import GENERATING, Experiment
 
 STAGES = ("instructions", "ppo", "instances", "sft", "superni", "users")
@@ -71,18 +76,13 @@ class Foretold:
         seconds of a model's stage, those of a finished run; for ("", stage) of any other model.
         """
         self._whole, self.machine, self.shapes = experiment, machine, shapes
-        self._beside, self.jobs, self._ranges = beside, jobs, ranges
+        self.beside, self.jobs, self._ranges = beside, jobs, ranges
         self._corrections = corrections or {}
 
     @property
     def likely(self) -> Assumptions:
         """The likeliest value of everything that is assumed."""
         return likely_of(self._ranges)
-
-    @property
-    def beside(self) -> Beside:
-        """What stands beside the backbones."""
-        return self._beside
 
     def rows(self) -> list[Row]:
         """A row a model and stage, in the order of the flow."""
@@ -148,7 +148,7 @@ class Foretold:
     def _work(self, model: str, assumed: Assumptions) -> Work:
         shape = self.shapes[model]
         assert shape is not None, f"{model}: asked for what is not known"
-        return Work(self._whole, shape, self._beside, self.machine.rates(assumed), assumed)
+        return Work(self._whole, shape, self.beside, self.machine.rates(assumed), assumed)
 
     def _known(self, model: str, stage: str) -> bool:
         served = stage in GENERATING and getattr(self._whole, stage).engine == "server"
@@ -188,3 +188,33 @@ def _segment(number: int) -> Seconds:
 
 def _size(size: int) -> Seconds:
     return lambda work: work.tuning(size)
+
+
+def ratios_of(rows: Iterable[Row], taken: Mapping[tuple[str, str], float]) -> dict[Any, float]:
+    """The seconds taken, by those foretold, by model and stage; ("", stage): of all models' sums.
+
+    Stages of which either is not known are left out.
+    """
+    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for row in rows:
+        actual = taken.get((row.model, row.stage), 0.0)
+        if row.spent is None or not row.spent.likeliest or not actual:
+            continue
+        for key in ((row.model, row.stage), ("", row.stage)):
+            sums[key][0] += actual
+            sums[key][1] += row.spent.likeliest
+    return {key: actual / foretold for key, (actual, foretold) in sums.items()}
+
+
+def kept(foretold: Foretold, settings_sha256: str, made: str) -> KeptForecast:
+    """What is kept of a forecast as a run begins, with the digest of its settings and the time."""
+    machine = foretold.machine
+    stages = [
+        ForetoldStage(row.model, row.stage, row.jobs, *_rounded(row.spent))
+        for row in foretold.rows()
+    ]
+    return KeptForecast(made, settings_sha256, machine.name, machine.rests_on, machine.gpu, stages)
+
+
+def _rounded(found: Estimate | None) -> Sequence[float | None]:
+    return (None, None, None) if found is None else [round(value, 1) for value in found.triple]

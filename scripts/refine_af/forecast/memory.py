@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from refine_af.forecast.assumptions import Assumptions
-from refine_af.forecast.needed import Needed
+from refine_af.forecast.known import Shape
 from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Rates
-from refine_af.forecast.shapes import Shape
 from refine_af.forecast.work import NUMBERING, Beside
 from refine_af.models.live_bytes import blank_model, packed_peak, training_peak
 from refine_af.settings.experiment import Experiment
@@ -21,6 +21,24 @@ from refine_af.settings.experiment import Experiment
 OPTIMIZER = 8  # bytes of a trained number: Adam's two moments; its gradient is among activations
 FEW = (2, 4)  # layers that are traced of a model of more
 JUDGE_BYTES = 4  # judges score in 32 bits
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Bytes of a stage's parts on a GPU, or in a process: the model's weights, what is trained with
+    its optimizer, keys and values of texts that are written, activations, and the judges.
+    """
+
+    weights: float = 0.0
+    trained: float = 0.0
+    texts: float = 0.0
+    activations: float = 0.0
+    judges: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it at once."""
+        return self.weights + self.trained + self.texts + self.activations + self.judges
 
 
 def loss_bytes(tokens: int, vocabulary: int, *, gpu: bool) -> float:

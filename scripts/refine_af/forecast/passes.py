@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from refine_af.engines.room import row_bytes, rows_in
+from refine_af.forecast.known import Shape
 from refine_af.forecast.rates import Rates
-from refine_af.forecast.shapes import Shape
 from refine_af.models.stored_weights import FOUR_BITS
 
 MARGIN = 128  # engines/batch.py keeps so many columns free

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from refine_af.forecast.assumptions import Estimate
 from refine_af.forecast.hours import Row
-from refine_af.forecast.needed import Needed
+
+if TYPE_CHECKING:
+    from refine_af.forecast.memory import Needed
 
 STAGES = {
     "instructions": "1 instructions",

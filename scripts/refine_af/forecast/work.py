@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from refine_af.forecast.assumptions import Assumptions
+from refine_af.forecast.known import Shape
 from refine_af.forecast.passes import Asked, Passes, cut_off
 from refine_af.forecast.rates import Rates
-from refine_af.forecast.shapes import Shape
 from refine_af.metrics.decline import Decline
 from refine_af.settings.experiment import Experiment
 

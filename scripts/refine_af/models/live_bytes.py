@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from refine_af.errors import InputError, shown
 from refine_af.models.backbones import LOAD_FAULTS, layout_of, quiet
 from refine_af.models.lora import with_lora
-from refine_af.models.prefix import Prefix, empty_cache
+from refine_af.models.prefix import read_prefix
 from refine_af.models.recomputation import recompute_layers
 from refine_af.settings.lora import Lora
 
@@ -108,9 +108,7 @@ def training_peak(
         tuned.gradient_checkpointing_enable({"use_reentrant": False})
         tuned.enable_input_require_grads()
     with _attention_by_name(model), LiveBytes(tuned) as counted:
-        ids = torch.zeros(rows, length, dtype=torch.long, device="meta")
-        # A mask as the project's own: transformers would look for one among numbers.
-        mask = torch.ones(rows, 1, length, length, dtype=torch.bool, device="meta").tril()
+        ids, mask = _blank_texts(rows, length)
         trunk = tuned.get_base_model() if lora else tuned
         hidden = trunk.base_model(input_ids=ids, attention_mask=mask, use_cache=False)[0]
         logits = trunk.get_output_embeddings()(hidden[:, -predicted:]).float()
@@ -142,7 +140,8 @@ def packed_peak(
         recompute_layers(trunk)
     with LiveBytes(tuned) as counted, _attention_by_name(model, masked=bool(before)):
         with _attention_by_name(model, masked=False):
-            read, cut = _read_prefix(trunk, before)
+            read = read_prefix(trunk, *_blank_texts(1, before))
+        cut = read.cut()
         ids = torch.zeros(packs, length, dtype=torch.long, device="meta")
         mask = torch.zeros(
             packs, 1, length, before + length, dtype=head.weight.dtype, device="meta"
@@ -158,16 +157,10 @@ def packed_peak(
     return counted.peak, trained
 
 
-def _read_prefix(trunk: Any, tokens: int) -> tuple[Prefix, Prefix]:
-    """A prefix as PPO reads it, and cut off from its graph."""
-    if not tokens:
-        return Prefix(0, (), True), Prefix(0, (), True)
-    cache = empty_cache(trunk.config.get_text_config(decoder=True).num_hidden_layers)
-    ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
-    mask = torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device="meta").tril()
-    trunk(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True)
-    read = Prefix(tokens, tuple((layer.keys, layer.values) for layer in cache.layers), True)
-    return read, read.cut()
+def _blank_texts(rows: int, length: int) -> tuple[Tensor, Tensor]:
+    """Texts without numbers, and their mask, for which transformers would look among numbers."""
+    ids = torch.zeros(rows, length, dtype=torch.long, device="meta")
+    return ids, torch.ones(rows, 1, length, length, dtype=torch.bool, device="meta").tril()
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from refine_af.models.shapes import text_config
+
 
 @dataclass
 class Prefix:
@@ -54,6 +56,20 @@ class Prefix:
 
     def _tensors(self) -> chain[Tensor]:
         return chain.from_iterable(self.layers)
+
+
+def read_prefix(trunk: Any, ids: Tensor, mask: Tensor | None = None) -> Prefix:
+    """The tokens `ids`, (1, length), as a model's trunk reads them, whose cache keeps all of them.
+
+    Its `length` is how many the model kept keys and values of: 0 where it keeps none. A `mask` is
+    needed where there are no numbers among which one could be looked for.
+    """
+    cache, graph = empty_cache(text_config(trunk).num_hidden_layers), torch.is_grad_enabled()
+    if ids.numel():
+        trunk(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True)
+    length = cache.get_seq_length()
+    kept = cache.layers if length else []
+    return Prefix(length, tuple((layer.keys, layer.values) for layer in kept), graph)
 
 
 def empty_cache(layers: int) -> Any:

@@ -18,7 +18,7 @@ from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone
 from refine_af.models.device_faults import disk_faults
 from refine_af.models.lora import save_lora, with_lora
-from refine_af.models.prefix import Prefix, empty_cache
+from refine_af.models.prefix import Prefix, read_prefix
 from refine_af.models.recomputation import recompute_layers
 from refine_af.models.shapes import (
     architecture,
@@ -79,16 +79,12 @@ class Policy(nn.Module):
 
     def read(self, prefix: Sequence[int]) -> Prefix:
         """The tokens that begin every prompt, read by the weights as they are now."""
-        if not prefix:
-            return Prefix(0, (), torch.is_grad_enabled())
         check_length(self.model, len(prefix), "PPO")
-        cache = empty_cache(text_config(self.model).num_hidden_layers)
-        ids = torch.tensor([list(prefix)], device=self.model.device)
-        self._trunk[0](input_ids=ids, past_key_values=cache, use_cache=True)
-        if cache.get_seq_length() != len(prefix):
+        ids = torch.tensor([list(prefix)], device=self.model.device).long()
+        found = read_prefix(self._trunk[0], ids)
+        if found.length != len(prefix):
             raise InputError(f"{architecture(self.model)} keeps no keys and values of a prefix")
-        layers = tuple((layer.keys, layer.values) for layer in cache.layers)
-        return Prefix(len(prefix), layers, torch.is_grad_enabled())
+        return found
 
     def forward(
         self, prefix: Prefix, rows: Sequence[Tokens], *, temperature: float, width: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from refine_af.records.cost import taken
 from refine_af.records.forecast import ForetoldStage, KeptForecast
 from refine_af.report.account import Account
 from refine_af.report.wording import counted
@@ -61,23 +62,17 @@ def _beside(said: ForetoldStage, row: pd.Series | None, gpu: bool) -> Beside:
     triple = None
     if said.least_s is not None and said.likeliest_s is not None and said.most_s is not None:
         triple = said.least_s, said.likeliest_s, said.most_s
-    taken, why = (None, "no job of it ran") if row is None else _taken(row, gpu)
+    seconds, why = (None, "no job of it ran") if row is None else _taken(row, gpu)
     if not why and row is not None and row["jobs"] != said.jobs:
         why = f"{counted(said.jobs, 'job')} foretold, {row['jobs']:,} ran"
     if triple is None:
         why = "nothing was foretold"
-    return Beside(said.model, said.stage, said.jobs, triple, taken, why)
+    return Beside(said.model, said.stage, said.jobs, triple, seconds, why)
 
 
 def _taken(row: pd.Series, gpu: bool) -> tuple[float | None, str]:
     """Seconds of the GPUs, or else of the processor; or why they are not to be had."""
-    if row["unrecorded"]:
-        return None, "whether its jobs saw a GPU is not known"
-    if gpu != bool(row["gpu_s"]):
-        return None, f"its jobs saw {'no' if gpu else 'a'} GPU"
-    if gpu:
-        return float(row["gpu_s"]), ""
-    if row["resumed"]:
-        return None, "a job was killed: the processor's time is known of its last run alone"
-    known = row["cpu_s"] >= 0
-    return (float(row["cpu_s"]), "") if known else (None, "the processor's time is not known")
+    found = taken(**{name: row[name] for name in ("gpu_s", "cpu_s", "resumed", "unrecorded")})
+    if found.gpu is not None and found.gpu != gpu:
+        return None, f"its jobs saw {'a' if found.gpu else 'no'} GPU"
+    return found.seconds, found.why

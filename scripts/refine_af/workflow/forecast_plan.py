@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from refine_af.errors import InputError
 from refine_af.files.documents import read_document, write_json
 from refine_af.forecast.assumptions import Estimate, ranges_of
-from refine_af.forecast.finished import kept, ratios_of, seconds_taken
-from refine_af.forecast.hours import Foretold, Jobs, Seconds
+from refine_af.forecast.hours import STAGES, Foretold, Jobs, Seconds, kept, ratios_of
 from refine_af.forecast.known import Checkpoints, lines_of, published, repository
 from refine_af.forecast.rates import Machine, machine_of
 from refine_af.forecast.screen import Fetched
-from refine_af.forecast.work import Beside, Work
+from refine_af.forecast.work import Beside
 from refine_af.jobs.record import now
 from refine_af.records.cells import tuned_cell
+from refine_af.records.cost import seconds_taken
 from refine_af.records.forecast import digest_of_settings
 from refine_af.rewards.equation_1 import judges_of
 from refine_af.settings.experiment import Experiment
@@ -116,7 +116,7 @@ class ForecastPlan:
 
     def _limit(self, stage: str, wildcards: Any) -> int:
         settings = self._whole.forecast
-        if stage not in ("instructions", "ppo", "instances", "sft", "superni", "users"):
+        if stage not in STAGES:
             return settings.unknown_runtime
         found = self._of_job(stage, wildcards)
         if found is None:
@@ -128,11 +128,21 @@ class ForecastPlan:
         """The longest job of the stage that the wildcards name."""
         named = getattr(wildcards, "model", None)
         models = [named] if named else list(self._whole.models)
-        jobs = [(model, one) for model in models for one in _ones(stage, wildcards)]
+        jobs = [(model, one) for model in models for one in self._ones(stage, wildcards)]
         found = [self.foretold.longest(model, stage, one) for model, one in jobs]
         known = [one for one in found if one is not None]
         longest = max(known, key=lambda one: one.most, default=None)
         return longest if len(known) == len(found) else None
+
+    def _ones(self, stage: str, wildcards: Any) -> list[Seconds]:
+        """What a job of a stage does, of those that may have these wildcards."""
+        if stage == "instructions":
+            return [lambda work: work.instructions(int(wildcards.segment))]
+        if stage == "sft":
+            cell = tuned_cell(wildcards.cell)
+            assert cell is not None, f"{wildcards.cell}: no rule makes a tuned cell of this name"
+            return [lambda work: work.tuning(int(cell.size))]
+        return [one for _, one in self.foretold.parts(stage)]
 
     def _foretold(self, machine: Machine, corrections: dict[Any, float]) -> Foretold:
         whole, shapes = self._whole, {}
@@ -221,20 +231,3 @@ def _there(folder: Path, path: str, located: Callable[[str], str]) -> str:
     """Where a path of a finished run's config.yaml stands; `folder` are its results."""
     own = path.startswith("results/")
     return str(folder / path.removeprefix("results/")) if own else located(path)
-
-
-def _ones(stage: str, wildcards: Any) -> list[Seconds]:
-    """What a job of a stage does, of those that may have these wildcards."""
-    if stage == "instructions":
-        return [lambda work: work.instructions(int(wildcards.segment))]
-    if stage == "sft":
-        cell = tuned_cell(wildcards.cell)
-        assert cell is not None, f"{wildcards.cell}: no rule makes a tuned cell of this name"
-        return [lambda work: work.tuning(int(cell.size))]
-    ones: dict[str, list[Seconds]] = {
-        "ppo": [Work.ppo],
-        "instances": [Work.kinds, Work.replies, Work.scores],
-        "superni": [Work.evaluation],
-        "users": [Work.answers],
-    }
-    return ones[stage]
