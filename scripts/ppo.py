@@ -77,7 +77,7 @@ def main(
         judge = load_scorer(reward, reward_model, evaluator, asked)
         trainer = _trainer(settings, compute, backbone, prompt, chat, judge, reward.weights)
         before = _evaluation("before", trainer, segment, place)
-        _check_parsed(before, watch.least_parsed, backbone, prompt)
+        _check_parsed(before, watch.least_parsed, backbone, prompt, place)
         log = StepLog(place / "steps.jsonl", metric_columns(reward.weights))
         with closing(log), closing(Curves(report_to, curves, ppo.name)) as shown:
             _train(trainer, segment, log, shown, place, watch, compute)
@@ -183,12 +183,14 @@ def _evaluation(when: str, trainer: PpoTrainer, segment: Sequence[Instruction], 
     return rows
 
 
-def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path) -> None:
+def _check_parsed(evaluation: Rows, least: float, backbone: Path, prompt: Path, kept: Path) -> None:
     parsed = sum(row["output"] is not None for row in evaluation)
     if parsed < least * len(evaluation):
         raise InputError(
             f"{backbone}: {parsed} of {len(evaluation)} replies to {prompt} hold an instance, "
-            f"fewer than watch.ppo.least_parsed {least}, so there is nothing for PPO to improve"
+            f"fewer than watch.ppo.least_parsed {least}, so there is nothing for PPO to improve. "
+            f"Look at them in {kept}/before.jsonl; a lower ppo.sampling.temperature, or another "
+            "prompt, makes others"
         )
 
 

@@ -281,6 +281,14 @@ def test_items_in_another_numbering(demo_settings: Instructions) -> None:
         "Sing 12.5 is a number",
     ]
     assert len(texts("\n " * 40_000, settings)) == 1, "in a time that grows with the text alone"
+    again = " 1. Add 3.5 to it in 2010. Then\n2. Name a river."  # a list of the reply's own
+    for before in ("1.", "\n\n9. ", "**1.** ", "9. 1. "):
+        own = again.replace(" 1. ", before, 1)
+        assert texts(own, settings) == ["Add 3.5 to it in 2010. Then", "Name a river."]
+    assert texts("3.5 is what?", settings) == ["3.5 is what?"]
+    for hostile in ("1 " * 20_000, " " * 80_000, "1." * 40_000, "1. " * 20_000):
+        assert len(texts(hostile, settings)) == 1
+    assert texts("Task 9: Sort\nTask 10: Sing", demo_settings) == ["Sort", "Sing"]
     brackets = with_(demo_settings, numbering="({number})")
     assert texts(" Sort\n(10) Sing ( 11 )Hum", brackets) == ["Sort", "Sing", "Hum"]
 

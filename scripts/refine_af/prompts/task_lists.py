@@ -62,10 +62,12 @@ def items(text: str, settings: Instructions, *, truncated: bool) -> list[tuple[s
 
     Items count by place, whatever number the model gave them; those past `last_item`, if set, are
     left out. A `truncated` reply, which the length limit ended, has no whole last item, or none at
-    all, as `filter.truncated` says. Markdown around numbers does not count where they are `spaced`.
+    all, as `filter.truncated` says. Where numbers are `spaced`, Markdown around them does not
+    count, nor do those that a reply begins with: a chat model begins a list of its own.
     """
     if settings.splitting == "spaced":
         text = plain_numbers(text, settings.numbering)
+        text = _said_again(settings.numbering).sub("", text)
     parts = _beginning(settings.numbering, settings.splitting).split(text)
     whole = len(parts)
     if truncated:
@@ -130,8 +132,22 @@ def _beginning(numbering: str, splitting: str) -> re.Pattern[str]:
     if splitting == "exact":
         before, after = map(re.escape, numbering.rstrip().split("{number}"))
         return re.compile(rf"\n{before}\d+\s?{after} ")
+    before, after = _spaced(numbering)
+    spaced = rf"\d+\s*{after}"
+    return re.compile(rf"\n?{before}\s*{spaced}" if before else rf"\n[^\S\n]*{spaced}(?!\d)")
+
+
+@lru_cache
+def _said_again(numbering: str) -> re.Pattern[str]:
+    """The numbers that a reply begins with."""
+    before, after = _spaced(numbering)
+    number = rf"{before}\s*\d+" if before else r"\d+"  # each space in one place: no backtracking
+    return re.compile(rf"\A(?:\s*{number}\s*{after}(?!\d))+")
+
+
+def _spaced(numbering: str) -> tuple[str, str]:
+    """Patterns of what stands before and after a number, with any spaces."""
     before, after = (
         r"\s*".join(map(re.escape, part.split())) for part in numbering.split("{number}")
     )
-    spaced = rf"\d+\s*{after}"
-    return re.compile(rf"\n?{before}\s*{spaced}" if before else rf"\n[^\S\n]*{spaced}(?!\d)")
+    return before, after
