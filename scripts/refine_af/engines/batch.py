@@ -12,6 +12,7 @@ import torch
 from refine_af.engines.decoding import Stops
 from refine_af.engines.next_tokens import next_tokens, uniforms
 from refine_af.engines.replies import Ending, Finish
+from refine_af.engines.shared_prefix import attending
 from refine_af.engines.slots import Slots
 from refine_af.errors import InputError
 from refine_af.models.shapes import by_kind_of_attention, text_config
@@ -25,8 +26,8 @@ ADMITTED = 8  # new prompts wait until an eighth of the places is free, and are 
 class Prompts:
     """What holds for all prompts of a call.
 
-    `longest` is the most tokens of a prompt with its reply, `window` how many tokens back a token
-    attends (None: all of them), `padding` the id of the token that fills gaps.
+    `longest` is the most tokens of a prompt with its reply, shared ones apart, `window` how many
+    tokens back a token attends (None: all of them), `padding` the id of the token that fills gaps.
     """
 
     longest: int
@@ -36,10 +37,14 @@ class Prompts:
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """The first `length` tokens of some prompts; `cache` has their keys and values, or is None."""
+    """The first `length` tokens of some prompts; `cache` has their keys and values, or is None.
+
+    Where it is `shared`, they are read from there for all prompts, rather than copied for each.
+    """
 
     cache: Any
     length: int
+    shared: bool = False
 
 
 @dataclass(eq=False)
@@ -55,6 +60,11 @@ class PromptRow:
     seed: int
     ending: Ending | None = None
     tokens: list[int] = field(default_factory=list)
+
+    @property
+    def columns(self) -> int:
+        """The tokens of the prompt whose keys and values are in its own slot."""
+        return len(self.tail) + (0 if self.prefix.shared else self.prefix.length)
 
 
 class Batch:
@@ -110,7 +120,8 @@ class Batch:
         self._rows += new
         width = max(len(row.tail) for row in new)
         gaps = [width - len(row.tail) for row in new]
-        self._slots.admit(prefix.cache, prefix.length, [row.tail for row in new])
+        tails = [row.tail for row in new]
+        self._slots.admit(prefix.cache, prefix.length, tails, shared=prefix.shared)
         for place, row in enumerate(new, start):
             drawn = uniforms(row.seed, self._sampling.max_new_tokens)
             self._uniforms[place] = torch.from_numpy(drawn).to(device)
@@ -134,14 +145,15 @@ class Batch:
         def mask(window: int | None) -> torch.Tensor:
             return self._slots.mask(ids.shape[1], self._model.dtype, window)
 
-        logits: torch.Tensor = self._model(
-            input_ids=ids,
-            attention_mask=by_kind_of_attention(self._model, self._prompts.window, mask),
-            position_ids=positions,
-            past_key_values=self._slots,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        with attending(self._model, self._slots.beginnings()):
+            logits: torch.Tensor = self._model(
+                input_ids=ids,
+                attention_mask=by_kind_of_attention(self._model, self._prompts.window, mask),
+                position_ids=positions,
+                past_key_values=self._slots,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
         return logits
 
     def _draw(self, logits: torch.Tensor, count: int) -> list[tuple[PromptRow, str, Finish]]:

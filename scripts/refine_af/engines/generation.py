@@ -16,9 +16,10 @@ import torch
 
 from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.decoding import Stops
-from refine_af.engines.encoded import encoded, with_room
+from refine_af.engines.encoded import TokenPrompt, encoded, with_room
 from refine_af.engines.replies import Finish, Group
 from refine_af.engines.room import row_bytes, rows_in
+from refine_af.engines.shared_prefix import LENGTH, TEXTS, can_share
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
 from refine_af.models.chat import Chat
@@ -89,25 +90,23 @@ def completions(
 ) -> Iterator[tuple[int, Completion]]:
     """Completions of each prefix + tail as they end, each with its place among all tails.
 
-    A group's prefix is computed once; it and each tail are tokenised apart. Row i draws its
-    numbers from `seeds[i]` alone, whatever shares its batch; temperature 0 takes the likeliest
-    token. A prompt that leaves no room for its reply in the model's context gets an empty one, cut
-    by length; InputError where a prefix alone leaves none. A batch that memory does not hold is
-    halved. Without `end_of_text` a reply goes on after that token. With `chat` a prompt is a turn
-    of that template, and the token that ends the model's turn is an end of text. `begun` is a cache
-    of the prefix, where there is one and the model has read it. ValueError unless there is one seed
-    for each tail.
+    A group's prefix is computed once, and a long one read once a step; it and each tail are
+    tokenised apart. Row i draws its numbers from `seeds[i]` alone, whatever shares its batch;
+    temperature 0 takes the likeliest token. A prompt that leaves no room for its reply in the
+    model's context gets an empty one, cut by length; InputError where a prefix alone leaves none. A
+    batch that memory does not hold is halved. Without `end_of_text` a reply goes on after that
+    token. With `chat` a prompt is a turn of that template, and the token that ends the model's turn
+    is an end of text. `begun` is a cache of the prefix, where there is one and the model has read
+    it. ValueError unless there is one seed for each tail.
     """
-    rows: list[PromptRow] = []
+    fitting: list[list[TokenPrompt]] = []
     for own in encoded(tokenizer, groups, seeds, chat):
-        fitting, without_room = with_room(own, sampling, room_of(text_config(model)))
+        with_some, without_room = with_room(own, sampling, room_of(text_config(model)))
         for prompt in without_room:
             yield prompt.place, Completion("", (), "length", len(prompt))
-        if fitting:
-            prefix = _prefix(model, fitting[0].head, begun)
-            rows += [PromptRow(p.place, prefix, p.tail, p.seed, p.ending) for p in fitting]
-    if rows:
-        prompts = _prompts(model, tokenizer, rows, sampling)
+        fitting += [with_some] * bool(with_some)
+    if fitting:
+        rows, prompts = _rows(model, tokenizer, fitting, sampling, begun)
         also = (chat.stop,) if chat else ()
         signs = "".join(group.ending.signs for group in groups if group.ending)
         stops = Stops(model, tokenizer, sampling, end_of_text=end_of_text, also=also, signs=signs)
@@ -116,12 +115,36 @@ def completions(
             yield row.place, Completion(text, tuple(row.tokens), finish, length)
 
 
+def _rows(
+    model: Any,
+    tokenizer: Any,
+    groups: Sequence[Sequence[TokenPrompt]],
+    sampling: Sampling,
+    begun: Any,
+) -> tuple[list[PromptRow], Prompts]:
+    """The prompts with their prefixes, each read once, shared where it pays; what holds of all."""
+    longest = max(len(prompt) for own in groups for prompt in own) + sampling.max_new_tokens
+    check_length(model, longest, "generation")
+    window = window_of(model, longest)
+    rows: list[PromptRow] = []
+    for own in groups:
+        head = own[0].head
+        pays = len(head) >= LENGTH and len(own) >= TEXTS
+        prefix = Prefix(
+            _read(model, head, begun), len(head), pays and window is None and can_share(model)
+        )
+        rows += [PromptRow(p.place, prefix, p.tail, p.seed, p.ending) for p in own]
+    most = max(row.columns for row in rows) + sampling.max_new_tokens
+    return rows, Prompts(most, window, tokenizer.pad_token_id)
+
+
 def _written(
     model: Any, prompts: Prompts, rows: Sequence[PromptRow], sampling: Sampling, stops: Stops
 ) -> Iterator[tuple[PromptRow, str, Finish]]:
     """Each row with its text and what ended it, as they end."""
     waiting = deque(rows)
-    size = min(len(rows), rows_that_fit(model, prompts.longest))
+    shared = {row.prefix: row.prefix.length for row in rows if row.prefix.shared}
+    size = min(len(rows), rows_that_fit(model, prompts.longest, sum(shared.values())))
     while True:
         batch = None
         try:
@@ -142,8 +165,10 @@ def _written(
         size //= 2
 
 
-def rows_that_fit(model: Any, length: int) -> int:
+def rows_that_fit(model: Any, length: int, beside: int = 0) -> int:
     """How many rows of `length` tokens fit in memory beside the model, at most 256.
+
+    `beside` is how many tokens more, of shared prefixes, are held once for all.
 
     Counts keys, values and logits against total memory, not free memory: what else runs now must
     not change the batches, since these change the last bits of a result.
@@ -151,30 +176,23 @@ def rows_that_fit(model: Any, length: int) -> int:
     config = text_config(model)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    row = row_bytes(
-        config.num_hidden_layers, heads * width, model.dtype.itemsize, length, config.vocab_size
-    )
+    token = config.num_hidden_layers, heads * width, model.dtype.itemsize
+    row, held = row_bytes(*token, length, config.vocab_size), row_bytes(*token, beside, 0)
     if model.device.type == "cuda":
         memory = torch.cuda.get_device_properties(model.device).total_memory
-        return rows_in(memory, model.get_memory_footprint(), row, gpu=True)
-    return rows_in(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 0, row, gpu=False)
+        return rows_in(memory, model.get_memory_footprint() + held, row, gpu=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return rows_in(memory - held, 0, row, gpu=False)
 
 
-def _prompts(model: Any, tokenizer: Any, rows: Sequence[PromptRow], sampling: Sampling) -> Prompts:
-    prompt = max(row.prefix.length + len(row.tail) for row in rows)
-    longest = prompt + sampling.max_new_tokens
-    check_length(model, longest, "generation")
-    return Prompts(longest, window_of(model, longest), tokenizer.pad_token_id)
-
-
-def _prefix(model: Any, head: list[int], begun: Any) -> Prefix:
+def _read(model: Any, head: list[int], begun: Any) -> Any:
     if begun is not None:
         if begun.get_seq_length() != len(head):
             raise ValueError(f"begun by {begun.get_seq_length()} tokens, not {len(head)}")
-        return Prefix(begun, len(head))
+        return begun
     try:
         with torch.inference_mode(), gpu_faults():
-            return Prefix(prefilled(model, head), len(head))
+            return prefilled(model, head)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

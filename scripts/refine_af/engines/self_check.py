@@ -10,6 +10,7 @@ import torch
 from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.generation import prefilled
 from refine_af.engines.greedy import greedy
+from refine_af.engines.shared_prefix import can_share
 from refine_af.errors import InputError, shown
 from refine_af.models.backbones import LOAD_FAULTS
 from refine_af.models.device_faults import gpu_faults, out_of_memory
@@ -24,8 +25,9 @@ def check_batching(model: Any, tokenizer: Any) -> None:
     """InputError where a text in a batch, after a shared prefix, is not as it is alone.
 
     A short text and a long one are read and go on for two tokens beside each other, as all
-    generation does, and each is read alone and whole: the logits must agree, but for the rounding
-    of the model's precision. Nothing is drawn, and nothing is kept.
+    generation does, the prefix copied and, where the model allows it, shared; and each is read
+    alone and whole: the logits must agree, but for the rounding of the model's precision. Nothing
+    is drawn, and nothing is kept.
     """
     room = room_of(text_config(model))
     if room and room < HEAD + LONG + STEPS:
@@ -36,13 +38,20 @@ def check_batching(model: Any, tokenizer: Any) -> None:
     following = ids[HEAD + LONG :]
     try:
         with torch.inference_mode(), gpu_faults():
-            together = _together(model, ids[:HEAD], tails, following, tokenizer.pad_token_id)
             alone = _alone(model, ids[:HEAD], tails, following)
+            shareable = can_share(model) and window_of(model, len(ids)) is None
+            for shared in [False, True] if shareable else [False]:
+                prefix = Prefix(prefilled(model, ids[:HEAD]), HEAD, shared)
+                together = _together(model, prefix, tails, following, tokenizer.pad_token_id)
+                _check_near(model, together, alone)
     except LOAD_FAULTS as error:
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise
         wrong = f"{type(error).__name__}: {shown(str(error), 200)}"
         raise InputError(f"{_who(model)} cannot write texts side by side: {wrong}") from None
+
+
+def _check_near(model: Any, together: torch.Tensor, alone: torch.Tensor) -> None:
     # A row is off where it is so at each step: in a mixture of experts one near-tie may turn.
     far = _distance(together, alone).amin(0).max()
     if far > torch.finfo(model.dtype).eps ** 0.5:
@@ -55,18 +64,17 @@ def check_batching(model: Any, tokenizer: Any) -> None:
 
 def _together(
     model: Any,
-    head: list[int],
+    prefix: Prefix,
     tails: Sequence[list[int]],
     following: Sequence[int],
     padding: int,
 ) -> torch.Tensor:
     """Logits after the tails and after each token that follows, (steps, rows, vocabulary)."""
     sampling = greedy(len(following) + 1, ())
-    longest = len(head) + max(map(len, tails)) + len(following)
+    longest = prefix.length + max(map(len, tails)) + len(following)
     batch = Batch(
         model, Prompts(longest, window_of(model, longest), padding), sampling, None, len(tails)
     )
-    prefix = Prefix(prefilled(model, head), len(head))
     rows = [PromptRow(place, prefix, tail, seed=0) for place, tail in enumerate(tails)]
     found = [batch.read(rows)]
     for token in following:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from refine_af.engines.shared_prefix import Beginning
+
 
 class Slots(Cache):  # type: ignore[misc]
     """The key/value cache of `live` texts that end at one column and began at different times.
@@ -26,6 +28,7 @@ class Slots(Cache):  # type: ignore[misc]
         self.live = self.column = 0
         self.positions = torch.full((slots, columns), -1, dtype=torch.int32, device=device)
         self._spans: list[int] = []
+        self._shared: list[Cache | None] = []
         # What the current forward pass reads and writes: rows, and columns from `first` on.
         self.rows, self.first = slice(0, 0), 0
 
@@ -33,27 +36,36 @@ class Slots(Cache):  # type: ignore[misc]
         """The columns that the current forward pass sees before those of its own tokens."""
         return self.column - self.first
 
-    def admit(self, prefix: Cache | None, head: int, tails: Sequence[Sequence[int]]) -> None:
+    def admit(
+        self,
+        prefix: Cache | None,
+        head: int,
+        tails: Sequence[Sequence[int]],
+        *,
+        shared: bool = False,
+    ) -> None:
         """Enter texts that begin with a prefix of `head` tokens, whose keys and values are given.
 
-        The forward pass over their tails, padded on the left to one width, must follow, and then
+        They are copied into each text's slot, unless `shared`: then they stay where they are. The
+        forward pass over the tails, padded on the left to one width, must follow, and then
         `admitted`.
         """
-        width = max(map(len, tails))
-        self._align(max([head + width, *self._spans]))
-        start = self.column - head - width
+        width, copied = max(map(len, tails)), 0 if shared else head
+        self._align(max([copied + width, *self._spans]))
+        start = self.column - copied - width
         new = slice(self.live, self.live + len(tails))
         self.positions[new] = -1
-        self.positions[new, start : start + head] = torch.arange(
-            head, dtype=torch.int32, device=self.positions.device
+        self.positions[new, start : start + copied] = torch.arange(
+            copied, dtype=torch.int32, device=self.positions.device
         )
         for row, tail in enumerate(tails, self.live):
             own = torch.arange(head, head + len(tail), dtype=torch.int32)
             self.positions[row, self.column - len(tail) : self.column] = own
-        if prefix is not None:
+        if prefix is not None and not shared:
             for layer, given in zip(self.layers, prefix.layers, strict=True):
                 layer.take(given.keys, given.values, new, start)
-        self._spans += [head + width] * len(tails)
+        self._shared += [prefix if shared else None] * len(tails)
+        self._spans += [copied + width] * len(tails)
         self.live += len(tails)
         # The tails' own keys are written behind the prefix's.
         self.rows, self.first, self.column = new, start, self.column - width
@@ -80,6 +92,13 @@ class Slots(Cache):  # type: ignore[misc]
         self.column += 1
         self._spans = [span + 1 for span in self._spans]
 
+    def beginnings(self) -> list[Beginning]:
+        """The rows of the current forward pass, counted from its first, by what they share."""
+        found: dict[int, Beginning] = {}
+        for row, cache in enumerate(self._shared[self.rows]):
+            found.setdefault(id(cache), Beginning([], cache)).rows.append(row)
+        return list(found.values())
+
     def release(self, ended: Sequence[int]) -> list[int]:
         """Free the rows of ended texts; gives the former row of each text that stays, by row."""
         gone = set(ended)
@@ -95,6 +114,7 @@ class Slots(Cache):  # type: ignore[misc]
             for layer in self.layers:
                 layer.move(sources, gaps)
         self._spans = [self._spans[row] for row in order]
+        self._shared = [self._shared[row] for row in order]
         self.live = kept
         return order
 
