@@ -11,7 +11,10 @@ from typing import Any, Protocol
 from refine_af.errors import InputError
 
 PROJECT = "refine-af"  # Trackio's name for what its dashboard shows together
-ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")  # where Trackio would send figures to
+# Where Trackio would send figures to.
+ELSEWHERE = tuple(
+    f"TRACKIO_{name}" for name in ("SPACE_ID", "SERVER_URL", "DATASET_ID", "BUCKET_ID")
+)
 
 
 class Tracker(Protocol):
@@ -82,7 +85,8 @@ class Trackio:
         )
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        self._run.log(dict(figures), step=step)
+        # A figure of that name it would rename, with a warning; it has the step itself.
+        self._run.log({name: value for name, value in figures.items() if name != "step"}, step=step)
 
     def close(self) -> None:
         self._run.finish()
