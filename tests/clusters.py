@@ -29,17 +29,18 @@ needs_slurm = pytest.mark.skipif(
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """A SLURM of four cores and one GPU; the environment in which its clients find it.
+def cluster(folder: Path, gpus: int = 1, *, bounded: bool = False) -> Iterator[dict[str, str]]:
+    """A SLURM of four cores and some GPUs; the environment in which its clients find it.
 
-    The folder of this Python is not on its PATH: that jobs find it is the Snakefile's affair.
+    A `bounded` one ends jobs by the memory that they asked for. The folder of this Python is not on
+    its PATH: that jobs find it is the Snakefile's affair.
     """
     # Waits for the end of its input, which comes even if the tests are killed.
     stop = subprocess.Popen(
         [SCRIPTS / "stop.sh", folder], stdin=subprocess.PIPE, start_new_session=True
     )
     try:
-        subprocess.run([SCRIPTS / "start.sh", folder], check=True, timeout=120)
+        start(folder, gpus, bounded=bounded)
         own = Path(sys.executable).parent
         others = [place for place in os.get_exec_path() if Path(place) != own]
         path = os.pathsep.join([str(folder / "bin"), *others])
@@ -47,6 +48,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         stop.communicate(timeout=60)
     assert not folder.exists()
+
+
+def start(folder: Path, gpus: int, *, bounded: bool) -> None:
+    """Start what does not run of a SLURM."""
+    words = [str(SCRIPTS / "start.sh"), str(folder), str(gpus), *(["bounded"] if bounded else [])]
+    subprocess.run(words, check=True, timeout=120)
 
 
 def told(environment: dict[str, str], *command: str) -> str:
@@ -62,3 +69,11 @@ def jobs(environment: dict[str, str]) -> list[dict[str, str]]:
     shown = told(environment, "scontrol", "--oneliner", "--details", "show", "job")
     found = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in shown.splitlines() if "=" in line]
     return sorted(found, key=lambda job: job["StartTime"])
+
+
+def text_of(path: Path) -> str:
+    """What a file holds; nothing where there is none, for one that a job may delete meanwhile."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""

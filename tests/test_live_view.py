@@ -15,6 +15,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from refine_af.jobs.progress import Progress
+from refine_af.jobs.record import tell_start
 from snakemake_logger_plugin_live.course import NOTHING_TO_DO, TARGETS, Course
 from snakemake_logger_plugin_live.job_logs import fitted, last_message, last_progress, plain
 from snakemake_logger_plugin_live.screen import Screen
@@ -446,18 +447,30 @@ def test_the_section_that_a_message_names_is_that_of_the_rule() -> None:
         assert rule.partition("_")[0] == section
 
 
-def test_a_job_that_a_cluster_starts_again_is_told_once(tmp_path: Path) -> None:
+def test_a_job_that_a_cluster_starts_again_is_told_once_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / "ppo.log"
+
+    def begins(job: int, second: int) -> None:
+        monkeypatch.setenv("SLURM_JOB_ID", str(job))
+        tell_start(f"2026-01-31T12:00:{second:02}Z")
+        log.write_text(capsys.readouterr().out + "progress: 0/9 PPO steps\n")
+
+    begins(1, 0)
     course = Course(origin=tmp_path)
     course.follow(planned(ppo=1), 0)
     course.follow(started(1, "ppo", log), 1)
     assert course.restarts() == []
-    log.write_text("progress: 0/9 PPO steps\nprogress: 5/9 PPO steps\n")
+    begins(2, 10)
+    assert course.restarts() == [], "the first start of this run's job; the log was another run's"
+    log.unlink()
     assert course.restarts() == []
-    log.write_text("progress: 0/9 PPO steps\n")
-    (told,) = course.restarts()
-    assert told.startswith("↻ training by PPO: started again by SLURM") and "goes on" in told
-    assert course.restarts() == []
+    for second in (20, 30):
+        begins(2, second)
+        (told,) = course.restarts()
+        assert told.startswith("↻ training by PPO: started again by SLURM") and "goes on" in told
+        assert course.restarts() == []
 
 
 def test_a_preemption_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters import asked_for, cluster, needs_slurm, told
+from clusters import asked_for, cluster, needs_slurm, text_of, told
 from refine_af.jobs import keeper
 from refine_af.jobs.command_line import canonical
 from test_served import lives, pids, server, wait_until
@@ -51,10 +51,6 @@ def test_no_process_of_a_jobs_server_is_left(
     print(f"{end} {options}: no process {time.monotonic() - began:.1f} s after the job's end")
     wanted = {"scancel": "CANCELLED", "time limit": "TIMEOUT"}[end]
     wait_until(lambda: state_of(slurm, number) == wanted, 20, f"it is not {wanted}")
-
-
-def text_of(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
 
 
 def state_of(slurm: dict[str, str], number: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake_logger_plugin_live.causes import AGAIN, ENDING, LOCKED, PREEMPTED, cause_of
-from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain, size_of
+from snakemake_logger_plugin_live.job_logs import last_message, last_progress, plain, start_of
 from snakemake_logger_plugin_live.words import STAGES, stage_of, work_of
 
 NOTHING_TO_DO = "Nothing to do: everything is made and up to date."
@@ -25,14 +25,15 @@ _HEADING = re.compile(r"\w+(?: in (?:file|rule) .*)?:$")
 class Job:
     """A started job: its rule, its work in words, its log files, when it began (seconds).
 
-    `seen` are the bytes that its logs held when they were last looked at.
+    `start` is what its log says of its start; that of an earlier run until the job has `begun`.
     """
 
     rule: str
     work: str
     logs: tuple[str, ...]
     began: float
-    seen: int = 0
+    start: bytes = b""
+    begun: bool = False
 
 
 @dataclass
@@ -98,14 +99,14 @@ class Course:
     def restarts(self) -> list[str]:
         """A line for each running job that a cluster has started again since the last call.
 
-        Snakemake is told nothing of it; but a job that begins deletes its log.
+        Snakemake is told nothing of it, but a job's log says when it began.
         """
         lines = []
         for number, job in self.running.items():
-            size = size_of(job.logs)
-            self.running[number] = replace(job, seen=size)
-            if size < job.seen:
-                lines.append(f"↻ {job.work}: {AGAIN}")
+            start = start_of(job.logs)
+            if start and start != job.start:
+                lines += [f"↻ {job.work}: {AGAIN}"] if job.begun else []
+                self.running[number] = replace(job, start=start, begun=True)
         return lines
 
     def upcoming(self) -> str:
@@ -157,7 +158,8 @@ class Course:
         if not again and self.waiting[rule]:
             self.waiting[rule] -= 1
         work = plain(work_of(rule, fields["wildcards"]))
-        self.running[number] = Job(rule, work, tuple(map(str, fields["log"])), self.now)
+        logs = tuple(map(str, fields["log"]))
+        self.running[number] = Job(rule, work, logs, self.now, start_of(logs))
         if again:
             return [f"▸ again: {work}"]
         return [f"▸ {work}"] if self.starts else []

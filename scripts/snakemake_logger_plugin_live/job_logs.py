@@ -7,9 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 TAIL = 65536  # bytes read from a log's end
+HEAD = 128  # and from its beginning, for the first line of refine_af.jobs.record
 MESSAGE_LINES = 12
 MESSAGE_WIDTH = 400
 
+_START = re.compile(rb"SLURM's job \d+ began: .*\n")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.?)", re.DOTALL)
 
 
@@ -38,13 +40,13 @@ def fitted(text: str, width: int) -> str:
     return "".join(kept) + "…" if width > 0 else ""
 
 
-def size_of(logs: Iterable[str]) -> int:
-    """The bytes in a job's logs."""
-    found = 0
+def start_of(logs: Iterable[str]) -> bytes:
+    """What a job's log says of its start on SLURM, in its first line; nothing where it does not."""
     for log in logs:
-        with suppress(OSError):
-            found += Path(log).stat().st_size
-    return found
+        with suppress(OSError), open(log, "rb") as file:
+            if told := _START.match(file.read(HEAD)):
+                return told[0]
+    return b""
 
 
 def last_progress(logs: Iterable[str]) -> str:

@@ -33,6 +33,8 @@ fi
 stop slurmd
 stop slurmctld
 stop munged
+# What a bounded one leaves behind, where nothing is in it.
+find /sys/fs/cgroup/*/slurm_"$(hostname -s)" -depth -type d -exec rmdir {} + 2> /dev/null
 # A folder where start.sh wrote nothing goes only if it is empty.
 if [[ -f $SLURM_CONF ]]; then
     rm -rf "$folder"

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from refine_af.errors import InputError, shown
 from refine_af.jobs.flags import FLAGS
-from refine_af.jobs.record import now, tell
+from refine_af.jobs.record import now, tell, tell_start
 from refine_af.settings.fields import Section
 
 Command = Callable[..., None]
@@ -50,6 +50,7 @@ def run(*commands: Command, arguments: list[str] | None = None) -> None:
     # A terminated job unwinds like an interrupted one, so that half-written files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    tell_start(began)
     try:
         command(**given)
         tell(began)

@@ -55,6 +55,12 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def tell_start(began: str) -> None:
+    """Say when a job of SLURM has begun, in its log's first line: the live view reads that."""
+    if job := os.environ.get("SLURM_JOB_ID"):
+        print(f"SLURM's job {job} began: {began}", flush=True)
+
+
 def tell(began: str) -> None:
     """Print this process's record as one line, where the workflow asks for it."""
     if os.environ.get(ASKED_FOR):
