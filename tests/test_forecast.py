@@ -118,6 +118,16 @@ def test_texts_are_written_in_rounds_that_end_with_their_longest() -> None:
     assert on.write(asked) == pytest.approx(2 * 50 * 2 + 2 * 2)
     shared = Asked(requests=20, round_size=10, prefix=30, tail=4, reply=6, most=50)
     assert on.write(shared) == pytest.approx(2 * 50 * 2 + 2 * 2 + 2 * 2), "and by its prefix"
+    # A long one is read once a step, not for each text: 2 × 2 layers × 4 wide × 2 bytes a token.
+    slow = Passes(rates(layer_s=0.0, reading=1e15, bandwidth=1e3), shape, "none")
+    long = Asked(requests=10, round_size=10, prefix=300, tail=4, reply=50, most=1)
+    assert (long.shared, long.own) == (300, 4)
+    alone = Asked(requests=3, round_size=10, prefix=300, tail=4, reply=50, most=1)
+    assert (alone.shared, alone.own) == (0, 304), "too few to share it"
+    rows = 10 * 50 / 1
+    step = (slow.read_weights + 32 * (300 + rows * 4.5)) / 1e3
+    rest = slow.read(1, 40, 302, 10) + slow.read(1, 300, 150)
+    assert slow.write(long) == pytest.approx(step + rest)
     # A row: 2 × 2 layers × 4 wide × 2 bytes × (4 + 50 + 128) tokens, and 32 × 10 to draw from.
     row = 32 * 182 + 320
     few = Passes(rates(memory=2704 + 5.5 * row / 0.8, layer_s=1.0), shape, "none")

@@ -64,8 +64,8 @@ def sharing(monkeypatch: pytest.MonkeyPatch) -> list[Beginning]:
         seen.extend(beginnings)
         return attending(made, beginnings)
 
-    monkeypatch.setattr(generation, "LENGTH", 1)
-    monkeypatch.setattr(generation, "TEXTS", 2)
+    monkeypatch.setattr(generation, "SHARED_TOKENS", 1)
+    monkeypatch.setattr(generation, "SHARED_TEXTS", 2)
     monkeypatch.setattr(batch, "attending", watched)
     return seen
 
@@ -140,7 +140,7 @@ def test_texts_are_what_they_are_with_a_prefix_of_their_own(
     caches = {id(one.cache) for one in sharing if one.cache is not None}
     assert len(caches) == 2, "the first group's and the third's"
     assert any(one.cache is None for one in sharing)
-    monkeypatch.setattr(generation, "LENGTH", 10**6)
+    monkeypatch.setattr(generation, "SHARED_TOKENS", 10**6)
     sharing.clear()
     assert written(model, tokenizer) == together
     assert all(one.cache is None for one in sharing)

@@ -18,8 +18,8 @@ from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.decoding import Stops
 from refine_af.engines.encoded import TokenPrompt, encoded, with_room
 from refine_af.engines.replies import Finish, Group
-from refine_af.engines.room import row_bytes, rows_in
-from refine_af.engines.shared_prefix import LENGTH, TEXTS, can_share
+from refine_af.engines.room import SHARED_TEXTS, SHARED_TOKENS, row_bytes, rows_in
+from refine_af.engines.shared_prefix import can_share
 from refine_af.errors import InputError
 from refine_af.jobs.progress import Progress
 from refine_af.models.chat import Chat
@@ -129,7 +129,7 @@ def _rows(
     rows: list[PromptRow] = []
     for own in groups:
         head = own[0].head
-        pays = len(head) >= LENGTH and len(own) >= TEXTS
+        pays = len(head) >= SHARED_TOKENS and len(own) >= SHARED_TEXTS
         prefix = Prefix(
             _read(model, head, begun), len(head), pays and window is None and can_share(model)
         )

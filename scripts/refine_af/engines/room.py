@@ -1,8 +1,10 @@
-"""How many texts are written side by side: what of a memory each of them takes."""
+"""How many texts are written side by side, and what they hold in one place."""
 
 from __future__ import annotations
 
 MOST_ROWS = 256
+# Tokens and texts from which on a prefix is worth products of its own.
+SHARED_TOKENS, SHARED_TEXTS = 256, 4
 
 
 def row_bytes(layers: int, keys: int, itemsize: int, length: int, vocabulary: int) -> int:

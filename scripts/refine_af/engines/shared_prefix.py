@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LENGTH, TEXTS = 256, 4  # tokens and texts from which on a prefix is worth its own products
 SCORES = 1 << 26  # bytes of scores at once, where many tokens of many texts ask
 NAME = "shared_prefix"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from refine_af.engines.room import row_bytes, rows_in
+from refine_af.engines.room import SHARED_TEXTS, SHARED_TOKENS, row_bytes, rows_in
 from refine_af.forecast.known import Shape
 from refine_af.forecast.rates import Rates
 from refine_af.models.stored_weights import FOUR_BITS
@@ -36,6 +36,17 @@ class Asked:
     tail: float
     reply: float
     most: int
+
+    @property
+    def shared(self) -> float:
+        """Tokens of the prefix that are held, and read in a step, once for all texts."""
+        together = min(self.requests, self.round_size) >= SHARED_TEXTS
+        return self.prefix if together and self.prefix >= SHARED_TOKENS else 0.0
+
+    @property
+    def own(self) -> float:
+        """Tokens of a prompt that each text holds for itself."""
+        return self.prefix - self.shared + self.tail
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class Passes:
 
     def row(self, asked: Asked) -> int:
         """Bytes that a text takes while it is written."""
-        length, shape = round(asked.prefix + asked.tail + asked.most) + MARGIN, self.shape
+        length, shape = round(asked.own + asked.most) + MARGIN, self.shape
         return row_bytes(shape.layers, shape.keys, self.itemsize, length, shape.vocabulary)
 
     def places(self, asked: Asked) -> int:
@@ -99,7 +110,8 @@ class Passes:
         rows = asked.requests * reply / steps  # in a step, on average
         seen = asked.prefix + asked.tail + asked.most / 2  # columns up to the longest text's end
         work = self.operations(rows, seen, rows) / self.rates.reading
-        moved = (self.read_weights + rows * seen * self._token_bytes()) / self.rates.bandwidth
+        held = asked.shared + rows * (seen - asked.shared)
+        moved = (self.read_weights + held * self._token_bytes()) / self.rates.bandwidth
         step = self.shape.layers * self.rates.layer_s + max(work, moved)
         admissions = rounds + max(0.0, asked.requests - rounds * places) * ADMITTED / places
         tails = asked.requests * asked.tail
