@@ -1,9 +1,10 @@
 """Stage 3's writing, ways beside each other in one run: what a shared prefix and a batch give.
 
 Every prompt begins with the same demonstrations. One prompt at a time, in padded batches, side by
-side without sharing the prefix, sharing it, and as the stage itself does it: with every reply in
-its log and read. With --backbone a trained model answers its experiment's prompts; with --shape a
-model of random weights, whose replies all have --tokens tokens. Prints Markdown.
+side without sharing the prefix, with a copy of it each, sharing it, and as the stage itself does
+it: with every reply in its log and read. With --backbone a trained model answers its experiment's
+prompts; with --shape a model of random weights, whose replies all have --tokens tokens. Prints
+Markdown.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 from ways import (
@@ -98,10 +100,16 @@ def compared(
     single = one_at_a_time(model, tokenizer, prefix, sampling, stops=stops)
     batches = padded(model, tokenizer, prefix, sampling, size, stops=stops)
     shared = ours(model, tokenizer, prefix, sampling)
+
+    def copied(tails: Sequence[str], seeds: Sequence[int]) -> list[Reply]:
+        with patch.object(generation, "SHARED_TOKENS", longest):
+            return shared(tails, seeds)
+
     ways: dict[str, Callable[[], list[Reply]]] = {
         f"one at a time ({alone} of the prompts)": lambda: single(tails[:alone], seeds[:alone]),
         f"padded batches of {size}": lambda: batches(tails, seeds),
         "ours, prefix not shared": lambda: ours(model, tokenizer, "", sampling)(whole, seeds),
+        "ours, prefix computed once, copied for each": lambda: copied(tails, seeds),
         "ours": lambda: shared(tails, seeds),
     }
     shared(tails[:2], seeds[:2])  # the first call pays for loading

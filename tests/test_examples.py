@@ -18,12 +18,14 @@ from tiny import ROOT
 from workflow import plan
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("examples/*/config.yaml"))
-SEEDS = {"own-domain": 30, "own-language": 14}
+SEEDS = {"own-domain": 30, "own-domain-small": 30, "own-language": 14}
 
 # One model, its pool in one segment, rows by one method; nothing but the checkpoint is fetched.
 OWN = {"fetch_checkpoint": 1, "instructions_segment": 2, "instructions": 1, "neighbours": 1}
 OWN |= {"ppo": 1, "instances_replies_0": 2, "instances_segment": 2, "instances_counted": 1}
 OWN |= {"instances": 1, "release_data": 1}
+# Those of which there is one where a segment is to hold all rows.
+SEGMENTS = ("instructions_segment", "instances_replies_0", "instances_segment")
 # By the paper's judges and seeds, and with its parser and references.
 SERVER = {"fetch_checkpoint": 3, "fetch_file": 2, "fetch_instance_prompt": 1, "fetch_parser": 1}
 SERVER |= {"instructions_segment": 1, "instructions": 1, "neighbours": 1, "diversity_parses": 1}
@@ -41,6 +43,7 @@ BRANCH = {"fetch_classification_prompts": 1, "instances_kinds": 9}
 PLANS = {
     "": PAPER,
     "examples/own-domain": OWN,
+    "examples/own-domain-small": OWN | dict.fromkeys(SEGMENTS, 1),
     "examples/own-language": OWN,
     "examples/own-server": OWN_SERVER,
     "examples/self-instruct": PAPER | BRANCH,

@@ -124,7 +124,7 @@ def test_texts_are_written_in_rounds_that_end_with_their_longest() -> None:
     assert (long.shared, long.own) == (300, 4)
     alone = Asked(requests=3, round_size=10, prefix=300, tail=4, reply=50, most=1)
     assert (alone.shared, alone.own) == (0, 304), "too few to share it"
-    rows = 10 * 50 / 1
+    rows = 10 * cut_off(50, 1)
     step = (slow.read_weights + 32 * (300 + rows * 4.5)) / 1e3
     rest = slow.read(1, 40, 302, 10) + slow.read(1, 300, 150)
     assert slow.write(long) == pytest.approx(step + rest)

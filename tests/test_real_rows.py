@@ -1,7 +1,7 @@
-"""examples/own-domain from its seeds to rows, on a real chat model: REFINE_AF_MODEL is its folder.
+"""examples/own-domain-small from its seeds to rows, on a real model: REFINE_AF_MODEL is its folder.
 
-As docs/how-to.md tells it, with numbers as small as they can be. What the model writes is its own,
-so either end is right: so many rows as were asked for, or the message that says why there are none.
+With numbers as small as they can be. What the model writes is its own, so either end is right: so
+many rows as were asked for, or the message that says why there are none.
 """
 
 from __future__ import annotations
@@ -24,28 +24,19 @@ pytestmark = [
     pytest.mark.slow,
 ]
 ROWS = 2
-PLAIN = {"quantization": "none"}
 TRIAL = {
-    "extends": str(ROOT / "examples" / "own-domain" / "config.yaml"),
-    "models": {"small": {"checkpoint": MODEL, "chat": True}},
+    "extends": str(ROOT / "examples" / "own-domain-small" / "config.yaml"),
+    "models": {"small": {"checkpoint": MODEL}},
     "sizes": [ROWS],
-    "instructions": {
-        "segment_size": 2,
-        "prompts_per_round": 4,
-        "sampling": {"max_new_tokens": 96},
-    },
-    "ppo": PLAIN
-    | {
+    "instructions": {"segment_size": 4, "sampling": {"max_new_tokens": 96}},
+    "ppo": {
         "steps": 1,
         "rollouts": 2,
         "batch_size": 2,
-        "gradient_accumulation_steps": 1,
-        "epochs": 1,
         "evaluation_prompts": 2,
         "sampling": {"max_new_tokens": 24},
     },
-    "instances": PLAIN | {"sampling": {"max_new_tokens": 64}},
-    "reward": {"likelihood": PLAIN},
+    "instances": {"sampling": {"max_new_tokens": 64}},
     "watch": {"ppo": {"least_parsed": 0.0}, "instances": {"least_parsed": 0.0}},
 }
 # By the count of both segments, or by a segment without any.
