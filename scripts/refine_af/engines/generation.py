@@ -179,10 +179,10 @@ def rows_that_fit(model: Any, length: int, beside: int = 0) -> int:
     token = config.num_hidden_layers, heads * width, model.dtype.itemsize
     row, held = row_bytes(*token, length, config.vocab_size), row_bytes(*token, beside, 0)
     if model.device.type == "cuda":
-        memory = torch.cuda.get_device_properties(model.device).total_memory
-        return rows_in(memory, model.get_memory_footprint() + held, row, gpu=True)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return rows_in(memory - held, 0, row, gpu=False)
+        memory = torch.cuda.get_device_properties(model.device).total_memory - held
+        return rows_in(memory, model.get_memory_footprint(), row, gpu=True)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - held
+    return rows_in(memory, 0, row, gpu=False)
 
 
 def _read(model: Any, head: list[int], begun: Any) -> Any:

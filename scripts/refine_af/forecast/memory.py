@@ -88,7 +88,7 @@ class Memory:
 
     def _writing(self, stage: str) -> Needed:
         on, asked = self._asked(stage)
-        return Needed(weights=on.weights, texts=on.places(asked) * on.row(asked))
+        return Needed(weights=on.weights, texts=on.texts(asked))
 
     def _asked(self, stage: str) -> tuple[Passes, Asked]:
         """A stage's model, and the longest texts that it writes."""
@@ -97,15 +97,17 @@ class Memory:
         shown = self._whole.instructions
         examples = shown.human_demonstrations + shown.machine_demonstrations
         tokens = {
-            "instructions": self._beside.instructions_prompt / self._assumed.characters
-            + examples * self._tail,
-            "instances": self._prefix + self._tail,
-            "ppo": self._prefix + self._tail,
-            "superni": self._assumed.evaluated,
-            "users": 3 * self._tail,
+            "instructions": (
+                self._beside.instructions_prompt / self._assumed.characters,
+                examples * self._tail,
+            ),
+            "instances": (self._prefix, self._tail),
+            "ppo": (self._prefix, self._tail),
+            "superni": (0, self._assumed.evaluated),
+            "users": (0, 3 * self._tail),
         }
         size = settings.rollouts if stage == "ppo" else settings.prompts_per_round
-        asked = Asked(size, size, 0, tokens[stage], most, most)
+        asked = Asked(size, size, *tokens[stage], reply=most, most=most)
         return Passes(self._rates, self._shape, settings.quantization), asked
 
     def _peak(self, traced: Callable[[Any], tuple[int, int]]) -> tuple[float, float]:
@@ -142,11 +144,10 @@ class Memory:
             )
         )
         judges = self._beside.reward_model + self._beside.evaluator
-        texts = on.places(asked) * on.row(asked)
         return Needed(
             weights=on.weights,
             trained=trained * (4 + OPTIMIZER),
-            activations=max(peak, texts) + self._copy(settings.quantization),
+            activations=max(peak, on.texts(asked)) + self._copy(settings.quantization),
             judges=judges * JUDGE_BYTES,
         )
 

@@ -96,8 +96,13 @@ class Passes:
     def places(self, asked: Asked) -> int:
         """How many texts are written side by side."""
         rates = self.rates
-        fitting = rows_in(rates.memory, self.weights, self.row(asked), gpu=rates.gpu)
+        memory = rates.memory - asked.shared * self._token_bytes()
+        fitting = rows_in(memory, self.weights, self.row(asked), gpu=rates.gpu)
         return max(1, min(fitting, asked.round_size, round(asked.requests)))
+
+    def texts(self, asked: Asked) -> float:
+        """Bytes of all texts that are written side by side, and of what they share."""
+        return self.places(asked) * self.row(asked) + asked.shared * self._token_bytes()
 
     def write(self, asked: Asked) -> float:
         """Seconds that texts take. A round lasts until its longest reply, taken to be as long as
