@@ -83,6 +83,7 @@ def main() -> None:
     if arguments.here:
         print(seconds(arguments.here, arguments.tokens, together=arguments.together))
         return
+    backbones.quiet()
     with tempfile.TemporaryDirectory() as folder:
         random_model(arguments.shape).save_pretrained(folder)
         turns = [
