@@ -16,8 +16,8 @@ LINE = 64  # bytes: where a tensor starts, as where torch itself allocates it
 def lay_together(model: Any) -> None:
     """Move a model's plain weights on the CPU, numbers unchanged, into one piece of memory.
 
-    In pages of 4 KiB, scattered over the heap, a virtual machine reads them several times slower
-    (benchmarks/pages.py). Nothing moves where the kernel has no huge pages to give.
+    In small pages, of a mapped file or scattered over the heap, a virtual machine may read them at
+    half the speed (benchmarks/README.md). Nothing moves where a kernel knows no huge pages.
     """
     # What bitsandbytes holds in 4 bits is of a class of its own, and finds its numbers by itself.
     weights = [w for w in model.parameters() if type(w) is nn.Parameter and w.device.type == "cpu"]
