@@ -16,8 +16,8 @@ TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.in)
 IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 # Models this small gain less from a second thread, or from memory given back to the system between
-# two steps, than it costs. In a virtual machine weights in pages of 4 kB may be read several times
-# slower than in huge ones, which the tunable asks for (benchmarks/README.md).
+# two steps, than it costs. In a virtual machine weights in pages of 4 kB may be read at half the
+# speed of those in huge ones, which the tunable asks for (benchmarks/README.md).
 HUGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 ON_CPU := $(IN_VENV) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(HUGE_PAGES) \
 	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 snakemake --workflow-profile profiles/cpu
