@@ -22,7 +22,7 @@ from ways import ROOT, SHAPES, random_model, timed, word_tokenizer
 from refine_af.engines.greedy import greedy
 from refine_af.engines.local import LocalEngine
 from refine_af.engines.replies import Group
-from refine_af.models import backbones
+from refine_af.models import backbones, huge_pages
 
 NAME = "GLIBC_TUNABLES"
 KERNELS = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -44,7 +44,7 @@ def set_by_make() -> dict[str, str]:
 
 def seconds(folder: Path, tokens: int, *, together: bool) -> float:
     """CPU seconds of four replies side by side, by weights that are there already."""
-    laid = backbones.lay_together if together else lambda model: None
+    laid = huge_pages.lay_together if together else lambda model: None
     with patch.object(backbones, "lay_together", laid):
         model = backbones.load_backbone(folder, quantization="none")
     tokenizer = word_tokenizer(PROMPTS, model.config.vocab_size)
@@ -56,7 +56,7 @@ def seconds(folder: Path, tokens: int, *, together: bool) -> float:
 
 def measured(folder: Path, tokens: int, *, together: bool, heap: bool) -> float:
     """The seconds of another process."""
-    words = ["--tokens", str(tokens), "--here", folder, *["--together"] * together]
+    words = ["--tokens", str(tokens), "--here", str(folder), *["--together"] * together]
     environment = os.environ | set_by_make()
     if not heap:
         del environment[NAME]
