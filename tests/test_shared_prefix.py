@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,16 @@ def test_the_models_own_attention_is_there_again_whatever_happens(model: Any) ->
         assert model.config._attn_implementation == shared_prefix.NAME
         raise KeyError
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_prefix_lives_no_longer_than_the_passes_that_attend_to_it(model: Any) -> None:
+    cache = DynamicCache()
+    with attending(model, [Beginning([0], cache)]):
+        pass
+    alive = weakref.ref(cache)
+    del cache
+    gc.collect()
+    assert alive() is None
 
 
 def test_attention_of_another_kind_is_left_alone() -> None:

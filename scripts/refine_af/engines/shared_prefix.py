@@ -36,7 +36,7 @@ def can_share(model: Any) -> bool:
 
 @contextmanager
 def attending(model: Any, beginnings: Sequence[Beginning]) -> Iterator[None]:
-    """Let the rows of a forward pass, one `beginnings` has each, attend to these first."""
+    """Let the rows of a forward pass attend to their beginnings; each row is in one of these."""
     if all(beginning.cache is None for beginning in beginnings):
         yield
         return
@@ -49,6 +49,7 @@ def attending(model: Any, beginnings: Sequence[Beginning]) -> Iterator[None]:
         yield
     finally:
         model.config._attn_implementation = before
+        AttentionInterface.register(NAME, _attend)  # so that no cache lives on by this name
 
 
 def _attend(
