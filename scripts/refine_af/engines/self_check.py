@@ -40,8 +40,9 @@ def check_batching(model: Any, tokenizer: Any) -> None:
         with torch.inference_mode(), gpu_faults():
             alone = _alone(model, ids[:HEAD], tails, following)
             shareable = can_share(model) and window_of(model, len(ids)) is None
+            begun = prefilled(model, ids[:HEAD])
             for shared in [False, True] if shareable else [False]:
-                prefix = Prefix(prefilled(model, ids[:HEAD]), HEAD, shared)
+                prefix = Prefix(begun, HEAD, shared)
                 together = _together(model, prefix, tails, following, tokenizer.pad_token_id)
                 _check_near(model, together, alone)
     except LOAD_FAULTS as error:

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from refine_af.models.attention import attention_by
+from refine_af.models.upstream import without_adapter
+
 SCORES = 1 << 26  # bytes of scores at once, where many tokens of many texts ask
 NAME = "shared_prefix"
 
@@ -29,7 +32,7 @@ class Beginning:
 
 def can_share(model: Any) -> bool:
     """Whether the model's attention is the plain one, and another can take its place."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = without_adapter(model)
     plain = base.config._attn_implementation == "sdpa"
     return plain and getattr(base, "_supports_attention_backend", False)
 
@@ -40,16 +43,8 @@ def attending(model: Any, beginnings: Sequence[Beginning]) -> Iterator[None]:
     if all(beginning.cache is None for beginning in beginnings):
         yield
         return
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(NAME, partial(_attend, beginnings))
-    before = model.config._attn_implementation
-    model.config._attn_implementation = NAME
-    try:
+    with attention_by(model, NAME, partial(_attend, beginnings)):
         yield
-    finally:
-        model.config._attn_implementation = before
-        AttentionInterface.register(NAME, _attend)  # so that no cache lives on by this name
 
 
 def _attend(

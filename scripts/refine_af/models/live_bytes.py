@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from refine_af.errors import InputError, shown
+from refine_af.models.attention import attention_by
 from refine_af.models.backbones import LOAD_FAULTS, layout_of, quiet
 from refine_af.models.lora import with_lora
 from refine_af.models.prefix import read_prefix
@@ -169,16 +170,9 @@ def _attention_by_name(model: Any, *, masked: bool = True) -> Iterator[None]:
 
     transformers copies keys that heads share where there is a mask (sdpa_attention.py@5.23.0).
     """
-    from transformers import AttentionInterface
-
     name = f"{STAND_IN}_masked" if masked else STAND_IN
-    AttentionInterface.register(name, _copying if masked else _fused)
-    before = model.config._attn_implementation
-    model.config._attn_implementation = name
-    try:
+    with attention_by(model, name, _copying if masked else _fused):
         yield
-    finally:
-        model.config._attn_implementation = before
 
 
 def _copying(

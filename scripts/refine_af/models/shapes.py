@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from refine_af.errors import InputError
-from refine_af.models.upstream import takes_masks_by_kind
+from refine_af.models.upstream import takes_masks_by_kind, without_adapter
 
 # Kinds of rope whose angles hang on the longest text of a batch, once one passes a length.
 BY_LONGEST = ("dynamic", "longrope")
@@ -20,7 +20,7 @@ def text_config(model: Any) -> Any:
 
 def architecture(model: Any) -> str:
     """The name of the model's class, without adapters."""
-    return type(model.get_base_model() if hasattr(model, "get_base_model") else model).__name__
+    return type(without_adapter(model)).__name__
 
 
 def kinds_of_attention(config: Any) -> set[str]:

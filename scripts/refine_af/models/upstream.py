@@ -76,8 +76,13 @@ def takes_masks_by_kind(model: Any) -> bool:
     transformers 5.23.0 prepares the masks of most models that mix windows with full attention so,
     and says nowhere of which.
     """
-    trunk = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return "attention_mask, dict)" in inspect.getsource(type(trunk.base_model).forward)
+    trunk = without_adapter(model).base_model
+    return "attention_mask, dict)" in inspect.getsource(type(trunk).forward)
+
+
+def without_adapter(model: Any) -> Any:
+    """The model within PEFT's, or itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def rows_in_one_sequence(rows: Sequence[Sequence[int]]) -> dict[str, Any]:
