@@ -18,6 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from policies import PREFIX, ROWS, moved_policy
 from refine_af.engines.generation import generate
 from refine_af.engines.self_check import check_batching
+from refine_af.engines.shared_prefix import can_share
 from refine_af.errors import InputError
 from refine_af.models.backbones import load_backbone, load_tokenizer
 from refine_af.models.encoding import check_known, encode
@@ -193,6 +194,26 @@ def test_a_model_whose_batches_are_right_passes(made: Make, kind: str, dtype: to
     drawn = torch.random.get_rng_state()
     check_batching(model, tokenizer)
     assert torch.equal(torch.random.get_rng_state(), drawn)
+
+
+def test_a_prefix_is_copied_where_the_cache_holds_no_keys(
+    made: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DeepSeek's holds what keys and values are computed from."""
+    folder = made("deepseek_v2")
+    model, tokenizer = load_backbone(folder, quantization="none"), load_tokenizer(folder)
+    assert can_share(model)
+    check_batching(model, tokenizer)
+    assert "copies a prefix for each text that shares it: Runtime" in capsys.readouterr().out
+    assert not can_share(model)
+    prefix, tails = "Name the animal. " * 30, ["Cat:", "Dog", "Sort it", "A"]
+    assert len(encode(tokenizer, prefix, start=True)) > 256
+    together = generate(
+        model, tokenizer, prefix=prefix, tails=tails, sampling=GREEDY, seeds=range(4)
+    )
+    for tail, found in zip(tails, together, strict=True):
+        alone = generate(model, tokenizer, prefix=prefix, tails=[tail], sampling=GREEDY, seeds=[0])
+        assert alone == [found]
 
 
 def test_a_model_with_broken_weights_is_left_to_those_who_say_so(made: Make) -> None:

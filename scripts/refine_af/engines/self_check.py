@@ -10,7 +10,7 @@ import torch
 from refine_af.engines.batch import Batch, Prefix, PromptRow, Prompts
 from refine_af.engines.generation import prefilled
 from refine_af.engines.greedy import greedy
-from refine_af.engines.shared_prefix import can_share
+from refine_af.engines.shared_prefix import can_share, keep_apart
 from refine_af.errors import InputError, shown
 from refine_af.models.backbones import LOAD_FAULTS
 from refine_af.models.device_faults import gpu_faults, out_of_memory
@@ -22,45 +22,48 @@ HEAD, SHORT, LONG, STEPS = 6, 2, 18, 2
 
 
 def check_batching(model: Any, tokenizer: Any) -> None:
-    """InputError where a text in a batch, after a shared prefix, is not as it is alone.
+    """InputError where a text in a batch, after a copied prefix, is not as it is alone.
 
     A short text and a long one are read and go on for two tokens beside each other, as all
-    generation does, the prefix copied and, where the model allows it, shared; and each is read
-    alone and whole: the logits must agree, but for the rounding of the model's precision. Nothing
-    is drawn, and nothing is kept.
+    generation does; and each is read alone and whole: the logits must agree, but for the rounding
+    of the model's precision. Where they do not behind a prefix that is shared, one is copied for
+    each text from then on. Nothing is drawn, and nothing is kept.
     """
     room = room_of(text_config(model))
     if room and room < HEAD + LONG + STEPS:
         return  # no text that a stage asks for fits in it either
     ids = encode(tokenizer, TEXT, start=True)
     ids = (ids * (1 + (HEAD + LONG + STEPS) // len(ids)))[: HEAD + LONG + STEPS]
+    if wrong := _wrong(model, ids, tokenizer.pad_token_id, shared=False):
+        raise InputError(f"{_who(model)} cannot write texts side by side: {wrong}")
+    if not can_share(model) or window_of(model, len(ids)) is not None:
+        return
+    if wrong := _wrong(model, ids, tokenizer.pad_token_id, shared=True):
+        print(f"{_who(model)} copies a prefix for each text that shares it: {wrong}", flush=True)
+        keep_apart(model)
+
+
+def _wrong(model: Any, ids: list[int], padding: int, *, shared: bool) -> str | None:
+    """What is wrong with the texts side by side, None where nothing is."""
     tails = [ids[HEAD : HEAD + SHORT], ids[HEAD : HEAD + LONG]]
     following = ids[HEAD + LONG :]
     try:
         with torch.inference_mode(), gpu_faults():
             alone = _alone(model, ids[:HEAD], tails, following)
-            shareable = can_share(model) and window_of(model, len(ids)) is None
-            begun = prefilled(model, ids[:HEAD])
-            for shared in [False, True] if shareable else [False]:
-                prefix = Prefix(begun, HEAD, shared)
-                together = _together(model, prefix, tails, following, tokenizer.pad_token_id)
-                _check_near(model, together, alone)
+            prefix = Prefix(prefilled(model, ids[:HEAD]), HEAD, shared)
+            together = _together(model, prefix, tails, following, padding)
     except LOAD_FAULTS as error:
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise
-        wrong = f"{type(error).__name__}: {shown(str(error), 200)}"
-        raise InputError(f"{_who(model)} cannot write texts side by side: {wrong}") from None
-
-
-def _check_near(model: Any, together: torch.Tensor, alone: torch.Tensor) -> None:
+        return f"{type(error).__name__}: {shown(str(error), 200)}"
     # A row is off where it is so at each step: in a mixture of experts one near-tie may turn.
     far = _distance(together, alone).amin(0).max()
     if far > torch.finfo(model.dtype).eps ** 0.5:
-        raise InputError(
-            f"{_who(model)} cannot write texts side by side: beside a longer text, a text's logits "
-            f"differ by {float(far):.1%} from those that it has alone, which is no rounding of "
-            f"{str(model.dtype).removeprefix('torch.')}"
+        return (
+            f"beside a longer text, a text's logits differ by {float(far):.1%} from those that it "
+            f"has alone, which is no rounding of {str(model.dtype).removeprefix('torch.')}"
         )
+    return None
 
 
 def _together(
