@@ -101,7 +101,7 @@ def test_scores_are_those_of_one_row_of_keys(
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_rows_are_asked_in_parts_where_their_scores_are_many(
+def test_rows_and_tokens_are_asked_in_parts_where_their_scores_are_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(0)
@@ -110,20 +110,28 @@ def test_rows_are_asked_in_parts_where_their_scores_are_many(
     cache.update(*torch.randn(2, 1, 2, 7, 8), 0)
     order = [Beginning([0, 2, 5], cache), Beginning([1, 3, 4], None)]
     whole, _ = shared_prefix._attend(order, Asks(), query, key, value, mask, 0.5)
-    one = 4 * 4 * 3 * (5 + 7)  # bytes: float32, heads, tokens, columns
-    monkeypatch.setattr(shared_prefix, "SCORES", one * 2)
-    sizes = [
-        rows if isinstance(rows, slice) else rows.tolist() for rows in parts(order, query, key)
-    ]
-    assert sizes == [[0, 2], slice(5, 6), [1, 3, 4]]
-    split, _ = shared_prefix._attend(order, Asks(), query, key, value, mask, 0.5)
-    torch.testing.assert_close(split, whole)
     plain = scaled_dot_product_attention(query, key, value, mask, scale=0.5, enable_gqa=True)
     torch.testing.assert_close(whole[[1, 3, 4]], plain.transpose(1, 2)[[1, 3, 4]])
+    token = 4 * 4 * (5 + 7)  # bytes: float32, heads, columns
+    two = [(0, 2), (2, 3)]  # tokens, of each row by itself
+    for scores, sizes in (
+        (token * 3 * 2, [([0, 2], 0, 3), ([5], 0, 3)]),
+        (token * 2, [([row], *part) for row in (0, 2, 5) for part in two]),
+        (1, [([row], first, first + 1) for row in (0, 2, 5) for first in range(3)]),
+    ):
+        monkeypatch.setattr(shared_prefix, "SCORES", scores)
+        assert parts(order, query, key) == [*sizes, ([1, 3, 4], 0, 3)]
+        split, _ = shared_prefix._attend(order, Asks(), query, key, value, mask, 0.5)
+        torch.testing.assert_close(split, whole)
 
 
-def parts(order: list[Beginning], query: Any, key: Any) -> list[Any]:
-    return [rows for one in order for rows in shared_prefix._parts(one, query, key)]
+def parts(order: list[Beginning], query: Any, key: Any) -> list[tuple[list[int], int, int]]:
+    every = torch.arange(len(query))
+    return [
+        (every[rows].tolist(), tokens.start, min(tokens.stop, query.shape[2]))
+        for one in order
+        for rows, tokens in shared_prefix._parts(one, query, key)
+    ]
 
 
 @pytest.mark.parametrize("size", [3, 15])

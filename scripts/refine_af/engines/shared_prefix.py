@@ -20,6 +20,7 @@ from refine_af.models.upstream import without_adapter
 
 SCORES = 1 << 26  # bytes of scores at once, where many tokens of many texts ask
 NAME = "shared_prefix"
+KEPT_APART = "prefixes_kept_apart"  # of a model: tried, and found to need it
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,13 @@ class Beginning:
 def can_share(model: Any) -> bool:
     """Whether the model's attention is the plain one, and another can take its place."""
     base = without_adapter(model)
-    plain = base.config._attn_implementation == "sdpa"
+    plain = base.config._attn_implementation == "sdpa" and not getattr(base, KEPT_APART, False)
     return plain and getattr(base, "_supports_attention_backend", False)
+
+
+def keep_apart(model: Any) -> None:
+    """Let `can_share` say no of a model, whose cache may hold other than what attention reads."""
+    setattr(without_adapter(model), KEPT_APART, True)
 
 
 @contextmanager
@@ -65,27 +71,33 @@ def _attend(
 
     made = query.new_empty(*query.shape[:3], value.shape[-1])
     for beginning in beginnings:
-        for rows in _parts(beginning, query, key):
-            asked = query[rows], key[rows], value[rows], attention_mask[rows]
+        for rows, tokens in _parts(beginning, query, key):
+            asked = query[rows, :, tokens], key[rows], value[rows], attention_mask[rows, :, tokens]
             if beginning.cache is None:
                 plain = AttentionInterface()["sdpa"](module, *asked, scaling=scaling, **others)[0]
-                made[rows] = plain.transpose(1, 2)
+                made[rows, :, tokens] = plain.transpose(1, 2)
             else:
                 layer = beginning.cache.layers[module.layer_idx]
-                made[rows] = _attended(*asked, layer.keys[0], layer.values[0], scaling)
+                found = _attended(*asked, layer.keys[0], layer.values[0], scaling)
+                made[rows, :, tokens] = found
     return made.transpose(1, 2), None
 
 
-def _parts(beginning: Beginning, query: Tensor, key: Tensor) -> Iterator[Any]:
-    """The rows in parts, as indices: all at once where their scores are few."""
-    rows, most = beginning.rows, len(beginning.rows)
+def _parts(beginning: Beginning, query: Tensor, key: Tensor) -> Iterator[tuple[Any, slice]]:
+    """The rows, as indices, and the tokens, in parts: all at once where their scores are few."""
+    rows, most, asking = beginning.rows, len(beginning.rows), query.shape[2]
+    together = asking
     if beginning.cache is not None:
         columns = key.shape[2] + beginning.cache.get_seq_length()
-        most = max(1, SCORES // (4 * query[0, ..., 0].numel() * columns))
+        token = 4 * query.shape[1] * columns  # bytes of its scores
+        together = max(1, min(asking, SCORES // token))
+        most = max(1, SCORES // (token * together))
     for start in range(0, len(rows), most):
         part = rows[start : start + most]
-        together = part[-1] - part[0] == len(part) - 1  # in order, so this is a view
-        yield slice(part[0], part[-1] + 1) if together else torch.tensor(part, device=key.device)
+        in_order = part[-1] - part[0] == len(part) - 1  # so that this is a view
+        own = slice(part[0], part[-1] + 1) if in_order else torch.tensor(part, device=key.device)
+        for first in range(0, asking, together):
+            yield own, slice(first, first + together)
 
 
 def _attended(
