@@ -26,6 +26,7 @@ from engines import LETTERS, Replies, Replying
 from forked_job import Forked
 from forking import fork_server
 from refine_af.engines import choice
+from refine_af.engines.choice import Completer
 from refine_af.engines.own_server import StartedEngine, log_beside, to_serve
 from refine_af.engines.replies import Group, Reply
 from refine_af.engines.server import ServerEngine
@@ -36,7 +37,7 @@ from refine_af.jobs.command_line import canonical
 from refine_af.jobs.last_lines import last_lines
 from refine_af.jobs.serving import Endpoint, ToServe, command, serving
 from refine_af.settings.sampling import Sampling
-from refine_af.settings.servers import Served, Server, Start
+from refine_af.settings.servers import Generating, Served, Server, Start
 from test_instructions import inputs, with_
 
 HERE = Path(__file__).parent
@@ -97,8 +98,9 @@ def wait_until(done: Callable[[], bool], seconds: float, what: str) -> None:
         ({"command": "serve {checkpoint} {port} {adapters}"}, "holds {adapters}, which is none of"),
         ({"command": "serve {checkpoint} {port} '"}, "No closing quotation"),
         ({"command": "  "}, "has no word"),
-        ({"adapters": "--lora {rank}"}, "has no word {adapters}"),
-        ({"adapters": "--lora={adapters}"}, "has no word {adapters}"),
+        ({"adapters": "--lora {rank}"}, "must have {adapters} as a word that stands alone"),
+        ({"adapters": "--lora={adapters}"}, "alone for all, and '--lora={adapters}' holds it"),
+        ({"adapters": "{adapters} --or={adapters}"}, "and '--or={adapters}' holds it"),
         ({"adapters": "{adapters} {tank}"}, "holds {tank}"),
         ({"ready_s": 0}, "greater than 0"),
     ],
@@ -401,6 +403,22 @@ def test_nothing_is_started_before_a_reply_is_missing() -> None:
     for _ in range(2):
         assert len(list(engine([Group("", ["a"])], [1]))) == 1
     assert engine.loading_s == 60.0
+
+
+@pytest.mark.parametrize("key", [None, "schlüssel", "sk-1\n"])
+def test_nothing_is_started_with_a_key_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    monkeypatch.delenv("A_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("A_KEY", key)
+    monkeypatch.setattr(choice, "serving", lambda *_: pytest.fail("a server was started"))
+    settings = Generating(engine="server", quantization="none")
+    asked = Completer(tmp_path, None, server(key_variable="A_KEY"), TINY, chat=False)
+    with choice.engines_of(settings, asked) as engines:
+        replies = engines(sampling())([Group("", ["a"])], [1])
+        with pytest.raises(InputError, match=r"variable A_KEY \(key_variable\)"):
+            next(iter(replies))
 
 
 def echoed(tails: Sequence[str], seeds: Sequence[int], answered: Collection[int]) -> Replies:

@@ -67,6 +67,7 @@ def _served(completer: Completer, server: Server, served: Served, lives: ExitSta
     """The engines of a server, which lives no longer than `lives` where it is started."""
     from refine_af.engines.form import form_of
     from refine_af.engines.server import ServerEngine
+    from refine_af.engines.server_connection import key_in
 
     chat, end_of_text = completer.chat, completer.end_of_text
     form = cache(lambda: form_of(completer.backbone, chat=chat, end_of_text=end_of_text))
@@ -75,6 +76,7 @@ def _served(completer: Completer, server: Server, served: Served, lives: ExitSta
 
     @cache
     def started() -> Endpoint:
+        key_in(server.key_variable)  # a key that cannot be is told before minutes of a start
         content = to_serve(completer.backbone, completer.adapter, served.model)
         return lives.enter_context(serving(server, content, log_beside()))
 

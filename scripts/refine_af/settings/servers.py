@@ -61,8 +61,11 @@ class Start(Section):
     @field_validator("adapters")
     @classmethod
     def hands_over_adapters(cls, value: str | None) -> str | None:
-        if value is not None and "{adapters}" not in _words(value, OF_ADAPTERS):
-            raise ValueError("has no word {adapters}, which stands alone for all of them")
+        words = [] if value is None else _words(value, OF_ADAPTERS)
+        holding = {word for word in words if "{adapters}" in word}
+        if value is not None and holding != {"{adapters}"}:
+            part = "".join(f", and {word!r} holds it" for word in sorted(holding - {"{adapters}"}))
+            raise ValueError(f"must have {{adapters}} as a word that stands alone for all{part}")
         return value
 
 
