@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import warnings
@@ -198,6 +199,18 @@ def test_weights_are_laid_together_and_stay_what_they_are(tiny_llama: Path, tmp_
     saved, again = files
     assert saved.keys() == again.keys()
     assert all(torch.equal(saved[name], again[name]) for name in saved)
+
+
+def test_weights_stay_where_memory_for_a_copy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Linear(3, 2)
+    starts = [weight.data_ptr() for weight in model.parameters()]
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("refine_af.models.huge_pages.mmap.mmap", refused)
+    lay_together(model)
+    assert starts == [weight.data_ptr() for weight in model.parameters()]
 
 
 def test_weights_in_four_bits_are_left_where_they_are(tiny_llama: Path) -> None:

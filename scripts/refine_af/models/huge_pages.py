@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,16 +16,19 @@ def lay_together(model: Any) -> None:
     """Move a model's plain weights on the CPU, numbers unchanged, into one piece of memory.
 
     In small pages, of a mapped file or scattered over the heap, a virtual machine may read them at
-    half the speed (benchmarks/README.md). Nothing moves where a kernel knows no huge pages.
+    half the speed (benchmarks/README.md). Nothing moves where a kernel knows no huge pages, or has
+    no memory for a copy.
     """
     # What bitsandbytes holds in 4 bits is of a class of its own, and finds its numbers by itself.
     weights = [w for w in model.parameters() if type(w) is nn.Parameter and w.device.type == "cpu"]
     if not weights or not hasattr(mmap, "MADV_HUGEPAGE"):
         return
     sizes = [-(-weight.nbytes // LINE) * LINE for weight in weights]
-    memory = mmap.mmap(-1, sum(sizes) + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel built without them
+    try:
+        memory = mmap.mmap(-1, sum(sizes) + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         memory.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:  # no memory for a copy, as by `ulimit -v`, or a kernel built without them
+        return
     start = -torch.frombuffer(memory, dtype=torch.uint8).data_ptr() % HUGE
     for weight, size in zip(weights, sizes, strict=True):
         if weight.numel():
