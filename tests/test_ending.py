@@ -56,6 +56,26 @@ def test_a_loop_by_hand(words: str, times: int, end: int | None) -> None:
     assert loop_end(words.split(), times) == end
 
 
+LONG = "".join(map(chr, range(0x4E00, 0x4E28)))  # 40 letters of Chinese, all different
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ("请写一首诗。" * 3, "loop"),
+        ("请写一首诗。" * 2, None),
+        (f"请写{'诗' * 3}", "loop"),
+        (f"{LONG} {LONG} {LONG}", "loop"),  # three words, of more letters than a loop is long
+        ("اكتب قصيدة اكتب قصيدة اكتب قصيدة", "loop"),
+    ],
+)
+def test_a_loop_without_spaces_is_refused(
+    demo_settings: Instructions, item: str, reason: str | None
+) -> None:
+    allowed = {"non_ascii": True, "min_words": 1, "max_words": 150}
+    assert refusal(item, with_(demo_settings, filter={"loop": 3} | allowed).filter) == reason
+
+
 def test_two_similar_items_in_a_row_end_a_reply(demo_settings: Instructions) -> None:
     rules = with_(demo_settings, end_after_similar=2, last_item=None)
     both = f" {KNOWN}\nTask 10: {KNOWN}"

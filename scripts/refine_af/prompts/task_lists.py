@@ -108,13 +108,16 @@ def loop_end(words: Iterable[str], times: int) -> int | None:
 
 def refusal(text: str, rules: InstructionFilter) -> str | None:
     """The reason of the first of Self-Instruct's rules that refuses an item, or None."""
-    words = len(words_of(text))
+    said = words_of(text)
+    words = len(said)
+    # By what spaces part too, as a reply is ended while it is written.
+    loops = rules.loop and (loop_end(said, rules.loop) or loop_end(text.split(), rules.loop))
     checks = {
         "empty": not text,
         "not unicode": SURROGATE.search(text),
         "too short": words < rules.min_words,
         "too long": words > rules.max_words,
-        "loop": rules.loop and loop_end(text.split(), rules.loop),
+        "loop": loops,
         "keyword": holds_keyword(text, rules.keywords),
         "prefix": begins_with(text, rules.prefixes),
         "punctuation": not rules.punctuation and text[:1] in string.punctuation,
