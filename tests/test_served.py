@@ -10,13 +10,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx2
 import psutil
 import pytest
 from pydantic import ValidationError
@@ -200,6 +201,18 @@ def test_it_is_asked_once_it_is_ready_and_past_all_proxies(
     assert said[1].startswith("listening")
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("tiny: starting its server") and "is ready after" in told[1]
+
+
+class Endless(httpx2.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        pytest.fail("the body is read")
+
+
+def test_a_body_that_may_have_no_end_is_not_waited_for(tmp_path: Path) -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Endless()))
+    asked = life._Started(server(), cast(Any, None), tmp_path / "log", "http://h")
+    with httpx2.Client(transport=transport) as client:
+        assert asked._ready(client)
 
 
 @pytest.mark.parametrize("options", ["--late 60", "--unwell"])

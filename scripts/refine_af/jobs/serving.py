@@ -221,15 +221,18 @@ class _Started:
         Some answer before their model is loaded.
         """
         try:
-            models = client.get(f"{self.address}/v1/models")
-            if models.status_code in (401, 403):
-                wrong = f"answers HTTP {models.status_code}: key_variable names no key of its own"
+            models = self._status(client, "/v1/models")
+            if models in (401, 403):
+                wrong = f"answers HTTP {models}: key_variable names no key of its own"
                 raise InputError(self._told(wrong))
-            if models.status_code != 200:
-                return False
-            return client.get(f"{self.address}/health").status_code in (200, 404, 405)
+            return models == 200 and self._status(client, "/health") in (200, 404, 405)
         except httpx2.RequestError:
             return False
+
+    def _status(self, client: httpx2.Client, path: str) -> int:
+        """What it answers, without the body, which may have no end."""
+        with client.stream("GET", f"{self.address}{path}") as answer:
+            return answer.status_code
 
     def _told(self, wrong: str) -> str:
         lines = "".join(f"\n  {line}" for line in last_lines(self._log, self._key))
