@@ -58,9 +58,9 @@ demo-grid: $(INSTALLED) ## the demo with a second backbone (10 min)
 	@$(DEMO) --configfile demo/grid.yaml
 	@$(WHERE)
 
-laptop: $(INSTALLED) ## the method on a real model of 135M weights (some 40 min on 2 idle cores)
+laptop: $(INSTALLED) ## the method on a real model of 135M weights (45 min on 2 idle cores)
 	@$(LAPTOP) --dry-run --quiet rules
-	@printf '%s\n' '' 'Some 40 minutes on two idle cores (55 minutes of CPU time were measured), 22 GB of memory,' \
+	@printf '%s\n' '' 'Some 45 minutes on two idle cores (64 minutes of CPU time were measured), 12 GB of memory,' \
 		'1 GB of disk. Before that 0.3 GB are fetched, most of it the model.' ''
 	@$(LAPTOP)
 

@@ -119,7 +119,7 @@ def test_rows_and_tokens_are_asked_in_parts_where_their_scores_are_many(
         (token * 2, [([row], *part) for row in (0, 2, 5) for part in two]),
         (1, [([row], first, first + 1) for row in (0, 2, 5) for first in range(3)]),
     ):
-        monkeypatch.setattr(shared_prefix, "SCORES", scores)
+        monkeypatch.setattr(shared_prefix, "SCORES_OF_CPU", scores)
         assert parts(order, query, key) == [*sizes, ([1, 3, 4], 0, 3)]
         split, _ = shared_prefix._attend(order, Asks(), query, key, value, mask, 0.5)
         torch.testing.assert_close(split, whole)

@@ -18,7 +18,8 @@ from torch import Tensor
 from refine_af.models.attention import attention_by
 from refine_af.models.upstream import without_adapter
 
-SCORES = 1 << 26  # bytes of scores at once, where many tokens of many texts ask
+# Bytes of scores at once, where many tokens of many texts ask; a CPU keeps so many in its caches.
+SCORES, SCORES_OF_CPU = 1 << 26, 1 << 23
 NAME = "shared_prefix"
 KEPT_APART = "prefixes_kept_apart"  # of a model: tried, and found to need it
 
@@ -90,8 +91,9 @@ def _parts(beginning: Beginning, query: Tensor, key: Tensor) -> Iterator[tuple[A
     if beginning.cache is not None:
         columns = key.shape[2] + beginning.cache.get_seq_length()
         token = 4 * query.shape[1] * columns  # bytes of its scores
-        together = max(1, min(asking, SCORES // token))
-        most = max(1, SCORES // (token * together))
+        fitting = (SCORES_OF_CPU if query.device.type == "cpu" else SCORES) // token
+        together = max(1, min(asking, fitting))
+        most = max(1, fitting // together)
     for start in range(0, len(rows), most):
         part = rows[start : start + most]
         in_order = part[-1] - part[0] == len(part) - 1  # so that this is a view
