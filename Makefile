@@ -102,7 +102,7 @@ style:
 kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what they make then
 	REFINE_AF_KILLS=30 $(IN_VENV) pytest -k kill
 
-slurm: $(INSTALLED) ## end the jobs of a real SLURM: they go on, and no server is left (root; 40 min on a busy machine)
+slurm: $(INSTALLED) ## end the jobs of a real SLURM: they go on, and no server is left (root; 27 min, most of them waits)
 	REFINE_AF_SLURM=1 $(IN_VENV) $(ONE_THREAD) pytest -rsP tests/test_slurm*.py
 
 servers: $(INSTALLED) ## compare vLLM with our engine, word for word, on a real model
