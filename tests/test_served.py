@@ -474,7 +474,7 @@ def test_no_process_is_left_however_the_job_ends(tmp_path: Path, end: str) -> No
     family = tmp_path / "family"
     given = server(f"--family {family} {'--deaf' if more == 'deaf' else ''}")
     job = started(given, tmp_path, "wait" if sign else end)
-    wait_until(lambda: "http" in (tmp_path / "said").read_text(), 20, "not ready")
+    wait_until(lambda: "http" in (tmp_path / "said").read_text(), 120, "not ready")
     (family_of,) = pids(family)
     if sign:
         family_of.append(psutil.Process(family_of[3]).ppid())
@@ -494,7 +494,7 @@ def test_nothing_is_left_where_the_guard_is_killed_while_the_keeper_ends_a_serve
 ) -> None:
     family = tmp_path / "family"
     job = started(server(f"--family {family} --deaf"), tmp_path, "wait")
-    wait_until(lambda: "http" in (tmp_path / "said").read_text(), 20, "not ready")
+    wait_until(lambda: "http" in (tmp_path / "said").read_text(), 120, "not ready")
     (family_of,) = pids(family)
     guard = psutil.Process(family_of[3]).ppid()
     os.kill(job.pid, signal.SIGKILL)
