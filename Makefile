@@ -105,7 +105,7 @@ kill: $(INSTALLED) ## kill stages at 30 of their writes each, and look at what t
 slurm: $(INSTALLED) ## end the jobs of a real SLURM: they go on, and no server is left (root; 27 min, most of them waits)
 	REFINE_AF_SLURM=1 $(IN_VENV) $(ONE_THREAD) pytest -rsP tests/test_slurm*.py
 
-servers: $(INSTALLED) ## compare vLLM with our engine, word for word, on a real model
+servers: $(INSTALLED) ## compare vLLM with our engine, word for word, on a real model (9 min)
 	REFINE_AF_VLLM="$(abspath $(VLLM))" $(IN_VENV) $(ONE_THREAD) pytest -rsP tests/test_vllm.py
 
 lock: $(INSTALLED) ## renew requirements.txt from requirements.in (newest of all: make lock UPGRADE=--upgrade)
