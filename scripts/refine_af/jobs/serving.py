@@ -76,10 +76,10 @@ def serving(server: Server, served: ToServe, log: Path) -> Iterator[Endpoint]:
     if server.start is None:
         yield at_address(server)
         return
-    _check_environment(server.model, server.start.environment)
+    environment = _environment(server.model, server.start.environment)
     with _port() as port:
         words = command(server, server.start, served, port)
-        with _running(words, server.start, log) as process:
+        with _running(words, environment, log) as process:
             started = _Started(server, process, log, f"http://{HOST}:{port}")
             started.wait()
             yield Endpoint(f"{started.address}/v1", server, started=True, check=started.check)
@@ -125,7 +125,9 @@ def _port() -> Iterator[int]:
 
 
 @contextmanager
-def _running(words: list[str], start: Start, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    words: list[str], environment: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """The keeper of a server; after the block neither it nor anything that it started runs."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as said:
@@ -137,7 +139,7 @@ def _running(words: list[str], start: Start, log: Path) -> Iterator[subprocess.P
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=subprocess.STDOUT,
-            env=_environment(start.environment),
+            env=environment,
             start_new_session=True,
             close_fds=False,  # the locks of the GPUs are to be held until the server is gone
         )
@@ -171,23 +173,20 @@ def _in_session(process: psutil.Process, leader: int) -> bool:
     return False
 
 
-def _check_environment(model: str, folder: Path | str | None) -> None:
-    place = Path(folder or "").absolute()
-    if folder is not None and not (place / "bin").is_dir():
+def _environment(model: str, folder: Path | str | None) -> dict[str, str]:
+    """This process's environment, a virtual one's programs first. InputError without such one."""
+    made = QUIET | os.environ
+    if folder is None:
+        return made
+    place = Path(folder).absolute()
+    if not (place / "bin").is_dir():
         raise InputError(
             f"{model}: start.environment: {place}: there is no virtual environment; in the "
             "project's folder `make vllm` makes one with vLLM, in .vllm"
         )
-
-
-def _environment(folder: Path | str | None) -> dict[str, str]:
-    """This process's environment with the programs of a virtual environment first."""
-    made = QUIET | os.environ
-    if folder is not None:
-        place = Path(folder).absolute()
-        made |= {"VIRTUAL_ENV": str(place), "PATH": f"{place / 'bin'}{os.pathsep}{made['PATH']}"}
-        for name in ("PYTHONPATH", "PYTHONHOME"):  # this project's, whose libraries are others
-            made.pop(name, None)
+    made |= {"VIRTUAL_ENV": str(place), "PATH": f"{place / 'bin'}{os.pathsep}{made['PATH']}"}
+    for name in ("PYTHONPATH", "PYTHONHOME"):  # this project's, whose libraries are others
+        made.pop(name, None)
     return made
 
 
