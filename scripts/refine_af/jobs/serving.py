@@ -25,6 +25,7 @@ from refine_af.settings.servers import PLACEHOLDER, Server, Start
 HOST = "127.0.0.1"
 POLL_S = 0.2
 ASK_S = 10.0  # a server that computes may be slow to say that it lives
+MOST = 1 << 20  # bytes of an answer that are read
 # No server is to fetch what the pins of config.yaml do not name, or to tell of its use.
 QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
@@ -225,10 +226,7 @@ class _Started:
             raise InputError(self._told("has ended"))
 
     def _ready(self, client: httpx2.Client) -> bool:
-        """Whether it knows its models; one that has a word on its health must say that it is well.
-
-        Some answer before their model is loaded.
-        """
+        """Whether it knows its models, and is well if it says: some answer before one is loaded."""
         try:
             models = self._status(client, "/v1/models")
             if models in (401, 403):
@@ -239,8 +237,12 @@ class _Started:
             return False
 
     def _status(self, client: httpx2.Client, path: str) -> int:
-        """What it answers, without the body, which may have no end."""
+        """What it answers; of the body, which may have no end, what a server has to say at once."""
         with client.stream("GET", f"{self.address}{path}") as answer:
+            until = time.monotonic() + ASK_S
+            for _ in answer.iter_raw():  # some complain in their log of one who hangs up
+                if answer.num_bytes_downloaded > MOST or time.monotonic() > until:
+                    break
             return answer.status_code
 
     def _told(self, wrong: str) -> str:
